@@ -15,8 +15,8 @@ from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.rate_limits import JoinRateLimiter
 from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire.messages import (

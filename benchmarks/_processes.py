@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.demo.stage import free_ports, read_first_line, terminate
+from kubeedge_actors.demo.environment import free_ports, read_first_line, terminate
 
 PATIENCE = 60.0
 TICK = os.sysconf("SC_CLK_TCK")

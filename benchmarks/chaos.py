@@ -27,7 +27,7 @@ from typing import Any
 from _processes import Process
 from _rows import Row, show
 
-from kubeedge_actors.demo.stage import free_ports
+from kubeedge_actors.demo.environment import free_ports
 from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.fault_proxy import FaultProxy

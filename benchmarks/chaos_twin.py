@@ -26,7 +26,7 @@ from typing import Any
 from _processes import Process
 from _rows import Row, show, skip
 
-from kubeedge_actors.demo.stage import free_ports
+from kubeedge_actors.demo.environment import free_ports
 
 TAKES = 300
 DEVICES = 8

@@ -18,7 +18,7 @@ from _rows import Row, show
 
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.demo.stage import free_ports
+from kubeedge_actors.demo.environment import free_ports
 
 TAKES = 40
 LOOKS = 400

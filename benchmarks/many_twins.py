@@ -20,7 +20,7 @@ from _processes import Process
 from _rows import Row, show
 from _twin_load import update
 
-from kubeedge_actors.demo.stage import free_ports
+from kubeedge_actors.demo.environment import free_ports
 from kubeedge_actors.drivers.store.base import DesiredRow, DeviceRow, MetaRow, TwinChanges, TwinRow
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 

@@ -17,7 +17,7 @@ from _rows import Row, show
 from _twin_load import update
 from many_twins import fill
 
-from kubeedge_actors.demo.stage import free_ports
+from kubeedge_actors.demo.environment import free_ports
 
 TAKES = 60
 MODULES = """

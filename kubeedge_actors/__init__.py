@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from kubeedge_actors.actorsystem import ActorSystem
     from kubeedge_actors.errors import (
         ActorStopped,
         AnswerLost,
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
         MailboxFull,
         NotFound,
         RegistrationError,
+        SupervisionError,
         UsageError,
     )
     from kubeedge_actors.module import Module, on
     from kubeedge_actors.supervisors import (
-        ActorSystem,
         Backoff,
         ChildSpec,
         Future,
@@ -65,9 +66,13 @@ if TYPE_CHECKING:
         ObjectChanged,
         ObjectPushed,
         PodChanged,
+        PropertyTwin,
+        PropertyValue,
         Response,
+        TwinAnswer,
         TwinGet,
         TwinHistoryGet,
+        TwinQuery,
         TwinUpdate,
         TwinUpdated,
         UnknownMessage,
@@ -78,6 +83,7 @@ __all__ = [
     "Module", "on", "Ref", "Future", "ReplyTo", "Timer", "Unhandled",
     # what modules say: devices and their twins
     "TwinUpdated", "TwinUpdate", "TwinGet", "TwinHistoryGet", "DeviceStateUpdate", "DeviceChanged",
+    "TwinQuery", "TwinAnswer", "PropertyTwin", "PropertyValue",
     # ... MQTT
     "MqttPublish", "MqttReceived", "MqttSubscribe", "MqttUnsubscribe",
     # ... the cluster and the link to it
@@ -90,11 +96,13 @@ __all__ = [
     "RestForOne", "Intensity", "Backoff", "MailboxSpec", "Overflow",
     # errors
     "KubeEdgeActorsError", "UsageError", "RegistrationError", "MailboxError", "MailboxFull", "ActorStopped", "AskTimeout",
-    "AnswerLost", "NotFound", "Conflict", "Forbidden",
+    "AnswerLost", "SupervisionError", "NotFound", "Conflict", "Forbidden",
     "__version__",
 ]  # fmt: skip
 
 _HOMES = ("module", "wire.messages", "errors", "supervisors")
+_FRONT = {"ActorSystem": ("actorsystem",)}
+"""Names that have another home than their island: what the front door shows has more than the island may know."""
 
 _RENAMED = {
     "Answered": "Response",
@@ -117,11 +125,11 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         import importlib
 
-        for home in _HOMES:
-            found = getattr(importlib.import_module(f"{__name__}.{home}"), name, None)
-            if found is not None:
-                globals()[name] = found
-                return found
+        for home in _FRONT.get(name, _HOMES):
+            value = getattr(importlib.import_module(f"{__name__}.{home}"), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -18,12 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Hand over to the command named first; the exit status."""
     if arguments is None and program_name() == SCRIPT:
         sys.path.insert(0, os.getcwd())  # as `python -m` does: modules of one's own are found from here
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given:
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    if not argv:
         main_parser().print_help(sys.stderr)
         return 2
-    command = main_parser().parse_args(given[:1]).command
-    options = parser(command).parse_args(given[1:])  # ends here for --help, before any library is needed
+    command = main_parser().parse_args(argv[:1]).command
+    options = parser(command).parse_args(argv[1:])  # ends here for --help, before any library is needed
     if command == "token":
         return _token(options.data_dir / "token")
     if command == "completion":
@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(completion_script(options.shell), end="")
         return 0
-    where = f"{command}.__main__" if command in PACKAGES else command
-    return int(import_module(f"kubeedge_actors.{where}").main(given[1:]))
+    module = f"{command}.__main__" if command in PACKAGES else command
+    return int(import_module(f"kubeedge_actors.{module}").main(argv[1:]))
 
 
 def _token(path: Path) -> int:

@@ -27,8 +27,7 @@ from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
-from kubeedge_actors.actors.cloudmodules import api_client
-from kubeedge_actors.actors.cloudmodules.object_watcher import ObjectWatcher, event_listener
+from kubeedge_actors.actors.cloudmodules import object_watcher as cloudmodules
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
 from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
@@ -45,9 +44,9 @@ from kubeedge_actors.assembly.ready_line import not_started
 from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
-from kubeedge_actors.deadletters.store import FILE as LETTERS
-from kubeedge_actors.deadletters.store import DurableDeadLetters
-from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
+from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
+from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -71,7 +70,7 @@ from kubeedge_actors.entrypoint import (
 from kubeedge_actors.errors import NotFound, UsageError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.options.cloud import CLOUD
-from kubeedge_actors.options.reading import read_config
+from kubeedge_actors.options.config_reader import read_config
 from kubeedge_actors.osutil.files import write_atomically
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
@@ -129,9 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("cloud").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = CLOUD.parse_options(options)
-        log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = read_config(CloudConfig, options.config, given)
+        overrides = CLOUD.parse_options(options)
+        log_to_stderr(overrides.get("log_level", "warning"))  # the file may give reason to warn
+        config = read_config(CloudConfig, options.config, overrides)
         log_to_stderr(config.log_level)
         serve(config, shutdown)
 
@@ -140,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(config: CloudConfig, shutdown: Shutdown) -> None:
     """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
-    own = plugin_specs(config.modules)
+    own = plugin_specs(config.modules, config.module_config)
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
         authority = stack.enter_context(closing(FileAuthority(data.path / "certs", node_days=config.certificate_days)))
@@ -169,9 +168,7 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         stack.callback(system.stop, STOP_TIMEOUT)
         process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
         show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        system.events.subscribe(event_listener(system.registry))
-        others = [keys, *streams, *candidates, *api_client.child_specs(cluster)]
-        others.append(ObjectWatcher.spec_for(cluster, system.registry))
+        others = [keys, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
         system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic))
         shut_down_with_root_supervisor(system, shutdown)
         show()
@@ -283,16 +280,16 @@ def _api(
     The embedded one is begun anew when it turns out to hold another CA than the data directory (whose certificates
     were lost): then its own certificate has to be another, too.
     """
-    given = _access(config)
+    configured_access = _access(config)
     while True:
         with ExitStack() as attempt:
-            access = given or _embedded_api(
+            access = configured_access or _embedded_api(
                 config, authority, authority.server_certificate(own_names), attempt, tunnels
             )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
             shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
-            if not shared.sync_ca() or given:
+            if not shared.sync_ca() or configured_access:
                 stack.enter_context(attempt.pop_all())
                 return access, cluster, shared
 
@@ -317,7 +314,7 @@ def _hub(
 def _bootstrap(
     config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: TlsPaths, stack: ExitStack
 ) -> BootstrapServer:
-    server = BootstrapServer(BootstrapRules(authority, lambda name: _exists(cluster, name)), loop)
+    server = BootstrapServer(BootstrapHandler(authority, lambda name: _exists(cluster, name)), loop)
     with naming_port_options(_port("--https-port", config.https_port, config)):
         server.start(config.host, config.https_port, tls)
     stack.callback(server.stop)
@@ -329,7 +326,7 @@ def _renew(
 ) -> None:
     tls = shared.server_certificate(names)
     for server in servers:
-        server.renew(tls)
+        server.reload_certificate(tls)
 
 
 def _embedded_api(

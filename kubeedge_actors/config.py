@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from kubeedge_actors.wire.constants import DEFAULT_PROJECT
@@ -27,6 +28,14 @@ def default_data_dir(side: str) -> Path:
         return Path("/var/lib/kubeedge-actors") / side
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "kubeedge-actors" / side
+
+
+class ModuleEntry(NamedTuple):
+    """A module of one's own with settings, as a file has it. `place`: what it is called in an error, such as `modules[0]`."""
+
+    settings: Mapping[str, Any]
+    place: str
+    file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,8 @@ class EdgeConfig:
     manifests: str = ""
     metaserver: str = ""
     dmi: str = ""
-    modules: tuple[str, ...] = ()
+    modules: tuple[str | ModuleEntry, ...] = ()
+    module_config: str = ""
     metrics_host: str = METRICS_HOST
     metrics_port: int = 0
     heartbeat: float = 15.0
@@ -119,7 +129,8 @@ class CloudConfig:
     keepalive: float = 30.0
     certificate_days: int = 365
     advertise: tuple[str, ...] = ()
-    modules: tuple[str, ...] = ()
+    modules: tuple[str | ModuleEntry, ...] = ()
+    module_config: str = ""
     metrics_host: str = METRICS_HOST
     metrics_port: int = 0
     log_level: str = "warning"
@@ -128,10 +139,10 @@ class CloudConfig:
 
 def parse_yaml_documents(text: str) -> list[Any]:
     """The documents of a YAML text; ValueError("not YAML (line ...): why") when it is none."""
-    from kubeedge_actors import nesting  # only when there is a file: the help of a command needs no library
+    from kubeedge_actors import yaml_documents  # only when there is a file: the help of a command needs no library
 
     try:
-        return nesting.yaml_documents(text)
-    except nesting.NotYaml as error:
-        where = f" (line {error.line})" if error.line else ""
-        raise ValueError(f"not YAML{where}: {str(error).splitlines()[0]}") from error
+        return yaml_documents.yaml_documents(text)
+    except yaml_documents.NotYaml as error:
+        position = f" (line {error.line})" if error.line else ""
+        raise ValueError(f"not YAML{position}: {str(error).splitlines()[0]}") from error

@@ -92,9 +92,9 @@ class ObservedCluster:
     that the API could not answer, or not now, is no answer.
     """
 
-    def __init__(self, cluster: Cluster, answered: Callable[[], object]) -> None:
+    def __init__(self, cluster: Cluster, on_answer: Callable[[], object]) -> None:
         self._cluster = cluster
-        self._answered = answered
+        self._answered = on_answer
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
         """See Cluster."""
@@ -178,17 +178,17 @@ class ApiController(Controller):
     def on_api_call_due(self, message: ApiCallDue) -> None:
         """Make one call."""
         self._call_queued = False
-        if self.has_calls():
-            self.try_call(self.call_api)
+        if self.has_queued_calls():
+            self.call_or_back_off(self.make_next_call)
         self.schedule_call()
 
     def schedule_call(self) -> None:
         """Schedule the next call, if there is one and no back-off runs."""
-        if not self._call_queued and not self.is_backing_off and self.has_calls():
+        if not self._call_queued and not self.is_backing_off and self.has_queued_calls():
             self._call_queued = True
             self.tell(self.ref, ApiCallDue())
 
-    def try_call(self, call: Callable[[], object]) -> None:
+    def call_or_back_off(self, call: Callable[[], object]) -> None:
         """Make a call now; its errors go to `on_api_error` or are logged."""
         try:
             call()
@@ -228,11 +228,11 @@ class ApiController(Controller):
         """Called when a back-off is over, before the next call."""
 
     @abstractmethod
-    def has_calls(self) -> bool:
+    def has_queued_calls(self) -> bool:
         """Whether there is a call to make."""
 
     @abstractmethod
-    def call_api(self) -> None:
+    def make_next_call(self) -> None:
         """Make the most urgent call. A ClusterError goes to `on_api_error`."""
 
 

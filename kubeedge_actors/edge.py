@@ -33,10 +33,10 @@ from kubeedge_actors.assembly.mqtt import start_brokers
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
-from kubeedge_actors.deadletters.store import FILE as LETTERS
-from kubeedge_actors.deadletters.store import DurableDeadLetters
+from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager, has_joined
 from kubeedge_actors.drivers.bootstrap.import_certificates import import_certificates
-from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
 from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
@@ -44,9 +44,9 @@ from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, print_ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
+from kubeedge_actors.options.config_reader import read_config
 from kubeedge_actors.options.edge import EDGE
-from kubeedge_actors.options.kinds import NAME
-from kubeedge_actors.options.reading import read_config
+from kubeedge_actors.options.value_kinds import NAME
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
@@ -95,9 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("edge").parse_args(arguments)
 
     def body(shutdown: Shutdown) -> None:
-        given = EDGE.parse_options(options)
-        log_to_stderr(given.get("log_level", "warning"))  # the file may give reason to warn
-        config = complete_config(read_config(EdgeConfig, options.config, given))
+        overrides = EDGE.parse_options(options)
+        log_to_stderr(overrides.get("log_level", "warning"))  # the file may give reason to warn
+        config = complete_config(read_config(EdgeConfig, options.config, overrides))
         log_to_stderr(config.log_level)
         serve(config if options.cloud else drop_unjoinable_cloud(config), shutdown)
 
@@ -130,7 +130,7 @@ def drop_unjoinable_cloud(config: EdgeConfig) -> EdgeConfig:
 
 def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
     """Start everything, say `ready`, stop everything when `shutdown` is asked for."""
-    own = plugin_specs(config.modules)
+    own = plugin_specs(config.modules, config.module_config)
     token = _readable(token_reader(config), config.data_dir / "certs" / "node.crt")
     with ExitStack() as stack:
         data = DataDir(config.data_dir)
@@ -145,26 +145,26 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional)
         if config.cloud:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
-        credentials = NodeCredentials(data.path / "certs", config.name, config.cloud, token)
+        credentials = CertificateManager(data.path / "certs", config.name, config.cloud, token)
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
-        wanted = partial(_wanted, system)
+        updates_wanted = partial(_twin_updates_wanted, system)
         drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
-        modules = edge_specs(config, *drivers, twin_updates_wanted=wanted, registry=system.registry)
+        modules = edge_specs(config, *drivers, twin_updates_wanted=updates_wanted, registry=system.registry)
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)
-        mine = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
+        plugins = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
         show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config)
         unserved = service_port_error(config, store.target_urls)
-        system.start(SupervisorSpec("edge", [*modules, mine], ROOT_STRATEGY))
+        system.start(SupervisorSpec("edge", [*modules, plugins], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)
         show()
         deadline = Deadline()
-        where = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
+        summary = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
         cloud = _cloud(config, links, deadline, joined=joined)
-        print_ready(f"edge {config.name}: {where}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
+        print_ready(f"edge {config.name}: {summary}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
         shutdown.wait()
 
 
@@ -172,7 +172,7 @@ def _cloud(config: EdgeConfig, links: LinkMonitor, deadline: Deadline, *, joined
     """The cloud, and why it is not there, for the ready line."""
     if not config.cloud:
         return "cloud none"
-    offline = links.unready_reason(deadline.left()) if joined else "this node has not joined it"
+    offline = links.unready_reason(deadline.remaining()) if joined else "this node has not joined it"
     return with_unready_reason(f"cloud {config.cloud}", offline)
 
 
@@ -211,7 +211,7 @@ def try_join(credentials: CertificateSource) -> bool:
     return bool(joined)
 
 
-def _wanted(system: ActorSystem) -> bool:
+def _twin_updates_wanted(system: ActorSystem) -> bool:
     """Whether a module wants to hear of every twin update: there may be one tomorrow that there is not today."""
     return bool(system.registry.subscribers(TwinUpdated))
 

@@ -82,7 +82,7 @@ def run(command: str, body: Callable[[Shutdown], None]) -> int:
         return _complain(command, str(error), 1)
     except Exception as defect:  # MemoryError is one
         log.critical("a defect ends the program", exc_info=defect)
-        return _complain(command, f"a defect: {_told(defect)}", 1)
+        return _complain(command, f"a defect: {_error_text(defect)}", 1)
     if shutdown.failure is not None:
         return _complain(command, shutdown.failure, 1)
     if not shutdown.requested:  # its work is done
@@ -93,7 +93,7 @@ def run(command: str, body: Callable[[Shutdown], None]) -> int:
 def _handle_signals(shutdown: Shutdown) -> None:
     for number in ENDINGS:
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, lambda got, _: shutdown.on_signal(got))
+            signal.signal(number, lambda signum, _: shutdown.on_signal(signum))
     with contextlib.suppress(io.UnsupportedOperation):  # standard error is no file: somebody captures it
         faulthandler.enable()  # a fault in native code says where
 
@@ -107,12 +107,12 @@ def _on_thread_death(shutdown: Shutdown) -> None:
             return
         log.critical("the thread %s has ended by a defect", name, exc_info=caught.exc_value)
         if name in CRITICAL_THREADS or name.startswith(("watch-", "actor-")):
-            shutdown.request(f"a defect has ended the thread {name}: {_told(caught.exc_value)}")
+            shutdown.request(f"a defect has ended the thread {name}: {_error_text(caught.exc_value)}")
 
     threading.excepthook = look
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

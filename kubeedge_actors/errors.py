@@ -11,6 +11,7 @@ KubeEdgeActorsError
 │   ├── AskTimeout            no answer before the asker's deadline
 │   └── AnswerLost            the answer can no longer come: crash limit, dead letter, stop
 ├── RegistrationError       a module does not fit the others: double name, unknown group, bad handler
+├── SupervisionError        the root supervisor gave up: nothing is left that restarts anything
 └── DriverError             something outside the process failed or refused
     ├── LinkError             the connection to the other hub
     │   └── CertificateError    bootstrap or verification failed
@@ -77,6 +78,10 @@ class AnswerLost(MailboxError):
 
 class RegistrationError(KubeEdgeActorsError):
     """A module does not fit the others; the text names both."""
+
+
+class SupervisionError(KubeEdgeActorsError):
+    """The root supervisor gave up, so the whole tree has ended; the text names the child and its error."""
 
 
 class DriverError(KubeEdgeActorsError):
@@ -167,8 +172,8 @@ class Forbidden(ClusterError):
 class Unreachable(ClusterError):
     """The API server did not answer."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__({"message": why, "reason": "Unreachable", "code": 0})
+    def __init__(self, message: str) -> None:
+        super().__init__({"message": message, "reason": "Unreachable", "code": 0})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self),)

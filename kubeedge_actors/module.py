@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
-from kubeedge_actors.custom_messages import DEFAULT_EXPIRES, send_down, send_up, wire_name
+import msgspec
+
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.module_checks import sent_to_itself, unmarked_handlers
-from kubeedge_actors.module_client import ModuleClient, check_types
+from kubeedge_actors.module_client import ModuleClient, check_types, send_down, send_up
+from kubeedge_actors.module_config import ConfiguredFactory, read_config
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.future import Future, ReplyTo
@@ -25,6 +27,8 @@ from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.timer import Timer
 from kubeedge_actors.supervisors.typecheck import check_fields
+from kubeedge_actors.wire.custom_messages import wire_name
+from kubeedge_actors.wire.link_messages import DEFAULT_EXPIRES
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -83,6 +87,9 @@ class Module(Actor):
     """In the cloud: types of objects (`v1/configmaps`) of which ObjectChanged comes, first for each that is there."""
     uses: ClassVar[tuple[str, ...]] = ()
     """In the cloud: types of objects that `client` may be asked for, beside those of `watches`."""
+    Config: ClassVar[type[msgspec.Struct] | None] = None
+    """What may be configured: a class with this name in the module's own; `self.config` is then an instance of it."""
+    config: Any = None
     _handlings: ClassVar[Mapping[type, HandlerEntry]] = {}
     _functions: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
     _checks_fields: ClassVar[bool] = True
@@ -91,6 +98,8 @@ class Module(Actor):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._checks_fields = cls.group == USER
+        if cls.Config is not None and not (isinstance(cls.Config, type) and issubclass(cls.Config, msgspec.Struct)):
+            raise RegistrationError(f"{cls.__qualname__}.Config has to be a subclass of msgspec.Struct")
         handlings = cls._handlings = _handlings(cls, sys._getframe(1).f_locals)
         functions = {message_type: getattr(cls, handling.method) for message_type, handling in handlings.items()}
         cls._functions = {
@@ -108,8 +117,11 @@ class Module(Actor):
         return tuple(cls._handlings)
 
     @classmethod
-    def spec(cls, factory: Callable[[], Actor] | None = None, **overrides: Any) -> ChildSpec:
-        """The child spec of this module; `factory` makes an instance (default: the class), `overrides` are fields."""
+    def spec(cls, factory: Callable[[], Actor] | None = None, *, config: object = None, **overrides: Any) -> ChildSpec:
+        """The child spec of this module; `factory` makes an instance (default: the class), `overrides` are fields.
+
+        `config`: an instance of its Config, or plain data for it. Error: RegistrationError for a config that does not fit.
+        """
         if not cls.name:
             raise RegistrationError(f"{cls.__qualname__} has no name")
         if not isinstance(cls.emits, tuple) or not all(isinstance(message_type, type) for message_type in cls.emits):
@@ -128,11 +140,12 @@ class Module(Actor):
             overrides["mailbox"] = _never_waited_for(overrides.get("mailbox", MailboxSpec()))
             facts |= {"handler_deadline": HANDLER_DEADLINE, "untrusted": True}
             from_afar = tuple(each for each in cls.accepts() if wire_name(each))
-            facts |= {
-                "self_sent": (*sent_to_itself(cls, Module, cls.accepts()), *from_afar),
-                "warnings": cls._probably_forgotten(),
-            }
-        return ChildSpec(**{**facts, "factory": factory or cls, **overrides})
+            self_sent = (*sent_to_itself(cls, Module, cls.accepts()), *from_afar)
+            facts |= {"self_sent": self_sent, "warnings": cls._probably_forgotten()}
+        make: Callable[[], Actor] = factory or cls
+        if cls.Config is not None or config is not None:
+            make = ConfiguredFactory(make, read_config(cls, cls.Config, config))
+        return ChildSpec(**{**facts, "factory": make, **overrides})
 
     @classmethod
     def _probably_forgotten(cls) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`Module.client`: the Kubernetes API for a module of the cloud. Every call gives a Future; nothing waits."""
+"""What modules of one's own reach beyond their process: the other side of the link, and in the cloud the Kubernetes API. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -7,10 +7,31 @@ from typing import Any, Literal
 from kubeedge_actors.errors import RegistrationError, UsageError
 from kubeedge_actors.supervisors import Context, Future
 from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.custom_messages import to_custom
 from kubeedge_actors.wire.local_messages import ApiCall
 
 TIMEOUT = 60.0
 """Seconds until the answer of a call counts as lost."""
+
+
+HUB_TIMEOUT = 30.0
+"""Seconds for the hub, or the cloud's outbox, to say that it has a message."""
+
+
+def send_up(context: Context, message: object) -> Future:
+    """Have EdgeHub keep it until the cloud has it. UsageError, one sentence, for a wrong use."""
+    custom = to_custom(message)
+    if not context.knows(constants.EDGEHUB):
+        raise UsageError("up() is for the modules of a node: a module of the cloud says down(node, message)")
+    return context.ask(constants.EDGEHUB, custom, HUB_TIMEOUT)
+
+
+def send_down(context: Context, node: str, message: object, expires: float) -> Future:
+    """Have the cloud keep it until the node has it. UsageError, one sentence, for a wrong use."""
+    custom = to_custom(message, node, expires)
+    if not context.knows(constants.NODEOUTBOX):
+        raise UsageError("down() is for the modules of the cloud: a module of a node says up(message)")
+    return context.ask(constants.NODEOUTBOX, custom, HUB_TIMEOUT)
 
 
 class ModuleClient:

@@ -42,11 +42,13 @@ def matches(filter: str, topic: str) -> bool:
         return True
     if topic.startswith("$") and filter.startswith(("+", "#")):
         return False
-    wanted, given = filter.split("/"), topic.split("/")
-    if wanted[-1] == "#":
-        del wanted[-1]
-        given = given[: len(wanted)]
-    return len(wanted) == len(given) and all(want in ("+", have) for want, have in zip(wanted, given, strict=True))
+    filter_levels, topic_levels = filter.split("/"), topic.split("/")
+    if filter_levels[-1] == "#":
+        del filter_levels[-1]
+        topic_levels = topic_levels[: len(filter_levels)]
+    return len(filter_levels) == len(topic_levels) and all(
+        want in ("+", have) for want, have in zip(filter_levels, topic_levels, strict=True)
+    )
 
 
 def covers(wide: str, filter: str) -> bool:
@@ -67,12 +69,12 @@ def covers(wide: str, filter: str) -> bool:
     return len(outer) == len(inner)
 
 
-def overlap(one: str, other: str) -> bool:
+def overlap(first: str, second: str) -> bool:
     """Whether some topic matches both filters."""
-    for wild, plain in ((one, other), (other, one)):
+    for wild, plain in ((first, second), (second, first)):
         if plain.startswith("$") and wild.startswith(("+", "#")):
             return False
-    left, right = one.split("/"), other.split("/")
+    left, right = first.split("/"), second.split("/")
     for a, b in zip(left, right, strict=False):
         if "#" in (a, b):
             return True

@@ -64,7 +64,7 @@ AREAS = {
             "tests/unit/drivers/store",
             "tests/contract/test_store.py",
             "tests/unit/drivers/store/test_dead_letters.py",
-            "tests/unit/deadletters/test_store.py",
+            "tests/unit/deadletters/test_durable_dead_letters.py",
         ),
     ),
 }

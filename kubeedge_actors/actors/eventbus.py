@@ -111,6 +111,7 @@ class EventBus(Module):
         self._node, self._brokers, self._store = node, dict(enumerate(brokers, 1)), topics_store
         self._state = state or EventBusState()
         self._wanted = self._state.wanted
+        self._echoed = any(broker.echoes for broker in brokers)
         self._uploaded: set[str] = set()
         # whom to ask about what was handled, whom we wait for, and what they will have stored
         self._to_flush: set[str] = set()
@@ -137,7 +138,7 @@ class EventBus(Module):
             if not broker.alive:
                 self.log.warning("the MQTT broker at %s has ended; it is started again", broker.address)
                 broker.start()
-            before, lost = self._state.lost.get(source, 0), broker.lost
+            before, lost = self._state.lost.get(source, 0), broker.dropped_count
             if lost > before:
                 self._state.lost[source] = lost
                 text = "over its limits, the MQTT broker at %s has dropped %d messages or sessions since the last look"
@@ -165,12 +166,12 @@ class EventBus(Module):
         for message in messages:
             if topics.is_device_twin_topic(message.topic):
                 self.publish(self._typed(message))
-                keeper = constants.DEVICETWIN
+                owner = constants.DEVICETWIN
             else:
-                keeper = self._route(message)
+                owner = self._route(message)
             if message.delivery_tag:
                 handled[message.broker_id] = message.delivery_tag
-                self._to_flush.add(keeper)
+                self._to_flush.add(owner)
         if handled and not self._flushing:
             self._flush()
 
@@ -188,14 +189,14 @@ class EventBus(Module):
 
     def _route(self, message: InboundMessage) -> str:
         """To the cloud what it wants, to modules what they want; both get it if both want it. Who stores it, if anybody."""
-        topic, keeper = message.topic, ""
-        found = topics.parse(topic)
-        if (found is not None and found.kind in UPLOADS) or _any_matches(self._uploaded, topic):
+        topic, owner = message.topic, ""
+        parsed = topics.parse(topic)
+        if (parsed is not None and parsed.kind in UPLOADS) or _any_matches(self._uploaded, topic):
             self.tell(constants.EDGEHUB, BusUploaded(resource=topic, content=message.payload.decode(errors="replace")))
-            keeper = constants.EDGEHUB
+            owner = constants.EDGEHUB
         if _any_matches(self._wanted, topic):
             self.publish(MqttReceived(topic=topic, payload=message.payload, qos=message.qos, retain=message.retain))
-        return keeper
+        return owner
 
     # --- acknowledging --------------------------------------------------------------------------------------------
 
@@ -203,26 +204,26 @@ class EventBus(Module):
         """Ask those who were told something whether it is stored."""
         self._flush_until = dict(self._state.handled)
         self._flushing, self._to_flush = self._to_flush - {""}, set()
-        for keeper in tuple(self._flushing):
-            self._flush_module(keeper)
+        for owner in tuple(self._flushing):
+            self._flush_module(owner)
         if not self._flushing:
             self._ack_clients()
 
-    def _flush_module(self, keeper: str) -> None:
+    def _flush_module(self, owner: str) -> None:
         def answered(_: object) -> None:
-            self._flushing.discard(keeper)
+            self._flushing.discard(owner)
             if not self._flushing:
                 self._ack_clients()
 
         def failed(error: Exception) -> None:
             # whatever else than slowness it is, the answer can not come any more: what was told is a dead letter, and kept as one
             if isinstance(error, AskTimeout):
-                self.log.debug("%s has not stored what clients said: %s", keeper, error)
-                self._flush_module(keeper)
+                self.log.debug("%s has not stored what clients said: %s", owner, error)
+                self._flush_module(owner)
             else:
                 answered(None)
 
-        self.ask(keeper, FlushRequest(), FLUSH_TIMEOUT).then(answered, failed)
+        self.ask(owner, FlushRequest(), FLUSH_TIMEOUT).then(answered, failed)
 
     def _ack_clients(self) -> None:
         """It is stored: have the clients told. What came meanwhile is asked about next."""
@@ -263,6 +264,9 @@ class EventBus(Module):
                 reasons[str(error)] = None
         for reason in reasons:  # what no broker can say is one dead letter
             self.publish(UnroutableMqtt(reason=reason, message=message))
+        if self._wanted and not self._echoed and not reasons and _any_matches(self._wanted, topic):
+            # modules hear each other as clients do, whichever broker there is
+            self.publish(MqttReceived(topic=topic, payload=payload, qos=qos, retain=retain))
 
     # --- subscriptions --------------------------------------------------------------------------------------------
 

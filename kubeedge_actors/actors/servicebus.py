@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors import nesting
-from kubeedge_actors.drivers.http.base import Client, ClientRequest, ClientResponse, PostServer
+from kubeedge_actors import depth_limit
+from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse, HttpClient, UploadServer
 from kubeedge_actors.drivers.store.base import NameStore
 from kubeedge_actors.errors import HttpError, KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
@@ -105,8 +105,8 @@ class ServiceBus(Module):
     def __init__(
         self,
         targets: NameStore,
-        client: Client,
-        server: PostServer,
+        client: HttpClient,
+        server: UploadServer,
         *,
         timeout: float = 60.0,
         run_in_thread: Callable[[Callable[[], None]], None] = run_in_thread,
@@ -140,7 +140,7 @@ class ServiceBus(Module):
     @on
     def on_target_url_removed(self, message: TargetUrlRemoved) -> None:
         """Local programs may no longer call this URL."""
-        for url in [each for each in self._allowed if _normalized(each) == _normalized(message.url)]:
+        for url in [allowed for allowed in self._allowed if _normalized(allowed) == _normalized(message.url)]:
             self._targets.remove(url)
             self._allowed.discard(url)
         if not self._allowed:
@@ -178,7 +178,7 @@ class ServiceBus(Module):
         if message.body is None:
             return _response_body(400, "can't read data from body of the http's request")
         try:
-            url = msgspec.json.decode(nesting.check_depth(message.body), type=_UploadRequest).targetURL or ""
+            url = msgspec.json.decode(depth_limit.check_depth(message.body), type=_UploadRequest).targetURL or ""
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _response_body(400, "invalid params")
         if url not in self._allowed:
@@ -260,11 +260,11 @@ def _request(message: ServiceCall) -> ClientRequest:
     if not port.isdigit() or not 0 < int(port) < 65_536 or not path.startswith("/"):
         raise _InvalidCall(f"the format of resource {message.target} is incorrect")
     try:
-        asked = msgspec.convert(message.request, _CallRequest)
-        body = base64.b64decode(asked.body or "", validate=True)
+        call = msgspec.convert(message.request, _CallRequest)
+        body = base64.b64decode(call.body or "", validate=True)
     except (msgspec.ValidationError, binascii.Error) as error:
         raise _InvalidCall("error to parse http request") from error
-    return ClientRequest(asked.method or message.method, int(port), path, asked.header or {}, body)
+    return ClientRequest(call.method or message.method, int(port), path, call.header or {}, body)
 
 
 def _response_body(code: int, text: str, body: str = "") -> bytes:

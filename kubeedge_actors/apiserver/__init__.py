@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from .auth import User
 from .errors import ApiError
-from .handlers.exec import ExecQuery, ExecSource
-from .handlers.logs import LogQuery, LogSource
+from .handlers.exec import ExecSource, PodExecRequest
+from .handlers.logs import LogSource, PodLogRequest
 from .kubeconfig import kubeconfig
 from .registry.discovery import COMPILER
 from .server import ApiServer, TlsFiles
@@ -19,9 +19,9 @@ __all__ = [
     "COMPILER",
     "ApiError",
     "ApiServer",
-    "ExecQuery",
+    "PodExecRequest",
     "ExecSource",
-    "LogQuery",
+    "PodLogRequest",
     "LogSource",
     "Store",
     "TlsFiles",

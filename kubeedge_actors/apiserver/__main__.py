@@ -26,18 +26,22 @@ Without TLS files it speaks plain HTTP on loopback, and every caller is an admin
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    found = argparse.ArgumentParser(
+    argument_parser = argparse.ArgumentParser(
         prog="python -m kubeedge_actors.apiserver",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    found.add_argument("--data-dir", type=Path, required=True, help="where the database and the kubeconfig are kept")
-    found.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    found.add_argument("--port", type=int, default=8001, help="port to listen on, 0 for any (%(default)s)")
-    found.add_argument("--tls-cert", type=Path, help="PEM certificate of the server")
-    found.add_argument("--tls-key", type=Path, help="PEM key of the server")
-    found.add_argument("--client-ca", type=Path, help="PEM certificate of the CA that signs client certificates")
-    return found
+    argument_parser.add_argument(
+        "--data-dir", type=Path, required=True, help="where the database and the kubeconfig are kept"
+    )
+    argument_parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    argument_parser.add_argument("--port", type=int, default=8001, help="port to listen on, 0 for any (%(default)s)")
+    argument_parser.add_argument("--tls-cert", type=Path, help="PEM certificate of the server")
+    argument_parser.add_argument("--tls-key", type=Path, help="PEM key of the server")
+    argument_parser.add_argument(
+        "--client-ca", type=Path, help="PEM certificate of the CA that signs client certificates"
+    )
+    return argument_parser
 
 
 def main(arguments: list[str] | None = None) -> int:

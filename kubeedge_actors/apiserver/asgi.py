@@ -20,14 +20,14 @@ from .http_messages import (
     Request,
     Response,
     Send,
-    Stream,
+    StreamingResponse,
     headers_of,
     query_of,
     read_body,
     text_response,
 )
 from .routes import Answer, Routes
-from .storage.commit import GroupCommit
+from .storage.group_commit import GroupCommit
 
 log = logging.getLogger(__name__)
 EMPTY = frozenset({204, 304})
@@ -110,20 +110,20 @@ async def send_response(answer: Response, send: Send, method: str) -> None:
     await send({"type": "http.response.body", "body": b"" if empty or method == "HEAD" else answer.body})
 
 
-async def send_stream(answer: Stream, receive: Receive, send: Send) -> None:
+async def send_stream(answer: StreamingResponse, receive: Receive, send: Send) -> None:
     """An answer that goes on until it ends or the client leaves."""
     pump = asyncio.ensure_future(pump_chunks(answer, send))
-    gone = asyncio.ensure_future(wait_for_disconnect(receive))
-    await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
-    for task in (pump, gone):
+    disconnect = asyncio.ensure_future(wait_for_disconnect(receive))
+    await asyncio.wait((pump, disconnect), return_when=asyncio.FIRST_COMPLETED)
+    for task in (pump, disconnect):
         task.cancel()
-    results = await asyncio.gather(pump, gone, return_exceptions=True)
+    results = await asyncio.gather(pump, disconnect, return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):
             log.warning("a stream ended early: %s", result)
 
 
-async def pump_chunks(answer: Stream, send: Send) -> None:
+async def pump_chunks(answer: StreamingResponse, send: Send) -> None:
     """Sends every piece as it comes."""
     chunks = answer.chunks()
     first = b""

@@ -73,12 +73,12 @@ def authenticate(
     user = certificate or (LOCAL_ADMIN if local_admin else ANONYMOUS)
     authorization = headers.get("authorization", "")
     if authorization.lower().startswith("bearer ") and certificate is None:
-        known = tokens.get(authorization[7:].strip())
-        if known is not None:
-            user = User(known.name, tuple(dict.fromkeys((*known.groups, AUTHENTICATED))))
+        token_user = tokens.get(authorization[7:].strip())
+        if token_user is not None:
+            user = User(token_user.name, tuple(dict.fromkeys((*token_user.groups, AUTHENTICATED))))
         elif not local_admin:
             raise ApiError(401, "Unauthorized", "Unauthorized")
-    return impersonated(user, headers)
+    return impersonated_user(user, headers)
 
 
 def is_cross_site(headers: Mapping[str, str]) -> bool:
@@ -90,7 +90,7 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
         return True
 
 
-def impersonated(user: User, headers: Mapping[str, str]) -> User:
+def impersonated_user(user: User, headers: Mapping[str, str]) -> User:
     """Whom an administrator wants to be taken for."""
     name = headers.get("impersonate-user")
     if not name or not user.is_administrator:
@@ -103,7 +103,7 @@ def is_path_allowed(user: User, path: str) -> bool:
     """Whether a path that is no resource may be read."""
     if user.is_administrator or path.rstrip("/") in OPEN_PATHS:
         return True
-    return not user.is_anonymous and any(path == known or path.startswith(known + "/") for known in KNOWN_PATHS)
+    return not user.is_anonymous and any(path == prefix or path.startswith(prefix + "/") for prefix in KNOWN_PATHS)
 
 
 def is_resource_allowed(user: User, plural: str) -> bool:
@@ -123,8 +123,8 @@ def resource_forbidden(user: User, verb: str, group: str, plural: str, name: str
     subject = f"{plural}.{group}" if group else plural
     if name:
         subject += f' "{name}"'
-    where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     text = (
-        f'{subject} is forbidden: User "{user.name}" cannot {verb} resource "{plural}" in API group "{group}" {where}'
+        f'{subject} is forbidden: User "{user.name}" cannot {verb} resource "{plural}" in API group "{group}" {scope}'
     )
     return ApiError(403, "Forbidden", text, details_of(group, plural.partition("/")[0], name))

@@ -49,7 +49,7 @@ class PlainNotFound(Exception):
     """The path belongs to no API at all: answered as text, not as a Status."""
 
 
-def success(details: Json | None = None, code: int = 0) -> Json:
+def success_status(details: Json | None = None, code: int = 0) -> Json:
     """A success Status; `code` is left out when 0."""
     status: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
     if details is not None:
@@ -61,8 +61,8 @@ def success(details: Json | None = None, code: int = 0) -> Json:
 
 def details_of(group: str, kind: str, name: str = "") -> Json:
     """`details` of a Status; empty parts are left out."""
-    found = {"name": name, "group": group, "kind": kind}
-    return {key: value for key, value in found.items() if value}
+    details = {"name": name, "group": group, "kind": kind}
+    return {key: value for key, value in details.items() if value}
 
 
 def qualified_resource(group: str, plural: str) -> str:
@@ -75,9 +75,9 @@ def required(field: str, note: str = "") -> FieldError:
     return FieldError(field, "FieldValueRequired", f"Required value{': ' + note if note else ''}")
 
 
-def invalid_value(field: str, value: object, why: str) -> FieldError:
+def invalid_value(field: str, value: object, reason: str) -> FieldError:
     """A field has a value that is not allowed."""
-    return FieldError(field, "FieldValueInvalid", f"Invalid value: {quoted(value)}: {why}")
+    return FieldError(field, "FieldValueInvalid", f"Invalid value: {quoted(value)}: {reason}")
 
 
 def unsupported_value(field: str, value: object, allowed: Sequence[str]) -> FieldError:
@@ -88,9 +88,9 @@ def unsupported_value(field: str, value: object, allowed: Sequence[str]) -> Fiel
     )
 
 
-def forbidden_field(field: str, why: str) -> FieldError:
+def forbidden_field(field: str, reason: str) -> FieldError:
     """A field may not be given, or not be changed."""
-    return FieldError(field, "FieldValueForbidden", f"Forbidden: {why}")
+    return FieldError(field, "FieldValueForbidden", f"Forbidden: {reason}")
 
 
 def quoted(value: object) -> str:
@@ -122,9 +122,9 @@ def already_exists(group: str, plural: str, name: str) -> ApiError:
     return ApiError(409, "AlreadyExists", text, details_of(group, plural, name))
 
 
-def conflict(group: str, kind: str, name: str, why: str) -> ApiError:
+def conflict(group: str, kind: str, name: str, reason: str) -> ApiError:
     """409 of a write whose precondition does not hold; `kind` is the plural, or the Kind for delete preconditions."""
-    text = f'Operation cannot be fulfilled on {qualified_resource(group, kind)} "{name}": {why}'
+    text = f'Operation cannot be fulfilled on {qualified_resource(group, kind)} "{name}": {reason}'
     return ApiError(409, "Conflict", text, details_of(group, kind, name))
 
 
@@ -136,13 +136,13 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def forbidden(group: str, plural: str, name: str, why: str, causes: Sequence[FieldError] = ()) -> ApiError:
+def forbidden(group: str, plural: str, name: str, reason: str, causes: Sequence[FieldError] = ()) -> ApiError:
     """403 of a named resource, or of the resource as a whole when `name` is empty."""
     subject = f'{qualified_resource(group, plural)} "{name}"' if name else qualified_resource(group, plural)
     details = details_of(group, plural, name)
     if causes:
         details["causes"] = causes_of(causes)
-    return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", details)
+    return ApiError(403, "Forbidden", f"{subject} is forbidden: {reason}", details)
 
 
 def causes_of(errors: Sequence[FieldError]) -> list[Json]:
@@ -163,13 +163,13 @@ def invalid_options(kind: str, *errors: FieldError) -> ApiError:
     return invalid("meta.k8s.io", kind, "", errors)
 
 
-def too_large_version(wanted: int, current: int) -> ApiError:
+def too_large_version(requested: int, current: int) -> ApiError:
     """504 of a resourceVersion that the server has not reached."""
     details = {
         "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
         "retryAfterSeconds": 1,
     }
-    text = f"Timeout: Too large resource version: {wanted}, current: {current}"
+    text = f"Timeout: Too large resource version: {requested}, current: {current}"
     return ApiError(504, "Timeout", text, details, {"Retry-After": "1"})
 
 

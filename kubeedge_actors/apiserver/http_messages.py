@@ -50,7 +50,7 @@ class Response(msgspec.Struct):
     headers: dict[str, str] = {}
 
 
-class Stream(msgspec.Struct):
+class StreamingResponse(msgspec.Struct):
     """A streamed response: the pieces of `chunks`, each sent as it comes. A `patient` one begins with its first piece, which may
     be empty: until then an ApiError is the answer.
     """

@@ -21,9 +21,9 @@ def kubeconfig(
     cluster: Json = {"server": url}
     user: Json = {}
     if ca_pem:
-        cluster["certificate-authority-data"] = encoded(ca_pem)
+        cluster["certificate-authority-data"] = base64_text(ca_pem)
     if certificate_pem:
-        user = {"client-certificate-data": encoded(certificate_pem), "client-key-data": encoded(key_pem)}
+        user = {"client-certificate-data": base64_text(certificate_pem), "client-key-data": base64_text(key_pem)}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -35,6 +35,6 @@ def kubeconfig(
     return msgspec.json.format(msgspec.json.encode(config), indent=2).decode() + "\n"
 
 
-def encoded(pem: bytes | str) -> str:
+def base64_text(pem: bytes | str) -> str:
     """Base64 of a file's content."""
     return base64.b64encode(pem.encode() if isinstance(pem, str) else pem).decode()

@@ -6,23 +6,23 @@ import msgspec
 
 from .auth import REVIEWS, is_path_allowed, is_resource_allowed, path_forbidden, resource_forbidden
 from .errors import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
-from .handlers.access_reviews import Reviews
+from .handlers.access_reviews import AccessReviewHandler
 from .handlers.delete import Deleter
-from .handlers.exec import ExecSource, Upgrade, exec_answer
-from .handlers.logs import LogSource, log_answer
+from .handlers.exec import ExecSource, Upgrade, exec_response
+from .handlers.logs import LogSource, log_response
 from .handlers.read import Reader
 from .handlers.subresources import Subresources
-from .handlers.token_request import TokenRequests
+from .handlers.token_request import TokenRequestHandler
 from .handlers.watch import Watcher
 from .handlers.write import Writer
-from .http_messages import Request, Response, Stream
+from .http_messages import Request, Response, StreamingResponse
 from .registry.builtin import Resource, Subresource
 from .registry.discovery import Discovery
 from .registry.openapi import OpenApi
-from .registry.registry import Registry
+from .registry.resource_registry import ResourceRegistry
 from .request_info import RequestInfo, parse, verb
 
-Answer = Response | Stream | Upgrade
+Answer = Response | StreamingResponse | Upgrade
 # Verbs of one object; the others are of the collection.
 OF_NAMED = frozenset({"get", "update", "patch", "delete"})
 UPGRADES = frozenset({"exec", "attach", "portforward"})
@@ -38,14 +38,14 @@ class Handlers(msgspec.Struct):
     remover: Deleter
     watcher: Watcher
     subresources: Subresources
-    reviews: Reviews
-    tokens: TokenRequests
+    reviews: AccessReviewHandler
+    tokens: TokenRequestHandler
 
 
 class Routes:
     """All paths of the server. The sources may be set at any time."""
 
-    def __init__(self, registry: Registry, handlers: Handlers) -> None:
+    def __init__(self, registry: ResourceRegistry, handlers: Handlers) -> None:
         self._registry, self._to = registry, handlers
         self.log_source: LogSource | None = None
         self.exec_source: ExecSource | None = None
@@ -77,12 +77,12 @@ class Routes:
     def _other(self, request: Request) -> Answer:
         if not is_path_allowed(request.user, request.path):
             raise path_forbidden(request.user, request.method.lower(), request.path)
-        found = self._to.discovery.answer(request) or self._to.openapi.answer(request)
-        if found is None:
+        answer = self._to.discovery.answer(request) or self._to.openapi.answer(request)
+        if answer is None:
             raise PlainNotFound
         if request.method != "GET":
             raise method_not_allowed()
-        return found
+        return answer
 
     def _unknown(self, request: Request, target: RequestInfo) -> Answer:
         if not request.user.is_administrator:
@@ -140,7 +140,7 @@ class Routes:
         if sub.name == "token":
             return self._to.tokens.create(request, self._to.reader.entry(target, resource))
         if sub.name == "log":
-            return log_answer(request, self._to.reader.entry(target, resource).object(), self.log_source)
+            return log_response(request, self._to.reader.entry(target, resource).object(), self.log_source)
         return (
             self._to.subresources.bind(request, target)
             if sub.name == "binding"
@@ -151,7 +151,7 @@ class Routes:
         """Streams into containers: commands if there is somebody who runs them, the others are refused with a reason."""
         pod = self._to.reader.entry(target, resource).object()
         if target.subresource == "exec":
-            return exec_answer(request, pod, self.exec_source)
+            return exec_response(request, pod, self.exec_source)
         if not pod.get("spec", {}).get("nodeName"):
             raise bad_request(f"pod {target.name} does not have a host assigned")
         if "upgrade" not in request.headers:

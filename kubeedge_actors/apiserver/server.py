@@ -18,13 +18,13 @@ from ..errors import DriverError
 from ..osutil import sockets
 from .asgi import Application
 from .auth import User
-from .build import ServerParts, build
 from .handlers.exec import ExecSource
 from .handlers.logs import LogSource
-from .peer_certificate import CertificateProtocol, Config, Server
-from .storage.commit import GroupCommit
 from .storage.database import Database
+from .storage.group_commit import GroupCommit
 from .storage.store import Store
+from .uvicorn_protocol import ClientCertificateProtocol, Config, Server
+from .wiring import ServerParts, build_server
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -168,7 +168,7 @@ class ApiServer:
 
     async def _serve(self, database: Database, context: ssl.SSLContext | None) -> None:
         self._loop = asyncio.get_running_loop()
-        parts = self._parts = build(database, self._loop.call_soon, self._clock)
+        parts = self._parts = build_server(database, self._loop.call_soon, self._clock)
         parts.routes.log_source, parts.routes.exec_source = self._log_source, self._exec_source
         commits = self._commits = GroupCommit(parts.store, database)
         await commits.wait_committed()
@@ -211,7 +211,7 @@ def uvicorn_config(app: Application, context: ssl.SSLContext | None) -> Config:
     """uvicorn's settings."""
     config = Config(
         app,
-        http=CertificateProtocol,
+        http=ClientCertificateProtocol,
         loop=LOOP,
         ws="none",
         lifespan="off",
@@ -238,13 +238,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises DriverError when the port is taken."""
     try:
-        found = sockets.listen(host, port, BACKLOG)
+        listener = sockets.listen(host, port, BACKLOG)
     except OSError as error:
         raise DriverError(
             f"the API server cannot listen on {host}:{port}: {sockets.error_text(error)}", port
         ) from error
-    found.setblocking(False)
-    return found
+    listener.setblocking(False)
+    return listener
 
 
 def server_context(tls: TlsFiles) -> ssl.SSLContext:

@@ -9,7 +9,7 @@ from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.control.process_info import ProcessInfo
-from kubeedge_actors.deadletters.store import DurableDeadLetters
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.supervisors import ActorSystem
 
 MODULES = "modules"

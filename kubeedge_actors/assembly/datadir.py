@@ -1,4 +1,4 @@
-"""The data directory of an edge or a cloud: made, locked, written."""
+"""The data directory of an edge or a cloud: made and locked."""
 
 from __future__ import annotations
 

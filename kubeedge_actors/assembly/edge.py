@@ -24,10 +24,11 @@ from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
-from kubeedge_actors.drivers.bootstrap.node_credentials import has_joined
+from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
-from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibPostServer
+from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.machine.linux import LinuxMachine
@@ -58,7 +59,7 @@ def edge_specs(
     registry: Registry,
 ) -> list[ChildSpec]:
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
-    standing, seen, cloud = EventBusState(), LinkState(), bool(config.cloud)
+    event_bus_state, link_state, cloud = EventBusState(), LinkState(), bool(config.cloud)
     modules = [
         MetaManager.spec(lambda: MetaManager(store.meta, has_cloud=cloud, remote_seconds=config.remote_query_timeout)),
         DeviceTwin.spec(
@@ -67,8 +68,8 @@ def edge_specs(
             )
         ),
         ServiceBus.spec(lambda: service_bus(config, store)),
-        EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, standing)),
-        Edged.spec(lambda: edged(config, containers, seen)),
+        EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, event_bus_state)),
+        Edged.spec(lambda: edged(config, containers, link_state)),
     ]
     return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, registry)]
 
@@ -108,20 +109,20 @@ def rejection_handler(config: EdgeConfig, shutdown: Shutdown) -> Callable[[str],
 
 def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
     """ServiceBus with the HTTP of the standard library."""
-    server = StdlibPostServer(config.service_host, config.service_port)
-    return ServiceBus(store.target_urls, StdlibClient(), server, timeout=config.service_timeout)
+    server = StdlibUploadServer(config.service_host, config.service_port)
+    return ServiceBus(store.target_urls, StdlibHttpClient(), server, timeout=config.service_timeout)
 
 
 def service_port_error(config: EdgeConfig, targets: NameStore) -> str:
     """What the ready line says when local programs may call the cloud, and the port for that can not be had yet."""
     if not targets.all():
         return ""
-    why = port_error(ChosenPort("--service-port", config.service_port, "--service-host", config.service_host))
-    return f"; local programs can not call the cloud yet: {why}" if why else ""
+    reason = port_error(ChosenPort("--service-port", config.service_port, "--service-host", config.service_host))
+    return f"; local programs can not call the cloud yet: {reason}" if reason else ""
 
 
-def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkState) -> Edged:
-    """Edged with the drivers of this machine; `seen` outlives it."""
+def edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState) -> Edged:
+    """Edged with the drivers of this machine; `link` outlives it."""
     pods = config.data_dir / "pods"
     return Edged(
         node_name=config.name,
@@ -133,7 +134,7 @@ def edged(config: EdgeConfig, containers: ContainerRuntime, seen: LinkState) -> 
         product=__version__,
         manifests=StaticPodFolder(Path(config.manifests), parse_yaml_documents) if config.manifests else None,
         labels=dict(label.split("=", 1) for label in config.labels),
-        link=seen,
+        link=link,
         events=config.report_events,
     )
 
@@ -185,12 +186,12 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
-    from kubeedge_actors.actors.metamanager.metaserver.api import MetaServer
+    from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 
-    where = urlsplit(f"//{config.metaserver}")
-    host, port = where.hostname or "127.0.0.1", METASERVER_PORT if where.port is None else where.port
+    address = urlsplit(f"//{config.metaserver}")
+    host, port = address.hostname or "127.0.0.1", METASERVER_PORT if address.port is None else address.port
     site = StdlibHttpServer(host, port)
     with naming_port_options(ChosenPort("--metaserver", port, "--metaserver", host)):
         site.bind()
@@ -204,10 +205,14 @@ def edge_stream_specs(
     """The way for logs to the cloud, if there is one; a link of its own, so that EdgeHub's never waits for a reader of logs."""
     if not (config.cloud and config.streams):
         return []
-    address, links, seen = config.node_ip or _address(config.cloud), WebSocketLinks("latin-1"), EdgeStreamState()
+    address, links, stream_state = (
+        config.node_ip or _address(config.cloud),
+        WebSocketLinks("latin-1"),
+        EdgeStreamState(),
+    )
     return [
         EdgeStream.spec(
-            lambda: EdgeStream(config.name, address, config.tunnel_url, links, credentials, containers, seen)
+            lambda: EdgeStream(config.name, address, config.tunnel_url, links, credentials, containers, stream_state)
         )
     ]
 
@@ -227,10 +232,10 @@ def token_reader(config: EdgeConfig) -> Callable[[], str]:
 
 def _address(cloud: str) -> str:
     """This machine's address as the cloud sees it; a UDP socket finds the route without sending anything."""
-    where = urlsplit(cloud)
+    url = urlsplit(cloud)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((where.hostname or "192.0.2.1", where.port or 9))
+            probe.connect((url.hostname or "192.0.2.1", url.port or 9))
         except OSError:
             return "127.0.0.1"  # no route at all: the node works alone
         return str(probe.getsockname()[0])

@@ -90,7 +90,7 @@ def _external(config: EdgeConfig) -> Broker:
         tls = client_context(config.mqtt_ca or None, config.mqtt_cert or None, config.mqtt_key or None)
     # a name that lasts: the broker remembers what was published while this process was down
     login = Login(f"kubeedge-actors-{config.name}", *_login(config))
-    return ExternalBroker.at(config.mqtt, login, tls)
+    return ExternalBroker.from_url(config.mqtt, login, tls)
 
 
 def _login(config: EdgeConfig) -> tuple[str | None, str | None]:

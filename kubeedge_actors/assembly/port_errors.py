@@ -30,10 +30,10 @@ def naming_port_options(*chosen: ChosenPort) -> Iterator[None]:
     try:
         yield
     except DriverError as error:
-        which = next((choice for choice in chosen if choice.port == error.port != 0), None)
-        if which is None or not isinstance(error.__cause__, OSError):
+        choice = next((choice for choice in chosen if choice.port == error.port != 0), None)
+        if choice is None or not isinstance(error.__cause__, OSError):
             raise  # the address is not what is wrong
-        raise type(error)(port_error_text(which, error.__cause__)) from error.__cause__
+        raise type(error)(port_error_text(choice, error.__cause__)) from error.__cause__
 
 
 def port_error(chosen: ChosenPort) -> str:
@@ -53,10 +53,10 @@ def port_error_text(chosen: ChosenPort, cause: OSError) -> str:
     """
     option, port, host_option, host = chosen
     # a host name that is none has a negative number of its own
-    why = (os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)).lower()
+    reason = (os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)).lower()
     if cause.errno == errno.EADDRINUSE:
         key = f" (key: {option.lstrip('-')})" if option.startswith("-") else ""
         return f"{option} {port} is in use: something else listens on {host}:{port}; end that, or give another {option}{key}"
     if cause.errno in (errno.EACCES, errno.EPERM):
-        return f"{option} {port}: {why}; a port below 1024 needs root, give another {option}"
-    return f"{host_option} {host} can not be listened on (with {option} {port}): {why}"
+        return f"{option} {port}: {reason}; a port below 1024 needs root, give another {option}"
+    return f"{host_option} {host} can not be listened on (with {option} {port}): {reason}"

@@ -95,10 +95,10 @@ def _make(cluster: KubernetesCluster, kind: ResourceKind, objects: Iterable[Json
             raise _refusal(error, f"making {kind.kind} {name}") from error
 
 
-def _refusal(error: ClusterError, what: str) -> Exception:
+def _refusal(error: ClusterError, subject: str) -> Exception:
     if isinstance(error, Unreachable) or error.code not in REFUSED:
         return error
     sources = " ".join(f"-f {source}" for source in (deploy.NAMESPACE, deploy.CRDS, deploy.RBAC))
     return UsageError(
-        f"{what}: the API server {REFUSED[error.code]}; an administrator has to run: kubectl apply {sources}"
+        f"{subject}: the API server {REFUSED[error.code]}; an administrator has to run: kubectl apply {sources}"
     )

@@ -19,24 +19,24 @@ class Deadline:
     def __init__(self, seconds: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._end = clock, clock() + seconds
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Seconds, 0 when they are over."""
         return max(0.0, self._end - self._clock())
 
 
-def with_unready_reason(what: str, reason: str) -> str:
+def with_unready_reason(subject: str, reason: str) -> str:
     """What it is, and why it can not be used yet, if it can not.
 
     >>> with_unready_reason("cloud https://c:10002", "Connection refused"), with_unready_reason("cloud none", "")
     ('cloud https://c:10002 (not reachable yet: Connection refused)', 'cloud none')
     """
-    return f"{what} (not reachable yet: {reason})" if reason else what
+    return f"{subject} (not reachable yet: {reason})" if reason else subject
 
 
 def broker_addresses(brokers: Sequence[Broker], deadline: Deadline) -> str:
     """Where MQTT is spoken, and which of these brokers can not be reached yet."""
     return " and ".join(
-        with_unready_reason(broker.address, broker.unready_reason(deadline.left())) for broker in brokers
+        with_unready_reason(broker.address, broker.unready_reason(deadline.remaining())) for broker in brokers
     )
 
 

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from urllib.parse import parse_qsl, urlencode
 
 from kubeedge_actors.actors.cloudstream.cloud_stream import CloudStream, TunnelListenConfig
-from kubeedge_actors.actors.cloudstream.stream import Stream
+from kubeedge_actors.actors.cloudstream.stream import TunnelStream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
-from kubeedge_actors.apiserver import ExecQuery, ExecSource, LogQuery, LogSource
+from kubeedge_actors.apiserver import ExecSource, LogSource, PodExecRequest, PodLogRequest
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -63,8 +63,8 @@ def cloud_stream_specs(
 def log_source(tunnels: TunnelRegistry) -> LogSource:
     """Container logs for the embedded API."""
 
-    def source(query: LogQuery) -> Iterator[bytes]:
-        stream = tunnels.open(query.node, FrameType.LOGS, kubelet_path(query), kubelet_log_query(query))
+    def source(query: PodLogRequest) -> Iterator[bytes]:
+        stream = tunnels.open_stream(query.node, FrameType.LOGS, kubelet_path(query), kubelet_log_query(query))
         patience = FIRST_SECONDS  # a refusal comes soon, and is worth waiting for: it becomes the answer's status
         try:
             while (piece := stream.read(patience)) is not None:
@@ -79,9 +79,11 @@ def log_source(tunnels: TunnelRegistry) -> LogSource:
 def exec_source(tunnels: TunnelRegistry) -> ExecSource:
     """Commands in containers for the embedded API."""
 
-    def source(query: ExecQuery) -> Stream:
+    def source(query: PodExecRequest) -> TunnelStream:
         path = f"/{constants.PATH_EXEC}/{query.namespace}/{query.pod}/{query.container}"
-        return tunnels.open(query.node, FrameType.EXEC, path, kubelet_query(query.query), query.headers, query.method)
+        return tunnels.open_stream(
+            query.node, FrameType.EXEC, path, kubelet_query(query.query), query.headers, query.method
+        )
 
     return source
 
@@ -92,12 +94,12 @@ def kubelet_query(query: str) -> str:
     return urlencode([(name, "1" if name in SWITCHES else value) for name, value in pairs if name and value != "false"])
 
 
-def kubelet_path(query: LogQuery) -> str:
+def kubelet_path(query: PodLogRequest) -> str:
     """The path of the log, as of a kubelet."""
     return f"/{constants.PATH_LOGS}/{query.namespace}/{query.pod}/{query.container}"
 
 
-def kubelet_log_query(query: LogQuery) -> str:
+def kubelet_log_query(query: PodLogRequest) -> str:
     """The options of the log, as of a kubelet."""
     flags = {"follow": query.follow, "previous": query.previous, "timestamps": query.timestamps}
     numbers = {

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.formatting import aligned, seconds
+from kubeedge_actors.control.formatting import aligned, format_seconds
 from kubeedge_actors.control.server import SOCKET
-from kubeedge_actors.control.tables import table
 from kubeedge_actors.control.trace_command import TraceQuery, follow
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.options.parsers import parser
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _tree(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     answer = client.ask("tree", health=True)
-    print(_json(answer) if options.json else table(answer))
+    print(_json(answer) if options.json else table_text(answer))
 
 
 def _health(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
@@ -45,8 +45,8 @@ def _health(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
             (
                 name,
                 health["state"],
-                seconds(health["age"]),
-                seconds(health["answered"]) or "no answer",
+                format_seconds(health["age"]),
+                format_seconds(health["answered"]) or "no answer",
                 health["reason"],
             )
             for name, health in answer.items()
@@ -65,15 +65,16 @@ def _ill(answer: dict[str, Any]) -> list[str]:
 
 def _act(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     force = {"force": True} if options.command == "remove" and options.force else {}
-    done = client.ask(options.command, actor=options.actor, **force)
-    print(_json(done) if options.json else f"{done}: {DONE[options.command]}")
+    result = client.ask(options.command, actor=options.actor, **force)
+    print(_json(result) if options.json else f"{result}: {DONE[options.command]}")
 
 
 DONE = {"restart": "restarted", "resume": "resumed", "remove": "removed", "crash": "crashed"}
 
 
 def _add(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
-    name = client.ask("add", module=options.module, folder=os.getcwd())
+    config = {"config": os.path.abspath(options.module_config)} if options.module_config else {}
+    name = client.ask("add", module=options.module, folder=os.getcwd(), **config)
     print(_json(name) if options.json else f"{name}: added")
     for text in client.ask("tree").get("findings", ()):
         if text.startswith((f"{name} ", f"{name}: ")) and not options.json:

@@ -36,14 +36,14 @@ class ControlClient:
             answer = msgspec.json.decode(self._round_trip(line, ACTING_TIMEOUT if command in ACTING else TIMEOUT))
         except (OSError, msgspec.DecodeError) as error:
             self.close()
-            raise nobody(self.path, error) from error
+            raise unserved_error(self.path, error) from error
         if "error" in answer:
             raise KubeEdgeActorsError(answer["error"])
         return answer["ok"]
 
-    def stream(self, command: str, **arguments: object) -> Stream:
+    def stream(self, command: str, **arguments: object) -> AnswerStream:
         """The answers to a command that goes on until we hang up, on a connection of its own."""
-        return Stream(self.path, msgspec.json.encode({"cmd": command, **arguments}) + b"\n")
+        return AnswerStream(self.path, msgspec.json.encode({"cmd": command, **arguments}) + b"\n")
 
     def check_reachable(self) -> None:
         """UsageError when nobody serves the socket; asks nothing."""
@@ -51,9 +51,9 @@ class ControlClient:
             self._connect()
         except OSError as error:
             self.close()
-            raise nobody(self.path, error) from error
+            raise unserved_error(self.path, error) from error
 
-    def hang_up(self) -> None:
+    def cancel(self) -> None:
         """End a question that another thread waits with."""
         connection = self._socket
         if connection is not None:
@@ -86,7 +86,7 @@ class ControlClient:
         return answer
 
 
-class Stream:
+class AnswerStream:
     """Answers as they come; used in a `with`, at the end of which it hangs up."""
 
     def __init__(self, path: Path, line: bytes) -> None:
@@ -98,7 +98,7 @@ class Stream:
             self._socket.sendall(line)
         except OSError as error:
             self._socket.close()
-            raise nobody(path, error) from error
+            raise unserved_error(path, error) from error
 
     def answers_until(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
         """Each answer until `over()`, or until the other side ends; KubeEdgeActorsError with its sentence."""
@@ -108,7 +108,7 @@ class Stream:
                 continue
             chunk = self._socket.recv(1 << 16)
             if not chunk:
-                raise nobody(self._path, ConnectionResetError("it hung up"))
+                raise unserved_error(self._path, ConnectionResetError("it hung up"))
             *lines, incomplete = (incomplete + chunk).split(b"\n")
             for line in lines:
                 answer = msgspec.json.decode(line)
@@ -120,13 +120,13 @@ class Stream:
         """Hang up."""
         self._socket.close()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> AnswerStream:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def nobody(path: Path, error: Exception) -> UsageError:
+def unserved_error(path: Path, error: Exception) -> UsageError:
     """The sentence for a socket that nobody serves."""
     return UsageError(f"nothing answers at {path}: is the cloud or edge running? ({error})")

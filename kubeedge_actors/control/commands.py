@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kubeedge_actors.control.expected import ExpectedActors
-from kubeedge_actors.control.traces import Traces
+from kubeedge_actors.control.expected_actors import ExpectedActors
+from kubeedge_actors.control.traces import MessageTracer
 from kubeedge_actors.control.views import dead_letter_view
-from kubeedge_actors.deadletters.store import DurableDeadLetters, row_of
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters, row_of
 from kubeedge_actors.errors import ActorStopped, AskTimeout, KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import USER
 from kubeedge_actors.plugins import spec_found_from
@@ -55,7 +55,7 @@ class Commands:
         self._expected = ExpectedActors(system)
         self._errors: deque[Crashed] = deque(maxlen=ERRORS_KEPT)
         self._forget = system.events.subscribe(self._note)
-        self.traces = Traces(system)
+        self.traces = MessageTracer(system)
         self._answers: dict[str, Callable[[Json], Any]] = {
             "tree": self._tree,
             "health": self._health,
@@ -107,8 +107,8 @@ class Commands:
         patience = request.get("patience", HUNG_SECONDS)
         if not isinstance(patience, int | float) or not 0 <= patience <= PATIENCE_LIMIT:
             raise UsageError(f"the patience is a number of seconds from 0 to {PATIENCE_LIMIT:g}, not {patience!r}")
-        found = self._check(_text(request, "actor"), float(patience))
-        return {name: asdict(health) | {"well": health.is_well} for name, health in found.items()}
+        health_by_name = self._check(_text(request, "actor"), float(patience))
+        return {name: asdict(health) | {"well": health.is_well} for name, health in health_by_name.items()}
 
     def _check(self, actor: str, patience: float) -> dict[str, Health]:
         """The health of one actor, or of all that there are and ought to be."""
@@ -146,8 +146,8 @@ class Commands:
             started.get(START_TIMEOUT)
         except AskTimeout:
             health = self._check(name, 0.0)[name]
-            why = f"{health.state}, {health.reason}" if health.reason else health.state
-            raise ActorStopped(f"{name} does not run after {START_TIMEOUT:.0f} s: {why}") from None
+            state = f"{health.state}, {health.reason}" if health.reason else health.state
+            raise ActorStopped(f"{name} does not run after {START_TIMEOUT:.0f} s: {state}") from None
         return name
 
     def _crash(self, request: Json) -> str:
@@ -158,14 +158,14 @@ class Commands:
         return name
 
     def _add(self, request: Json) -> str:
-        spec = spec_found_from(str(request["module"]), _text(request, "folder"))
+        spec = spec_found_from(str(request["module"]), _text(request, "folder"), _text(request, "config"))
         name = self._system.add(spec, self._modules).name
         self._expected.note_added(spec)
         return name
 
     def _remove(self, request: Json) -> str:
         name = self._present(request)
-        if self._system.cell(name).spec.group != USER:
+        if self._system.cell(name).spec.group not in (USER, ""):  # a plain actor has no group
             if not request.get("force"):
                 raise UsageError(
                     f"{name} is a part of kubeedge_actors, others need it: --force removes it all the same"
@@ -198,11 +198,11 @@ class Commands:
 
     def _replay(self, request: Json) -> str:
         number = self._number(request)
-        return self._kept().replay(number, self._system)
+        return self._letter_store().replay(number, self._system)
 
     def _drop(self, request: Json) -> int:
         number = self._number(request)
-        if not self._kept().file.drop(number):
+        if not self._letter_store().file.drop(number):
             raise UsageError(f"there is no dead letter {number}")
         return number
 
@@ -212,7 +212,7 @@ class Commands:
             raise UsageError(f"the id of a dead letter is a number, not {number!r}")
         return number
 
-    def _kept(self) -> DurableDeadLetters:
+    def _letter_store(self) -> DurableDeadLetters:
         if self._dead_letters is None:
             raise UsageError("the dead letters of this process are not kept, so none can be replayed or dropped")
         return self._dead_letters

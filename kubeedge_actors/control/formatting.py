@@ -12,10 +12,10 @@ BUSIEST = 3
 """Kinds of traffic that have room in a line."""
 
 
-def seconds(value: float | None) -> str:
+def format_seconds(value: float | None) -> str:
     """A duration in three or four characters.
 
-    >>> [seconds(x) for x in (None, 0.0, 0.0000012, 0.00123, 0.5, 12.3, 4000, 90000, 9e5)]
+    >>> [format_seconds(x) for x in (None, 0.0, 0.0000012, 0.00123, 0.5, 12.3, 4000, 90000, 9e5)]
     ['', '0us', '1us', '1.2ms', '500ms', '12s', '67m', '25h', '10d']
     """
     if value is None:
@@ -29,10 +29,10 @@ def seconds(value: float | None) -> str:
     return f"{value / 3600:.0f}h" if value < 172_800 else f"{value / 86_400:.0f}d"
 
 
-def size(value: float) -> str:
+def format_bytes(value: float) -> str:
     """Bytes in a few characters.
 
-    >>> [size(x) for x in (0, 999, 12_345, 3_400_000, 5e9)]
+    >>> [format_bytes(x) for x in (0, 999, 12_345, 3_400_000, 5e9)]
     ['0 B', '999 B', '12 kB', '3.4 MB', '5.0 GB']
     """
     if value < 1000:
@@ -72,10 +72,10 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 # --- facts ----------------------------------------------------------------------------------------------------------
 
 
-def link(answer: Mapping[str, Any], now: float | None = None) -> str:
+def link_text(answer: Mapping[str, Any], now: float | None = None) -> str:
     """Whether the link is up, since when, after how many attempts.
 
-    >>> link({"link": {"state": "connected", "since": 100.0, "attempts": 3}}, 160.0)
+    >>> link_text({"link": {"state": "connected", "since": 100.0, "attempts": 3}}, 160.0)
     'link connected for 60s (attempt 3)'
     """
     state = answer.get("link") or {}
@@ -83,32 +83,34 @@ def link(answer: Mapping[str, Any], now: float | None = None) -> str:
         return f"{state['sessions']} nodes connected" if state["sessions"] != 1 else "1 node connected"
     if "attempts" not in state:
         return "no cloud" if state else ""
-    age = seconds(max(0.0, (time.time() if now is None else now) - state["since"]))
+    age = format_seconds(max(0.0, (time.time() if now is None else now) - state["since"]))
     if state["state"] == CONNECTED:
         return f"link connected for {age} (attempt {state['attempts']})"
     reason = f": {state['reason']}" if state.get("reason") else ""
     return f"link down for {age}, {state['attempts']} attempts{reason}"
 
 
-def process(answer: Mapping[str, Any]) -> str:
+def process_text(answer: Mapping[str, Any]) -> str:
     """Which process this is, and its memory."""
     info = answer.get("process") or {}
-    return f"{info['side']} {info['name']}   {size(info['rss'])} RSS" if info else ""
+    return f"{info['side']} {info['name']}   {format_bytes(info['rss'])} RSS" if info else ""
 
 
-def databases(answer: Mapping[str, Any]) -> str:
+def databases_text(answer: Mapping[str, Any]) -> str:
     """Their sizes."""
-    return "  ".join(f"{name} {size(bytes_on_disk)}" for name, bytes_on_disk in (answer.get("databases") or {}).items())
+    return "  ".join(
+        f"{name} {format_bytes(bytes_on_disk)}" for name, bytes_on_disk in (answer.get("databases") or {}).items()
+    )
 
 
-def totals(answer: Mapping[str, Any]) -> str:
+def traffic_totals(answer: Mapping[str, Any]) -> str:
     """What went over the link, by direction."""
     traffic = answer.get("traffic") or {}
     sums = {direction: sum(count["bytes"] for count in kinds.values()) for direction, kinds in traffic.items()}
-    return "  ".join(f"{direction} {size(total)}" for direction, total in sums.items())
+    return "  ".join(f"{direction} {format_bytes(total)}" for direction, total in sums.items())
 
 
-def traffic(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def traffic_rows(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """A table of what went over the link, most bytes first: direction, module, kind, frames, bytes."""
     rows = [
         (count["bytes"], direction, *subject.partition("/")[::2], count["messages"])
@@ -116,7 +118,7 @@ def traffic(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
         for subject, count in kinds.items()
     ]
     return [
-        (direction, module, kind, str(messages), size(total))
+        (direction, module, kind, str(messages), format_bytes(total))
         for total, direction, module, kind, messages in sorted(rows, reverse=True)
     ]
 
@@ -124,10 +126,10 @@ def traffic(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
 def process_summary(answer: Mapping[str, Any]) -> Iterator[str]:
     """What is not in the tree, a line each."""
     yield f"dead letters: {answer.get('dead_letters', 0)}"
-    for words in (process, link, totals, databases):
+    for words in (process_text, link_text, traffic_totals, databases_text):
         if text := words(answer):
             yield text
-    for line in traffic(answer):
+    for line in traffic_rows(answer):
         yield "  " + "  ".join(line)
     yield from (f"warning: {text}" for text in answer.get("findings", ()))
     shown = ("tree", "health", "dead_letters", "process", "link", "traffic", "databases", "findings")
@@ -143,11 +145,19 @@ SPAN_HEADING = f"{'id':<6}{'time':<13}{'from':<13}{'to':<13}{'message':<21}{'wai
 
 
 def span_cells(span: Mapping[str, Any]) -> tuple[str, ...]:
-    """The cells of one hop of a followed message, in the order of HOP_HEADINGS."""
+    """The cells of one hop of a followed message, in the order of SPAN_HEADINGS."""
     at = time.strftime("%H:%M:%S", time.localtime(span["told"])) + f".{int(span['told'] % 1 * 1000):03d}"
     again = f" (delivery {span['delivery']})" if span["delivery"] > 1 else ""
     sender, to = span["from"] or "(outside)", span["to"] or "(nobody)"
-    return (at, sender, to, span["type"], seconds(span["wait"]), seconds(span["took"]), span["outcome"] + again)
+    return (
+        at,
+        sender,
+        to,
+        span["type"],
+        format_seconds(span["wait"]),
+        format_seconds(span["took"]),
+        span["outcome"] + again,
+    )
 
 
 def span_line(span: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ Sample = tuple[str, Labels, float]
 """What is put behind the name (`_count` ...), the labels, the value."""
 
 
-class Family(NamedTuple):
+class MetricFamily(NamedTuple):
     """One metric with all its samples."""
 
     name: str
@@ -42,56 +42,64 @@ def exposition(answer: Mapping[str, Any]) -> str:
     return "".join(_lines(family) for family in _families(answer))
 
 
-def _families(answer: Mapping[str, Any]) -> Iterator[Family]:
+def _families(answer: Mapping[str, Any]) -> Iterator[MetricFamily]:
     nodes = list(_nodes(answer.get("tree") or {}))
     actors = [node for node in nodes if node["kind"] == "actor"]
     yield from _mailboxes(actors)
     yield from _handling(actors)
-    yield Family(
+    yield MetricFamily(
         "restarts",
         "gauge",
         "Restarts in the sliding window of the supervisor.",
-        _each(nodes, lambda node: node["restarts"]),
+        _samples(nodes, lambda node: node["restarts"]),
     )
-    yield Family("dead_letters_total", "counter", "Messages that nobody took.", [("", {}, answer["dead_letters"])])
+    yield MetricFamily(
+        "dead_letters_total", "counter", "Messages that nobody took.", [("", {}, answer["dead_letters"])]
+    )
     yield from _link(answer.get("link") or {})
     yield from _traffic(answer.get("traffic") or {})
     sizes = [("", {"database": name}, size) for name, size in (answer.get("databases") or {}).items()]
-    yield Family("database_size_bytes", "gauge", "Size of a database with its write-ahead log.", sizes)
+    yield MetricFamily("database_size_bytes", "gauge", "Size of a database with its write-ahead log.", sizes)
     yield from _process(answer.get("process") or {})
 
 
-def _mailboxes(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
-    yield Family(
+def _mailboxes(actors: list[Mapping[str, Any]]) -> Iterator[MetricFamily]:
+    yield MetricFamily(
         "actor_up",
         "gauge",
         "1 when the actor is running.",
-        _each(actors, lambda actor: float(actor["state"] == "running")),
+        _samples(actors, lambda actor: float(actor["state"] == "running")),
     )
-    yield Family("mailbox_depth", "gauge", "Messages queued.", _each(actors, lambda actor: actor["depth"]))
-    yield Family("mailbox_capacity", "gauge", "Messages that fit in.", _each(actors, lambda actor: actor["capacity"]))
-    yield Family(
+    yield MetricFamily("mailbox_depth", "gauge", "Messages queued.", _samples(actors, lambda actor: actor["depth"]))
+    yield MetricFamily(
+        "mailbox_capacity", "gauge", "Messages that fit in.", _samples(actors, lambda actor: actor["capacity"])
+    )
+    yield MetricFamily(
         "mailbox_oldest_seconds",
         "gauge",
         "Age of the first queued message.",
-        _each(actors, lambda actor: actor["oldest"]),
+        _samples(actors, lambda actor: actor["oldest"]),
     )
     overflow = [
         ("", {"actor": actor["name"], "outcome": outcome}, count)
         for actor in actors
         for outcome, count in actor["mailbox"].items()
     ]
-    yield Family("mailbox_overflow_total", "counter", "What became of messages to a full mailbox.", overflow)
+    yield MetricFamily("mailbox_overflow_total", "counter", "What became of messages to a full mailbox.", overflow)
 
 
-def _handling(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
-    yield Family("messages_total", "counter", "Messages handled.", _each(actors, lambda actor: actor["handled"]))
-    yield Family("crashes_total", "counter", "Crashes of the actor.", _each(actors, lambda actor: actor["crashes"]))
-    yield Family(
+def _handling(actors: list[Mapping[str, Any]]) -> Iterator[MetricFamily]:
+    yield MetricFamily(
+        "messages_total", "counter", "Messages handled.", _samples(actors, lambda actor: actor["handled"])
+    )
+    yield MetricFamily(
+        "crashes_total", "counter", "Crashes of the actor.", _samples(actors, lambda actor: actor["crashes"])
+    )
+    yield MetricFamily(
         "actor_dead_letters_total",
         "counter",
         "Messages to the actor that ended.",
-        _each(actors, lambda actor: actor["dead_letters"]),
+        _samples(actors, lambda actor: actor["dead_letters"]),
     )
     samples: list[Sample] = []
     for actor in actors:
@@ -99,26 +107,28 @@ def _handling(actors: list[Mapping[str, Any]]) -> Iterator[Family]:
         if actor["sampled"]:
             samples += [("", {**name, "quantile": share}, actor[key]) for share, key in QUANTILES]
         samples += [("_sum", name, actor["sampled_seconds"]), ("_count", name, actor["sampled"])]
-    yield Family("handling_seconds", "summary", "Handling time of the turns that were timed (a sample).", samples)
+    yield MetricFamily("handling_seconds", "summary", "Handling time of the turns that were timed (a sample).", samples)
 
 
-def _link(link: Mapping[str, Any]) -> Iterator[Family]:
+def _link(link: Mapping[str, Any]) -> Iterator[MetricFamily]:
     if "attempts" in link:
         up = float(link["state"] == "connected")
-        yield Family("link_up", "gauge", "1 when the node is connected to its cloud.", [("", {}, up)])
-        yield Family("link_attempts_total", "counter", "Attempts to connect.", [("", {}, link["attempts"])])
+        yield MetricFamily("link_up", "gauge", "1 when the node is connected to its cloud.", [("", {}, up)])
+        yield MetricFamily("link_attempts_total", "counter", "Attempts to connect.", [("", {}, link["attempts"])])
     if "sessions" in link:
-        yield Family("sessions", "gauge", "Nodes that are connected.", [("", {}, link["sessions"])])
+        yield MetricFamily("sessions", "gauge", "Nodes that are connected.", [("", {}, link["sessions"])])
     if "waiting" in link:
-        yield Family(
+        yield MetricFamily(
             "unacknowledged", "gauge", "Messages that nodes have not acknowledged.", [("", {}, link["waiting"])]
         )
     outcomes = [("", {"outcome": outcome}, count) for outcome, count in (link.get("outcomes") or {}).items()]
     if outcomes:
-        yield Family("hub_outcomes_total", "counter", "What the cloud refused, dropped or closed, and why.", outcomes)
+        yield MetricFamily(
+            "hub_outcomes_total", "counter", "What the cloud refused, dropped or closed, and why.", outcomes
+        )
 
 
-def _traffic(traffic: Mapping[str, Any]) -> Iterator[Family]:
+def _traffic(traffic: Mapping[str, Any]) -> Iterator[MetricFamily]:
     rows = [
         ({"direction": direction, "module": module, "kind": kind}, figures)
         for direction, subjects in traffic.items()
@@ -127,17 +137,17 @@ def _traffic(traffic: Mapping[str, Any]) -> Iterator[Family]:
     ]
     if rows:
         sizes = [("", labels, figures["bytes"]) for labels, figures in rows]
-        yield Family("link_bytes_total", "counter", "Bytes of frames on the link.", sizes)
+        yield MetricFamily("link_bytes_total", "counter", "Bytes of frames on the link.", sizes)
         counts = [("", labels, figures["messages"]) for labels, figures in rows]
-        yield Family("link_messages_total", "counter", "Frames on the link.", counts)
+        yield MetricFamily("link_messages_total", "counter", "Frames on the link.", counts)
 
 
-def _process(process: Mapping[str, Any]) -> Iterator[Family]:
+def _process(process: Mapping[str, Any]) -> Iterator[MetricFamily]:
     if process:
         labels = {"side": str(process["side"]), "name": str(process["name"]), "version": str(process["version"])}
-        yield Family("info", "gauge", "Who this is.", [("", labels, 1)])
-        yield Family("resident_memory_bytes", "gauge", "Memory of the process.", [("", {}, process["rss"])])
-        yield Family("cpu_seconds_total", "counter", "Processor time of the process.", [("", {}, process["cpu"])])
+        yield MetricFamily("info", "gauge", "Who this is.", [("", labels, 1)])
+        yield MetricFamily("resident_memory_bytes", "gauge", "Memory of the process.", [("", {}, process["rss"])])
+        yield MetricFamily("cpu_seconds_total", "counter", "Processor time of the process.", [("", {}, process["cpu"])])
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -147,14 +157,14 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from _nodes(child)
 
 
-def _each(nodes: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float]) -> list[Sample]:
+def _samples(nodes: Iterable[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float]) -> list[Sample]:
     return [("", {node["kind"]: node["name"]}, value(node)) for node in nodes]
 
 
-def _lines(family: Family) -> str:
+def _lines(family: MetricFamily) -> str:
     """HELP, TYPE and the samples; nothing without samples.
 
-    >>> print(_lines(Family("a", "gauge", "Back\\\\slash.", [("", {"b": 'say "x"'}, 1.0)])), end="")
+    >>> print(_lines(MetricFamily("a", "gauge", "Back\\\\slash.", [("", {"b": 'say "x"'}, 1.0)])), end="")
     # HELP kubeedge_actors_a Back\\\\slash.
     # TYPE kubeedge_actors_a gauge
     kubeedge_actors_a{b="say \\"x\\""} 1

@@ -29,10 +29,10 @@ class ProcessInfo:
 
     def __call__(self) -> Json:
         """Plain data; times in seconds, sizes in bytes."""
-        facts: Json = {"link": {"state": "none"} if self.link is None else self.link()}
+        info: Json = {"link": {"state": "none"} if self.link is None else self.link()}
         if self.traffic is not None:
-            facts["traffic"] = self.traffic()
-        return facts | {"databases": databases(self.data_dir), "process": self._process()}
+            info["traffic"] = self.traffic()
+        return info | {"databases": databases(self.data_dir), "process": self._process()}
 
     def _process(self) -> Json:
         return {

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.control.commands import Commands
 from kubeedge_actors.control.views import event_view, span_view
-from kubeedge_actors.deadletters.store import DurableDeadLetters
+from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.supervisors import ActorSystem, Event
 
@@ -107,7 +107,7 @@ class ControlSocket:
 
     def _answers(self, line: bytes, client: socket.socket) -> Iterator[Json]:
         try:
-            request = msgspec.json.decode(nesting.check_depth(line), type=dict[str, Any])
+            request = msgspec.json.decode(depth_limit.check_depth(line), type=dict[str, Any])
         except msgspec.DecodeError as error:
             yield {"error": f"this is not a JSON object: {error}"}
             return

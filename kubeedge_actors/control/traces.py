@@ -20,7 +20,7 @@ EVERY = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class TraceFilter:
     """Which messages begin a trace; empty: any but the ticks of timers, which have to be asked for by their type."""
 
     actor: str = ""
@@ -35,12 +35,12 @@ class Filter:
 class TraceMatcher:
     """What belongs to one id: the hops of that trace, and of every trace in which a message calls itself so."""
 
-    def __init__(self, wanted: str, filter: Filter) -> None:
-        self._wanted = wanted
+    def __init__(self, message_id: str, filter: TraceFilter) -> None:
+        self._wanted = message_id
         self._filter = filter
         self._ids: dict[str, None] = {}
 
-    def has(self, span: Span) -> bool:
+    def matches(self, span: Span) -> bool:
         """Whether the hop belongs to it; the next ones of its trace do then."""
         if self._wanted == EVERY:
             begins = self._filter.actor in ("", span.recipient) and self._filter.type in ("", span.type)
@@ -59,7 +59,7 @@ class TraceMatcher:
         self._ids[trace] = None
 
 
-class Traces:
+class MessageTracer:
     """Follows messages as long as somebody wants it: a switch that is on, or a stream that is open."""
 
     def __init__(self, system: ActorSystem) -> None:
@@ -67,8 +67,8 @@ class Traces:
         self._switching = threading.Lock()
         """Held while it is decided whether to follow, which takes the runtime's lock: so never while a hop is taken in."""
         self._lock = threading.Lock()
-        self._filters: list[Filter] = []
-        self._switched: Filter | None = None
+        self._filters: list[TraceFilter] = []
+        self._switched: TraceFilter | None = None
         self._spans: deque[Span] = deque(maxlen=KEPT)
         self._listeners: tuple[Callable[[Span], object], ...] = ()
         self._tracer = Tracer(system.clock, self._take, self._wants, _names)
@@ -80,7 +80,7 @@ class Traces:
                 self._filters.remove(self._switched)
                 self._switched = None
             if on:
-                self._switched = Filter(actor, type)
+                self._switched = TraceFilter(actor, type)
                 self._filters.append(self._switched)
             self._look()
 
@@ -96,25 +96,25 @@ class Traces:
         chosen = {} if switched is None else asdict(switched)
         return {"on": on, **chosen, "recent": recent}
 
-    def listen(self, wanted: str, actor: str, type: str, hear: Callable[[Span], object]) -> Callable[[], None]:
+    def listen(self, message_id: str, actor: str, type: str, hear: Callable[[Span], object]) -> Callable[[], None]:
         """Have `hear` called with each hop of that id (`*`: of any) that was seen and that will be; the returned function ends it."""
-        filter = Filter(actor, type)
-        matcher = TraceMatcher(wanted, filter)
+        filter = TraceFilter(actor, type)
+        matcher = TraceMatcher(message_id, filter)
 
         def take(span: Span) -> None:
-            if matcher.has(span):
+            if matcher.matches(span):
                 hear(span)
 
         def end() -> None:
             with self._lock:
-                self._listeners = tuple(other for other in self._listeners if other is not take)
+                self._listeners = tuple(listener for listener in self._listeners if listener is not take)
             with self._switching:
                 if filter in self._filters:
                     self._filters.remove(filter)
                 self._look()
 
         with self._lock:
-            for span in _of(matcher, list(self._spans)) if wanted != EVERY else ():
+            for span in _of(matcher, list(self._spans)) if message_id != EVERY else ():
                 hear(span)
             self._listeners = (*self._listeners, take)
         with self._switching:
@@ -149,8 +149,8 @@ class Traces:
 def _of(matcher: TraceMatcher, spans: list[Span]) -> list[Span]:
     """The hops that belong to it; twice, because what led to a message is seen after it."""
     for span in spans:
-        matcher.has(span)
-    return sorted((span for span in spans if matcher.has(span)), key=lambda span: span.sent_at)
+        matcher.matches(span)
+    return sorted((span for span in spans if matcher.matches(span)), key=lambda span: span.sent_at)
 
 
 def _names(message: object) -> tuple[str, ...]:

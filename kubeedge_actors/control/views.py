@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from kubeedge_actors.deadletters.store import row_of
+from kubeedge_actors.deadletters.durable_dead_letters import row_of
 from kubeedge_actors.drivers.store.dead_letters import DeadLetterRow
 from kubeedge_actors.supervisors import DeadLetter, Event
 from kubeedge_actors.supervisors.telemetry.tracing import Span
@@ -20,10 +20,10 @@ def dead_letter_view(row: DeadLetterRow) -> dict[str, Any]:
 
 def event_view(event: Event) -> dict[str, Any]:
     """The fields of an event."""
-    facts = {field.name: getattr(event, field.name) for field in fields(event)}
+    values = {field.name: getattr(event, field.name) for field in fields(event)}
     return {
         name: dead_letter_view(row_of(value)) if isinstance(value, DeadLetter) else value
-        for name, value in facts.items()
+        for name, value in values.items()
     }
 
 

@@ -13,8 +13,8 @@ if __name__ == "__main__":
     parser("dashboard").parse_args()  # ends here for --help, before any library is needed
 import msgspec
 
+from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.tables import table
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import UsageError
 
@@ -33,7 +33,7 @@ def watch(options: argparse.Namespace, shutdown: Shutdown) -> None:
     client = ControlClient(path)
     if options.json or options.once:
         answer = client.ask("tree", health=True)
-        print(msgspec.json.encode(answer).decode() if options.json else table(answer))
+        print(msgspec.json.encode(answer).decode() if options.json else table_text(answer))
     else:
         client.check_reachable()
         _app(client, options, shutdown)

@@ -6,12 +6,20 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kubeedge_actors.control.actor_table import NARROW, WIDEST, Row, actor_rows, narrow_cells, summary_text
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.formatting import aligned, databases, link, process, sparkline, totals, traffic
-from kubeedge_actors.control.tables import NARROW, WIDEST, Row, narrow, rows, summary
+from kubeedge_actors.control.formatting import (
+    aligned,
+    databases_text,
+    link_text,
+    process_text,
+    sparkline,
+    traffic_rows,
+    traffic_totals,
+)
 from kubeedge_actors.dashboard.background_client import BackgroundClient
 from kubeedge_actors.dashboard.screens import DeadLetterScreen, TextScreen, TraceScreen
-from kubeedge_actors.dashboard.toolkit import App, ComposeResult, DataTable, Footer, Static
+from kubeedge_actors.dashboard.textual_imports import App, ComposeResult, DataTable, Footer, Static
 
 HISTORY = 7
 ENDINGS = 0.25
@@ -95,7 +103,7 @@ class Dashboard(App[None]):
         self.set_interval(self._interval, self.refresh_now)
         self.set_interval(ENDINGS, self._end_if_asked)
         if self._trace:
-            self.push_screen(TraceScreen(self._client, wanted=self._trace))
+            self.push_screen(TraceScreen(self._client, message_id=self._trace))
 
     def _end_if_asked(self) -> None:
         """By a signal: the terminal is gone, or somebody kills us."""
@@ -112,7 +120,7 @@ class Dashboard(App[None]):
         """Ask once, unless the last question is still open, and draw what comes."""
         if not self._looking:
             self._looking = True
-            self._client.look(self._draw, self._missed)
+            self._client.fetch_tree(self._draw, self._missed)
 
     def _missed(self, sentence: str) -> None:
         self._looking = False
@@ -122,12 +130,12 @@ class Dashboard(App[None]):
         self._looking = False
         self._answer = answer
         self._main("#facts").update(header(answer))
-        self._shown = rows(answer)
+        self._shown = actor_rows(answer)
         table = self._table
         cursor, top = table.cursor_row, table.scroll_y
         table.clear()
         for row in self._shown:
-            cells = narrow(row)
+            cells = narrow_cells(row)
             table.add_row(*_righted((*cells[:4], self._spark(row), *cells[4:])))
         table.move_cursor(row=cursor, scroll=False)
         table.scroll_to(y=top, animate=False)
@@ -148,12 +156,12 @@ class Dashboard(App[None]):
         """Resume the actor under the cursor."""
         self._act("resume", "resumed")
 
-    def _act(self, command: str, done: str) -> None:
+    def _act(self, command: str, state: str) -> None:
         row = self._chosen()
         if row is None or not row.name:
-            self._say(f"a supervisor is not {done}: choose one of its actors")
+            self._say(f"a supervisor is not {state}: choose one of its actors")
         else:
-            self._client.ask(command, lambda name: self._say(f"{name} is {done}"), self._say, actor=row.name)
+            self._client.ask(command, lambda name: self._say(f"{name} is {state}"), self._say, actor=row.name)
 
     def action_errors(self) -> None:
         """Show the last errors of the actor under the cursor."""
@@ -181,9 +189,9 @@ class Dashboard(App[None]):
 
     def action_bytes(self) -> None:
         """What went over the link."""
-        lines = [("", "module", "kind", "frames", "bytes"), *traffic(self._answer)]
+        lines = [("", "module", "kind", "frames", "bytes"), *traffic_rows(self._answer)]
         text = aligned(lines) if len(lines) > 1 else "nothing went over a link"
-        self.push_screen(TextScreen(f"on the link: {totals(self._answer)}", text))
+        self.push_screen(TextScreen(f"on the link: {traffic_totals(self._answer)}", text))
 
     def action_help(self) -> None:
         """What the keys and columns mean."""
@@ -195,8 +203,8 @@ class Dashboard(App[None]):
     def _table(self) -> DataTable[str]:
         return self.screen_stack[0].query_one(DataTable)
 
-    def _main(self, which: str) -> Static:
-        return self.screen_stack[0].query_one(which, Static)
+    def _main(self, selector: str) -> Static:
+        return self.screen_stack[0].query_one(selector, Static)
 
     def _chosen(self) -> Row | None:
         at = self._table.cursor_row
@@ -219,9 +227,9 @@ class Dashboard(App[None]):
 def header(answer: Mapping[str, Any]) -> str:
     """The lines above the table."""
     lines = [
-        summary(answer),
-        "   ".join(filter(None, (process(answer), link(answer)))),
-        "   ".join(filter(None, (totals(answer), databases(answer)))),
+        summary_text(answer),
+        "   ".join(filter(None, (process_text(answer), link_text(answer)))),
+        "   ".join(filter(None, (traffic_totals(answer), databases_text(answer)))),
     ]
     return "\n".join(filter(None, lines))
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.dashboard.toolkit import get_current_worker
+from kubeedge_actors.dashboard.textual_imports import get_current_worker
 from kubeedge_actors.errors import KubeEdgeActorsError
 
 if TYPE_CHECKING:
-    from kubeedge_actors.dashboard.toolkit import App
+    from kubeedge_actors.dashboard.textual_imports import App
 
 OnAnswer = Callable[[Any], object]
 OnError = Callable[[str], object]
@@ -43,7 +43,7 @@ class BackgroundClient:
 
         self._app.run_worker(question, thread=True, group="questions", exit_on_error=False)
 
-    def look(self, on_answer: OnAnswer, on_error: OnError) -> None:
+    def fetch_tree(self, on_answer: OnAnswer, on_error: OnError) -> None:
         """Ask for the tree, on the connection that stays."""
 
         def question() -> None:
@@ -73,7 +73,7 @@ class BackgroundClient:
     def close(self) -> None:
         """Let no question keep the program alive."""
         for client in (self._client, *list(self._asking)):
-            client.hang_up()
+            client.cancel()
 
     def _later(self, fn: Callable[..., object], *values: object) -> None:
         if self._app.is_running:

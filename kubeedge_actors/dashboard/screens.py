@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.control.formatting import SPAN_HEADINGS, SPAN_WIDTHS, ellipsize, span_cells
-from kubeedge_actors.dashboard.toolkit import (
+from kubeedge_actors.dashboard.textual_imports import (
     Binding,
     ComposeResult,
     DataTable,
@@ -73,9 +73,9 @@ class TableScreen(ModalScreen[None]):
         table = self.table
         for label, width in zip(self._headings, self._widths, strict=True):
             table.add_column(label, width=width + 1)
-        self.begin()
+        self.load()
 
-    def begin(self) -> None:
+    def load(self) -> None:
         """What the page asks first."""
 
     @property
@@ -83,11 +83,11 @@ class TableScreen(ModalScreen[None]):
         """The table."""
         return self.query_one(DataTable)
 
-    def fill(self, cells: tuple[str, ...]) -> None:
+    def add_row(self, cells: tuple[str, ...]) -> None:
         """Add a row; what is too long is cut."""
         self.table.add_row(*(ellipsize(cell, width) for cell, width in zip(cells, self._widths, strict=True)))
 
-    def say(self, sentence: str) -> None:
+    def show_status(self, sentence: str) -> None:
         """Show a sentence below the table."""
         if self.is_attached:
             self.query_one("#said", Static).update(sentence)
@@ -107,9 +107,9 @@ class DeadLetterScreen(TableScreen):
         super().__init__("dead letters", LETTER_HEADINGS, LETTER_WIDTHS, client)
         self._letters: list[dict[str, Any]] = []
 
-    def begin(self) -> None:
+    def load(self) -> None:
         """Ask for them."""
-        self._asker.ask("deadletters", self._show_letters, self.say, newest=LETTERS_SHOWN)
+        self._asker.ask("deadletters", self._show_letters, self.show_status, newest=LETTERS_SHOWN)
 
     def _show_letters(self, letters: list[dict[str, Any]]) -> None:
         self._letters = list(reversed(letters))
@@ -119,11 +119,11 @@ class DeadLetterScreen(TableScreen):
         self.query_one("#title", Static).update(f"dead letters: {len(letters)}")
         for letter in self._letters:
             at = time.strftime("%H:%M:%S", time.localtime(letter["at"]))
-            why = "replayed" if letter["replayed"] else letter["reason"]
-            self.fill((str(letter["id"] or ""), at, letter["recipient"] or "(nobody)", letter["type"], why))
+            status = "replayed" if letter["replayed"] else letter["reason"]
+            self.add_row((str(letter["id"] or ""), at, letter["recipient"] or "(nobody)", letter["type"], status))
         table.move_cursor(row=min(cursor, max(0, len(letters) - 1)))
         if not letters:
-            self.say("every message was taken")
+            self.show_status("every message was taken")
 
     def _chosen(self) -> dict[str, Any] | None:
         at = self.table.cursor_row
@@ -133,8 +133,8 @@ class DeadLetterScreen(TableScreen):
         """All that is known of the chosen one."""
         letter = self._chosen()
         if letter is not None:
-            facts = {**letter, **{name: _moment(letter[name]) for name in ("at", "replayed")}}
-            lines = [f"{name:<11}{value}" for name, value in facts.items() if value not in ("", 0)]
+            fields = {**letter, **{name: _moment(letter[name]) for name in ("at", "replayed")}}
+            lines = [f"{name:<11}{value}" for name, value in fields.items() if value not in ("", 0)]
             trace = f"\nThe traceback: python -m kubeedge_actors deadletters show {letter['id']}"
             more = trace if letter["error"] else ""
             self.app.push_screen(TextScreen(f"dead letter {letter['id']}", "\n".join(lines) + more))
@@ -153,10 +153,10 @@ class DeadLetterScreen(TableScreen):
             return
 
         def done(answer: object) -> None:
-            self.say(f"{letter['id']} {words.format(answer)}")
-            self.begin()
+            self.show_status(f"{letter['id']} {words.format(answer)}")
+            self.load()
 
-        self._asker.ask(command, done, self.say, id=letter["id"])
+        self._asker.ask(command, done, self.show_status, id=letter["id"])
 
 
 class TraceScreen(TableScreen):
@@ -164,20 +164,24 @@ class TraceScreen(TableScreen):
 
     BINDINGS = [
         Binding("escape,q", "dismiss", "close", key_display="esc"),
-        Binding("enter", "only", "only this message", priority=True),
+        Binding("enter", "follow_one", "only this message", priority=True),
     ]
 
-    def __init__(self, client: BackgroundClient, *, wanted: str = EVERY, actor: str = "") -> None:
-        whose = f"messages to {actor or 'anybody'}, and what they lead to" if wanted == EVERY else f"message {wanted}"
-        super().__init__(whose, SPAN_HEADINGS, SPAN_WIDTHS, client)
-        self._wanted, self._actor = wanted, actor
+    def __init__(self, client: BackgroundClient, *, message_id: str = EVERY, actor: str = "") -> None:
+        title = (
+            f"messages to {actor or 'anybody'}, and what they lead to"
+            if message_id == EVERY
+            else f"message {message_id}"
+        )
+        super().__init__(title, SPAN_HEADINGS, SPAN_WIDTHS, client)
+        self._wanted, self._actor = message_id, actor
         self._hops: list[str] = []
         self._worker: Worker[None] | None = None
 
-    def begin(self) -> None:
+    def load(self) -> None:
         """Follow from now on; of one message, what was seen of it before as well."""
-        self.say("waiting for a message ...")
-        self._worker = self._asker.stream(self._add_span, self.say, id=self._wanted, actor=self._actor)
+        self.show_status("waiting for a message ...")
+        self._worker = self._asker.stream(self._add_span, self.show_status, id=self._wanted, actor=self._actor)
 
     def on_unmount(self) -> None:
         """Follow no longer."""
@@ -194,16 +198,16 @@ class TraceScreen(TableScreen):
         at_end = table.cursor_row >= len(self._hops) - 1
         if len(self._hops) >= HOPS_KEPT:
             self._stop()
-            self.say(f"these are the first {HOPS_KEPT}; close and open the page to follow others")
+            self.show_status(f"these are the first {HOPS_KEPT}; close and open the page to follow others")
             return
         self._hops.append(span["id"])
-        self.fill(span_cells(span))
+        self.add_row(span_cells(span))
         if at_end:
             table.move_cursor(row=len(self._hops) - 1)
-        self.say(f"message {span['id']}: {span['type']} at {span['to'] or 'nobody'}: {span['outcome']}")
+        self.show_status(f"message {span['id']}: {span['type']} at {span['to'] or 'nobody'}: {span['outcome']}")
 
-    def action_only(self) -> None:
+    def action_follow_one(self) -> None:
         """Follow the chosen message alone."""
         at = self.table.cursor_row
         if self._wanted == EVERY and 0 <= at < len(self._hops):
-            self.app.push_screen(TraceScreen(self._asker, wanted=self._hops[at]))
+            self.app.push_screen(TraceScreen(self._asker, message_id=self._hops[at]))

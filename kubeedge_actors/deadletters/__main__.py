@@ -18,7 +18,7 @@ import msgspec
 
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.deadletters.store import FILE
+from kubeedge_actors.deadletters.durable_dead_letters import FILE
 from kubeedge_actors.drivers.store.dead_letters import DeadLetterDb, DeadLetterRow
 from kubeedge_actors.entrypoint import run
 from kubeedge_actors.errors import UsageError
@@ -48,9 +48,9 @@ def _show(options: argparse.Namespace) -> None:
     row = _file(options).get(options.id)
     if row is None:
         raise _missing(options, options.id)
-    facts = asdict(row) | {"at": _when(row.at), "replayed": _when(row.replayed) or "never"}
-    text, traceback = facts.pop("message"), facts.pop("traceback")
-    for name, value in facts.items():
+    fields = asdict(row) | {"at": _time_text(row.at), "replayed": _time_text(row.replayed) or "never"}
+    text, traceback = fields.pop("message"), fields.pop("traceback")
+    for name, value in fields.items():
         print(f"{name:<12}{value}")
     print(f"{'can replay':<12}{'no' if text is None else 'yes'}")
     if traceback:
@@ -100,15 +100,23 @@ def _missing(options: argparse.Namespace, number: int) -> UsageError:
 def _table(rows: Sequence[DeadLetterRow]) -> str:
     lines: list[Sequence[Any]] = [HEADINGS]
     for row in rows:
-        why = f"{row.reason} ({row.error})" if row.error else row.reason
+        reason = f"{row.reason} ({row.error})" if row.error else row.reason
         kind = row.type.rpartition(":")[2]
-        line = (row.id, _when(row.at), row.recipient or "-", kind, row.deliveries, "yes" if row.replayed else "", why)
+        line = (
+            row.id,
+            _time_text(row.at),
+            row.recipient or "-",
+            kind,
+            row.deliveries,
+            "yes" if row.replayed else "",
+            reason,
+        )
         lines.append([" ".join(str(cell).split()) for cell in line])
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def _when(at: float) -> str:
+def _time_text(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) if at else ""
 
 

@@ -19,7 +19,7 @@ from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
     parser("demo").parse_args()  # ends here for --help, before any library is needed
-from kubeedge_actors.demo.stage import DemoFailed, Stage, Thermometer, running_pids
+from kubeedge_actors.demo.environment import DemoEnvironment, DemoFailed, Thermometer, running_pids
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, DEVICE_KIND, DEVICEMODEL_KIND, NODE_KIND, POD_KIND
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def perform(options: argparse.Namespace, shutdown: Shutdown) -> None:
     """All steps in order, then wait; everything started here is stopped here."""
     folder = Path(tempfile.mkdtemp(prefix="kubeedge-actors-demo-"))
-    stage = Stage(folder, shutdown, options.runtime)
+    stage = DemoEnvironment(folder, shutdown, options.runtime)
     try:
         _steps(stage)
         stage.print_step("everything worked", mark="✓")
@@ -61,7 +61,7 @@ def perform(options: argparse.Namespace, shutdown: Shutdown) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _steps(stage: Stage) -> None:
+def _steps(stage: DemoEnvironment) -> None:
     _start(stage)
     _pod(stage)
     thermometer = Thermometer(stage.mqtt_port, NAMESPACE, DEVICE)
@@ -71,7 +71,7 @@ def _steps(stage: Stage) -> None:
     _offline(stage, thermometer)
 
 
-def _start(stage: Stage) -> None:
+def _start(stage: DemoEnvironment) -> None:
     stage.print_step("starting the cloud: Kubernetes API, CloudHub and controllers in one process")
     stage.start_cloud()
     stage.print_step(
@@ -81,7 +81,7 @@ def _start(stage: Stage) -> None:
     stage.wait_until("the node is Ready", lambda: _ready(stage.get(NODE_KIND, "", NODE)))
 
 
-def _pod(stage: Stage) -> None:
+def _pod(stage: DemoEnvironment) -> None:
     stage.print_step(f"applying a ConfigMap and the pod {POD}, a small web server")
     stage.create(CONFIGMAP_KIND, _object("v1", "ConfigMap", "greeting", data={"text": "hello from the edge"}))
     stage.create(POD_KIND, _pod_manifest(stage.web_port))
@@ -92,7 +92,7 @@ def _pod(stage: Stage) -> None:
     )
 
 
-def _twin_up(stage: Stage, thermometer: Thermometer) -> None:
+def _twin_up(stage: DemoEnvironment, thermometer: Thermometer) -> None:
     stage.print_step(f"creating the device {DEVICE}; a simulated thermometer reports 21 degrees over MQTT")
     properties = [{"name": "temperature", "type": "INT", "accessMode": "ReadOnly"}]
     properties.append({"name": "power", "type": "STRING", "accessMode": "ReadWrite"})
@@ -109,7 +109,7 @@ def _twin_up(stage: Stage, thermometer: Thermometer) -> None:
     stage.wait_until("the cloud shows it in the Device's status", lambda: _reported(stage) == "21")
 
 
-def _twin_down(stage: Stage, thermometer: Thermometer) -> None:
+def _twin_down(stage: DemoEnvironment, thermometer: Thermometer) -> None:
     stage.print_step('desiring power "on" through the Kubernetes API')
     _desire(stage, "on")
     stage.wait_until(
@@ -117,7 +117,7 @@ def _twin_down(stage: Stage, thermometer: Thermometer) -> None:
     )
 
 
-def _offline(stage: Stage, thermometer: Thermometer) -> None:
+def _offline(stage: DemoEnvironment, thermometer: Thermometer) -> None:
     stage.print_step("cutting the link between cloud and edge")
     stage.proxy.partition()
     stage.wait_until("the edge still serves the pod", lambda: _fetch(stage.web_port) == "hello from the edge")
@@ -140,7 +140,7 @@ def _offline(stage: Stage, thermometer: Thermometer) -> None:
     stage.wait_until("the node is Ready", lambda: _ready(stage.get(NODE_KIND, "", NODE)))
 
 
-def _invite(stage: Stage) -> None:
+def _invite(stage: DemoEnvironment) -> None:
     kubectl = f"kubectl --kubeconfig {stage.kubeconfig}"
     topic = topics.device_topic(f"{NAMESPACE}/{DEVICE}", constants.TWIN_UPDATE)
     update = '{"event_id":"1","twin":{"temperature":{"actual":{"value":"42"},"metadata":{"type":"int"}}}}'
@@ -158,8 +158,8 @@ def _invite(stage: Stage) -> None:
     print(f"\nLogs: {stage.folder}/cloud.log and edge.log. Ctrl-C ends the demo.\n", flush=True)
 
 
-def _object(version: str, kind: str, name: str, **rest: Any) -> dict[str, Any]:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, **rest}
+def _object(version: str, kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, **fields}
 
 
 def _pod_manifest(port: int) -> dict[str, Any]:
@@ -189,13 +189,13 @@ def _restarts(pod: dict[str, Any] | None) -> int:
     )
 
 
-def _reported(stage: Stage) -> str:
+def _reported(stage: DemoEnvironment) -> str:
     device = stage.get(DEVICE_KIND, NAMESPACE, DEVICE) or {}
     twins = device.get("status", {}).get("twins", ())
     return next((str(t.get("reported", {}).get("value")) for t in twins if t["propertyName"] == "temperature"), "")
 
 
-def _desire(stage: Stage, power: str) -> None:
+def _desire(stage: DemoEnvironment, power: str) -> None:
     properties = [{"name": "temperature", "reportToCloud": True}, {"name": "power", "desired": {"value": power}}]
     try:
         stage.cluster.patch(DEVICE_KIND, NAMESPACE, DEVICE, {"spec": {"properties": properties}})

@@ -206,10 +206,10 @@ OBJECT_TYPES: Final[tuple[ObjectType, ...]] = (
 BY_NAME: Final[dict[str, ObjectType]] = {row.name: row for row in OBJECT_TYPES}
 
 
-def types_where(where: Callable[[ObjectType], bool]) -> frozenset[str]:
+def types_where(predicate: Callable[[ObjectType], bool]) -> frozenset[str]:
     """A view of the table: the resource types whose rows are so.
 
     >>> sorted(types_where(lambda row: row.of_devices))
     ['device', 'devicemodel']
     """
-    return frozenset(row.name for row in OBJECT_TYPES if where(row))
+    return frozenset(row.name for row in OBJECT_TYPES if predicate(row))

@@ -45,10 +45,10 @@ def owner_reference(api_version: str, kind: str, name: str, uid: str, **flags: b
 
 def get_condition(object: Json, type: str) -> Json:
     """The condition of this type in the object's status; an empty one when it has none."""
-    for each in (object.get("status") or {}).get("conditions") or ():
-        if each.get("type") == type:
-            found: Json = each
-            return found
+    for entry in (object.get("status") or {}).get("conditions") or ():
+        if entry.get("type") == type:
+            condition: Json = entry
+            return condition
     return {}
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
-from kubeedge_actors.options.kinds import FILE, NUMBER, PORT, SECONDS, YES_OR_NO, text
 from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
+from kubeedge_actors.options.value_kinds import FILE, NUMBER, PORT, SECONDS, YES_OR_NO, text
 
 OWN_SIDE = (
     DATA,

@@ -93,8 +93,8 @@ def _bash() -> str:
         words.append(f"        {shlex.quote(path)}) words={shlex.quote(' '.join(typed))} ;;")
         for word in words_here:
             if word.names and word.takes:
-                which = "|".join(shlex.quote(f"{path} {name}") for name in word.names)
-                values.append(f"    {which}) words={shlex.quote(' '.join(word.values))} ;;")
+                pattern = "|".join(shlex.quote(f"{path} {name}") for name in word.names)
+                values.append(f"    {pattern}) words={shlex.quote(' '.join(word.values))} ;;")
     return BASH.format(
         program=SCRIPT,
         nested="|".join(sorted({path.split()[0] for path in by_path if " " in path})),
@@ -148,8 +148,8 @@ def _zsh() -> str:
 def _specs(word: CompletionWord) -> Iterator[str]:
     """The words of zsh's `_arguments` for one option."""
     about = word.about.replace("[", "(").replace("]", ")").replace(":", " -")
-    how = {FILES: "_files", FOLDERS: "_files -/"}.get(" ".join(word.values), f"({' '.join(word.values)})")
-    value = f":{word.metavar.replace(':', ' ')}:{how}"
+    action = {FILES: "_files", FOLDERS: "_files -/"}.get(" ".join(word.values), f"({' '.join(word.values)})")
+    value = f":{word.metavar.replace(':', ' ')}:{action}"
     for name in word.names:
         yield f"*{name}[{about}]{value if word.takes else ''}"
     if not word.names:

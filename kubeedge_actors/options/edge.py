@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kubeedge_actors.config import DMI_SOCKET, HUB_PORT, METASERVER_PORT, TUNNEL_PORT, EdgeConfig
-from kubeedge_actors.options.kinds import (
+from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
+from kubeedge_actors.options.value_kinds import (
     FILE,
     FOLDER,
     HOST_AND_PORT,
@@ -18,7 +19,6 @@ from kubeedge_actors.options.kinds import (
     text,
     url,
 )
-from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
 
 NODE = (
     Setting("name", NAME, "of the node (default: this machine's host name)"),

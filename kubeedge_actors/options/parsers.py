@@ -57,8 +57,8 @@ def main_parser() -> argparse.ArgumentParser:
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
     """As wide as the terminal for who asks for help; to find that out costs everybody else 0.5 MB."""
-    asked = {"-h", "--help"} & set(sys.argv)
-    return argparse.HelpFormatter(prog) if asked else argparse.HelpFormatter(prog, width=100)
+    help_asked = {"-h", "--help"} & set(sys.argv)
+    return argparse.HelpFormatter(prog) if help_asked else argparse.HelpFormatter(prog, width=100)
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:
@@ -124,13 +124,13 @@ def _dashboard(parser: argparse.ArgumentParser) -> None:
 
 
 def _control(parser: argparse.ArgumentParser) -> None:
-    where = argparse.ArgumentParser(add_help=False)
-    _add_data_dir(where)
-    _add_socket(where)
-    where.add_argument("--json", action="store_true", help="print the answer as JSON")
+    common = argparse.ArgumentParser(add_help=False)
+    _add_data_dir(common)
+    _add_socket(common)
+    common.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.description = "Ask a running cloud or edge, or tell it what to do, through its control socket."
     parser.epilog = "Which one is said after the command: `control COMMAND --data-dir DIR`; `control COMMAND --help` tells the rest."
-    add = _subcommands(parser, where)
+    add = _subcommands(parser, common)
     add("tree", "the supervision tree with its figures, and the facts of the process")
     health = add("health", "probe the actors; status 1 unless all that ought to be there are well")
     health.add_argument("actor", nargs="?", help="only this one")
@@ -142,7 +142,9 @@ def _control(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="also one that is not a module of your own: others need it"
     )
     add("crash", "make an actor crash, to see what happens; needs --allow-faults").add_argument("actor")
-    add("add", "start a module of your own").add_argument("module", metavar="pkg.file:Class")
+    start = add("add", "start a module of your own")
+    start.add_argument("module", metavar="pkg.file:Class")
+    start.add_argument("--module-config", metavar="FILE", help="what is set for it, as for cloud and edge")
     add("errors", "the last errors, with their tracebacks").add_argument("actor", nargs="?", help="only its")
     add("events", "a line for each event of supervision, until Ctrl-C")
     _trace_options(add("trace", "follow messages from actor to actor, until Ctrl-C"))
@@ -163,20 +165,20 @@ def _trace_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _deadletters(parser: argparse.ArgumentParser) -> None:
-    where = argparse.ArgumentParser(add_help=False)
-    _add_data_dir(where)
+    common = argparse.ArgumentParser(add_help=False)
+    _add_data_dir(common)
     parser.description = "Messages that nobody took, and why. The newest 10,000 are kept."
     parser.epilog = "Whose is said after the command: `deadletters COMMAND --data-dir DIR`; `deadletters COMMAND --help` tells the rest."
-    add = _subcommands(parser, where)
+    add = _subcommands(parser, common)
     add("list", "one line for each letter, the oldest first").add_argument(
         "--json", action="store_true", help="one JSON document with everything that is known of each"
     )
     add("show", "all that is known of one letter, with the traceback").add_argument("id", type=int)
     replay = add("replay", "put messages back into the mailboxes they came from; the cloud or edge has to run")
     replay.add_argument("ids", type=int, nargs="+", metavar="id")
-    which = add("drop", "forget letters").add_mutually_exclusive_group(required=True)
-    which.add_argument("ids", type=int, nargs="*", default=[], metavar="id")
-    which.add_argument("--all", action="store_true", help="forget every letter")
+    selection = add("drop", "forget letters").add_mutually_exclusive_group(required=True)
+    selection.add_argument("ids", type=int, nargs="*", default=[], metavar="id")
+    selection.add_argument("--all", action="store_true", help="forget every letter")
 
 
 def _completion(parser: argparse.ArgumentParser) -> None:
@@ -186,24 +188,24 @@ def _completion(parser: argparse.ArgumentParser) -> None:
 
 
 def _subcommands(
-    parser: argparse.ArgumentParser, where: argparse.ArgumentParser
+    parser: argparse.ArgumentParser, common: argparse.ArgumentParser
 ) -> Callable[[str, str], argparse.ArgumentParser]:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     def add(name: str, about: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, parents=[where], help=about, description=about, formatter_class=_formatter)
+        return commands.add_parser(name, parents=[common], help=about, description=about, formatter_class=_formatter)
 
     return add
 
 
-def _add_data_dir(parser: argparse.ArgumentParser, side: str = "edge", whose: str = "of the cloud or edge") -> None:
+def _add_data_dir(parser: argparse.ArgumentParser, side: str = "edge", owner: str = "of the cloud or edge") -> None:
     """The option by which a command that asks a process finds it; the default is that of `side`."""
     parser.add_argument(
         "--data-dir",
         type=Path,
         default=default_data_dir(side),
         metavar="DIR",
-        help=f"{whose} (default: %(default)s)",
+        help=f"{owner} (default: %(default)s)",
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.kinds import DATA_DIR, FILE, PORT, YES_OR_NO, ValueKind, one_of, text
+from kubeedge_actors.options.value_kinds import DATA_DIR, FILE, MODULES, PORT, YES_OR_NO, ValueKind, one_of, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class Setting:
         """The option; the key where there is none."""
         return self.name if self.no_option else f"--{self.option or self.name}"
 
-    def read(self, value: Any, where: str) -> Any:
-        """The value as the config has it; UsageError that begins with `where` when it does not fit."""
+    def read(self, value: Any, source: str) -> Any:
+        """The value as the config has it; UsageError that begins with `source` when it does not fit."""
         if self.bare and isinstance(value, bool):
             value = self.bare if value else ""
         try:
             return self.kind.read(value)
         except ValueError as error:
-            raise UsageError(f"{where}: {error}") from error
+            raise UsageError(f"{source}: {error}") from error
 
 
 class SettingsTable:
@@ -69,10 +69,10 @@ class SettingsTable:
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """The options. They take any text: what fits is said by `parse_options`, as for a file."""
         for title, group in self.groups.items():
-            where = parser.add_argument_group(title) if title else parser
+            target = parser.add_argument_group(title) if title else parser
             for setting in group:
                 if not setting.no_option:
-                    where.add_argument(setting.flag, **self._keywords(setting))
+                    target.add_argument(setting.flag, **self._keywords(setting))
 
     def _keywords(self, setting: Setting) -> dict[str, Any]:
         arguments: dict[str, Any] = {"dest": setting.field, "help": self.help(setting)}
@@ -131,10 +131,11 @@ WATCHING = (
 OWN = (
     Setting(
         "modules",
-        text("pkg.file:Class", many=True),
+        MODULES,
         "a module of your own, with @process behind it in a process of its own; repeatable",
         option="module",
     ),
+    Setting("module-config", FILE, "YAML or JSON: what is set for modules, by their names or paths"),
 )
 
 

@@ -97,11 +97,14 @@ class Suspended(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overflowed(Event):
-    """An actor is too slow for what is published: `dropped` messages of a type within `duration` seconds; 0.0: this is the first."""
+    """An actor is too slow for what is published: `dropped` messages of a type within `duration` seconds; 0.0: this is the first.
+    `refused`: they were asked, and who asked was told.
+    """
 
     message: str
     dropped: int
     duration: float
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +151,10 @@ def log_event(event: Event) -> None:
 
 def _too_slow(event: Overflowed) -> str:
     """What the log says of an actor that does not keep up."""
-    text = f"{event.name} is too slow: {event.depth} messages wait, the oldest for {event.oldest:.0f} s, so published messages are dropped"
+    lost = "questions are refused" if event.refused else "published messages are dropped"
+    text = f"{event.name} is too slow: {event.depth} messages wait, the oldest for {event.oldest:.0f} s, so {lost}"
     if not event.duration:
-        return f"{text}, the oldest first ({event.message})"
+        return f"{text} ({event.message})" if event.refused else f"{text}, the oldest first ({event.message})"
     return f"{text}: {event.dropped} {event.message} in {event.duration:.0f} s, {event.dropped / event.duration:.1f}/s"
 
 

@@ -59,6 +59,8 @@ class WaitResult(enum.Enum):
     RETRY = enum.auto()
     DEADLOCK = enum.auto()
     IMPOSSIBLE = enum.auto()
+    REFUSED = enum.auto()
+    """Who sends is trusted and whose mailbox is full is not: nobody waits, and an asker is told."""
     SUPERSEDED = enum.auto()
     """Who waited was replaced meanwhile: its successor may have spoken, so it is not heard any more."""
 
@@ -74,7 +76,7 @@ class Mailbox:
     __slots__ = (
         "_await_room",
         "_closed_because",
-        "_drop_published",
+        "_drop",
         "_ended",
         "_refuse",
         "blocked",
@@ -104,7 +106,7 @@ class Mailbox:
         now: Callable[[], float],
         refuse: Callable[[Envelope, Reason], None],
         await_room: Callable[[], WaitResult],
-        drop_published: Callable[[Envelope], None],
+        drop: Callable[[Envelope], None],
     ) -> None:
         self.keyed = CoalescingQueue(spec.key) if spec.key is not None else None
         self.droppable: DroppableQueue | CoalescingQueue | None = None
@@ -122,7 +124,7 @@ class Mailbox:
         self.now = now
         self.wake: Callable[[], None] = _nobody
         self.enqueue_hook: Callable[[Envelope], object] | None = None
-        self._refuse, self._await_room, self._drop_published = refuse, await_room, drop_published
+        self._refuse, self._await_room, self._drop = refuse, await_room, drop
         self.rejected = self.dropped = self.over_capacity = self.blocked = 0
         self.reopen()
 
@@ -157,6 +159,8 @@ class Mailbox:
                 return self.enqueue_over_capacity(envelope)
             if verdict is WaitResult.IMPOSSIBLE:
                 return self._reject(envelope, Reason.MAILBOX_FULL, block)
+            if verdict is WaitResult.REFUSED:
+                return self._turn_away(envelope)
             if verdict is WaitResult.SUPERSEDED:
                 return self._reject(envelope, Reason.SUPERSEDED_SENDER, block)
 
@@ -200,11 +204,19 @@ class Mailbox:
             self._refuse(envelope, reason)
         return False
 
+    def _turn_away(self, envelope: Envelope) -> bool:
+        """Refuse what a trusted actor sends to an untrusted one. Who asked is told, and asks again, so it is not a dead letter each time."""
+        if envelope.delivery is None:
+            return self._reject(envelope, Reason.MAILBOX_FULL, block=True)
+        self.rejected += 1
+        self._drop(envelope)
+        return False
+
     def _make_room(self, queue: DroppableQueue | CoalescingQueue, envelope: Envelope) -> bool:
         """Take the oldest published message out for this one; False when this one is dropped, because all that wait were told."""
         oldest = queue.take_oldest_published()
         self.dropped += 1
-        self._drop_published(envelope if oldest is None else oldest)
+        self._drop(envelope if oldest is None else oldest)
         return oldest is not None
 
     def _drop_oldest(self) -> None:

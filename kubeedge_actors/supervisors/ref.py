@@ -30,10 +30,6 @@ class Ref(ABC):
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
         """Send a request: the future of its answer, which comes within `timeout` seconds or fails with AskTimeout."""
 
-    def ask_published(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
-        """Send a request that goes to all who accept its type: nobody waits for a slow one; MailboxFull when it did not get to it."""
-        return self.ask(message, timeout, sender)
-
     @abstractmethod
     def offer(self, message: object, sender: str = "") -> bool:
         """Send a message if there is room; never waits. False: it was not taken, and stays with the caller."""
@@ -84,13 +80,6 @@ class LocalRef(Ref):
                 mailbox.wake_consumer()
         else:
             mailbox.enqueue(envelope)
-        return future
-
-    def ask_published(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
-        """As `ask`, and when there is no room as the mailbox's policy for published messages says."""
-        future = self._new_future(timeout)
-        mailbox = self._mailbox
-        mailbox.enqueue(Envelope(message, sender, mailbox.now(), LocalReplyTo(future), published=True))
         return future
 
     def offer(self, message: object, sender: str = "") -> bool:

@@ -23,11 +23,13 @@ class WiringWarning:
 class Registry:
     """Name -> Ref, and type -> Refs that accept it. `groups`: the known ones; None allows any.
 
-    `optional_types`: types that may lack one side, because modules that are not always there say or take them.
+    `optional_types`: types that may lack one side, because modules that are not always there say or take them. `told_from_outside`:
+    whether what is accepted may come from outside of the actors, so that nobody has to emit it.
     """
 
     def __init__(self, groups: Collection[str] | None = None, optional_types: Collection[type] = ()) -> None:
         self._optional_types = frozenset(optional_types)
+        self.told_from_outside = False
         self._groups = None if groups is None else frozenset(groups)
         self._refs: dict[str, Ref] = {}
         self._specs: dict[str, ChildSpec] = {}
@@ -89,7 +91,7 @@ class Registry:
             WiringWarning(spec.name, message_type, f"{spec.name} accepts {message_type.__name__}, which nobody emits")
             for spec in specs
             for message_type in spec.accepts
-            if message_type not in emitted and message_type not in spec.self_sent
+            if not self.told_from_outside and message_type not in emitted and message_type not in spec.self_sent
         ]
         warnings += [
             WiringWarning(spec.name, message_type, f"{spec.name} emits {message_type.__name__}, which nobody accepts")

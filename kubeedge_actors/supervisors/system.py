@@ -74,7 +74,7 @@ class ActorSystem:
         """
         with self.decision_lock():
             if self.root is not None:
-                raise RegistrationError("this runtime was started before")
+                raise RegistrationError("this actor system was started before")
             root = self._build(spec, None)
             self._check_wiring()
             self.root = root
@@ -96,6 +96,11 @@ class ActorSystem:
                 self.events.wait_delivered()
         finally:
             self.engine.shut_down()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the whole tree is being stopped, or has stopped: who ends now is not started again."""
+        return self.root is not None and self.root.state in (State.STOPPING, State.TERMINATED)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the tree has stopped, by order or because it gave up (see `failure`); False after `timeout`
@@ -176,6 +181,17 @@ class ActorSystem:
         if ref is None:
             raise self._unknown(name)
         return ref
+
+    def tell(self, to: str | Ref, message: object) -> None:
+        """Send a message to an actor, by name or Ref, from outside of actors. Errors: as `ref`; after that as Ref.tell."""
+        self._recipient(to).tell(message)
+
+    def ask(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future:
+        """Send a request from outside of actors: the future of its answer, whose `get` waits for it. Errors: as `ref`."""
+        return self._recipient(to).ask(message, timeout)
+
+    def _recipient(self, to: str | Ref) -> Ref:
+        return self.ref(to) if isinstance(to, str) else to
 
     def publish(self, message: object, sender: str = "") -> int:
         """Send a message to every actor that accepts exactly this type; returns how many. 0: it is a dead letter."""

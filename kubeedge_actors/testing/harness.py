@@ -19,6 +19,7 @@ from kubeedge_actors.supervisors import (
     Ref,
     SupervisorSpec,
 )
+from kubeedge_actors.testing.mqtt import mqtt_specs
 
 Runnable = Module | type[Module] | ChildSpec
 
@@ -67,6 +68,8 @@ class Probe(Actor):
 class Harness:
     """An inline runtime around some modules. It starts at the first use, so that probes can be put in before.
 
+    Modules that listen to MQTT hear what modules publish, by an EventBus as on a node.
+
     A crash is raised here as ActorCrashed, unless `contain`: then supervision deals with it, as it would in production.
     """
 
@@ -89,7 +92,7 @@ class Harness:
         if not self._started:
             self._started = True
             strategy = OneForOne(Intensity(max_restarts=1_000, period=10.0))
-            self._system.start(SupervisorSpec("test", self._specs, strategy))
+            self._system.start(SupervisorSpec("test", [*mqtt_specs(self._specs), *self._specs], strategy))
             self.run()
         return self._system
 
@@ -179,8 +182,10 @@ class Harness:
                 raise ActorCrashed(f"{crash.name} crashed\n{crash.traceback}")
 
 
-def inline(*runnables: Runnable, contain: bool = False) -> Harness:
+def inline(*runnables: Runnable, contain: bool = False, config: object = None) -> Harness:
     """Run modules (classes, instances or child specs) in this thread, with a clock moved by hand.
+
+    `config`: of the first one, a class; for others there is `Other.spec(config=...)`.
 
     >>> from kubeedge_actors.module import Module, on
     >>> class Greeter(Module):
@@ -198,6 +203,11 @@ def inline(*runnables: Runnable, contain: bool = False) -> Harness:
     ...     floats.only()
     4.0
     """
+    if config is not None:
+        first = runnables[0]
+        if not isinstance(first, type):
+            raise TypeError("a config goes with a class; a child spec is made with it: Alarm.spec(config=...)")
+        runnables = (first.spec(config=config), *runnables[1:])
     return Harness(runnables, contain=contain)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from kubeedge_actors.custom_messages import custom_of, from_custom, to_custom
 from kubeedge_actors.drivers.link.base import Link, Peer, UpgradeResponse
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.testing.harness import Harness, Probe
+from kubeedge_actors.wire.custom_messages import custom_of, from_custom, to_custom
 
 HUBS = {"edge": "edgehub", "cloud": "nodeoutbox"}
 Sent = TypeVar("Sent")

@@ -49,8 +49,8 @@ def _path_requires_ack(route: Route) -> bool:
     device = resource.try_parse_device(route.resource)
     if device is not None:
         return device.about != constants.TWIN_CLOUD_UPDATED
-    found = resource.try_parse(route.resource)
-    type = found.type if found else ""
+    parsed = resource.try_parse(route.resource)
+    type = parsed.type if parsed else ""
     if type in _NEVER_ACKED:
         return False
     return route.source != constants.EDGECONTROLLER or _edgecontroller_wants_ack(type, route.operation)

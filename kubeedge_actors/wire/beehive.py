@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.errors import FrameError
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -77,8 +77,8 @@ _ESCAPE: Final = re.compile(
 def decode(text: str | bytes) -> BeehiveMessage:
     """The BeehiveMessage of a frame. Errors: FrameError when Go would close the connection over it, or for its depth."""
     try:
-        nesting.check_depth(text)
-    except nesting.TooDeep as error:
+        depth_limit.check_depth(text)
+    except depth_limit.TooDeep as error:
         raise FrameError(f"not a message envelope: {error}") from None
     try:
         return _decode(_text(text))
@@ -111,7 +111,7 @@ def _as_unicode(text: str | bytes) -> str:
         text = text.decode(errors="replace")
     else:
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", errors="replace")
-    return _ESCAPE.sub(lambda found: "\\ufffd" if len(found[0]) == 6 else found[0], text)
+    return _ESCAPE.sub(lambda match: "\\ufffd" if len(match[0]) == 6 else match[0], text)
 
 
 def _strict(text: str) -> bytes:
@@ -131,10 +131,10 @@ def _strict(text: str) -> bytes:
     return _encode(parts)
 
 
-def _only(known: frozenset[str], part: msgspec.Raw) -> dict[str, msgspec.Raw]:
+def _only(field_names: frozenset[str], part: msgspec.Raw) -> dict[str, msgspec.Raw]:
     fields = _decode_fields(part) or {}
     pairs = ((_folded(name), value) for name, value in fields.items())
-    return {name: value for name, value in pairs if name in known and bytes(value) != _NULL}
+    return {name: value for name, value in pairs if name in field_names and bytes(value) != _NULL}
 
 
 def _folded(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.errors import FrameError
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.resource import Fields
@@ -40,7 +40,7 @@ class QuotedList(list[Any]):
 def to_value(json: msgspec.Raw | str) -> Any:
     """The value of a content, or of JSON text. Errors: FrameError when it is no JSON, or nested too deeply."""
     try:
-        return _decode(nesting.check_depth(json))
+        return _decode(depth_limit.check_depth(json))
     except _BAD as error:
         raise FrameError(f"content is not JSON: {error}") from error
 
@@ -65,7 +65,7 @@ def unquote(value: Any) -> Any:
     if type(value) is not str or not value.lstrip(" \t\r\n").startswith(("{", "[")):
         return value
     try:
-        inner = _decode(nesting.check_depth(value))
+        inner = _decode(depth_limit.check_depth(value))
     except _BAD:
         return value  # text that only looks like JSON is text
     quoted: QuotedObject | QuotedList = QuotedObject(inner) if isinstance(inner, dict) else QuotedList(inner)

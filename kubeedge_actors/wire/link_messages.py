@@ -36,7 +36,7 @@ class LinkMessage(Message, frozen=True, kw_only=True):
     timestamp: int = 0
 
 
-class JsonText(LinkMessage, frozen=True, kw_only=True):
+class JsonTextMessage(LinkMessage, frozen=True, kw_only=True):
     """A message whose content is JSON text in a JSON string.
 
     `sent_as_object`: its sender wrote the JSON itself instead, which means the same.
@@ -114,7 +114,7 @@ class UpdateNode(LinkMessage, frozen=True, kw_only=True):
     object: Json
 
 
-class PatchNode(JsonText, frozen=True, kw_only=True):
+class PatchNode(JsonTextMessage, frozen=True, kw_only=True):
     """Strategic merge patch (JSON text) of the node's status; answered with {"Object", "Err"}."""
 
     name: str
@@ -151,7 +151,7 @@ class InsertPod(LinkMessage, frozen=True, kw_only=True):
     object: Json
 
 
-class PatchPod(JsonText, frozen=True, kw_only=True):
+class PatchPod(JsonTextMessage, frozen=True, kw_only=True):
     """Strategic merge patch (JSON text, with metadata.uid) of a pod's status; answered with {"Object", "Err"}."""
 
     namespace: str
@@ -218,7 +218,7 @@ class ApplicationRequest(LinkMessage, frozen=True, kw_only=True):
     content: Json
 
 
-class MembershipRequest(JsonText, frozen=True, kw_only=True):
+class MembershipRequest(JsonTextMessage, frozen=True, kw_only=True):
     """Ask which devices are members of this node; `content` is the JSON text of the request."""
 
     content: str
@@ -234,7 +234,7 @@ class TwinReported(LinkMessage, frozen=True, kw_only=True):
     report: Json
 
 
-class DeviceStateReported(JsonText, frozen=True, kw_only=True):
+class DeviceStateReported(JsonTextMessage, frozen=True, kw_only=True):
     """The state of a device changed; `report` is the JSON text of the state/update/result payload."""
 
     device: str
@@ -380,25 +380,6 @@ class SendToNode(Message, frozen=True, kw_only=True):
 
     message: LinkMessage
     kept: bool
-
-
-class MessageConfirmed(Message, frozen=True, kw_only=True):
-    """A node has handled a message that waits for its confirmation."""
-
-    node: str
-    msg_id: str
-
-
-class MessageNotRead(Message, frozen=True, kw_only=True):
-    """A CustomMessage came over the link that no module here can take. Nobody accepts this, so it becomes a dead letter that says why.
-
-    `node`: where it came from, empty at the edge; `content`: the head of its JSON text.
-    """
-
-    node: str
-    type: str
-    reason: str
-    content: str
 
 
 class MessageLost(Message, frozen=True, kw_only=True):

@@ -74,6 +74,25 @@ class LeadershipChanged(Message, frozen=True, kw_only=True):
     leading: bool
 
 
+class MessageConfirmed(Message, frozen=True, kw_only=True):
+    """A node has handled a message that waits for its confirmation."""
+
+    node: str
+    msg_id: str
+
+
+class MessageNotRead(Message, frozen=True, kw_only=True):
+    """A CustomMessage came over the link that no module here can take. Nobody accepts this, so it becomes a dead letter that says why.
+
+    `node`: where it came from, empty at the edge; `content`: the head of its JSON text.
+    """
+
+    node: str
+    type: str
+    reason: str
+    content: str
+
+
 class NodeConnected(Message, frozen=True, kw_only=True):
     """A node has connected to this replica of the cloud: for modules of one's own."""
 
@@ -255,3 +274,54 @@ class TwinUpdated(Message, frozen=True, kw_only=True):
     def _value(self, property: str, side: str, default: str) -> str:
         entry = self.twin.get(property) or {}
         return str((entry.get(side) or {}).get("value", default))
+
+
+class TwinQuery(Message, frozen=True, kw_only=True):
+    """Ask DeviceTwin what it knows; the answer is a TwinAnswer. An empty `device` asks which devices there are."""
+
+    device: str = ""
+
+
+class PropertyValue(msgspec.Struct, frozen=True, kw_only=True):
+    """The expected or the actual value of a property.
+
+    `timestamp`: when it was given, ms since the epoch, None when that was not said. Versions: how often cloud and edge have changed it.
+    """
+
+    value: str
+    timestamp: int | None = None
+    cloud_version: int = 0
+    edge_version: int = 0
+
+
+class PropertyTwin(msgspec.Struct, frozen=True, kw_only=True):
+    """One property of a device: a side that nobody has given is None. `type` is that of its values: string, int, float, boolean."""
+
+    expected: PropertyValue | None = None
+    actual: PropertyValue | None = None
+    type: str = "string"
+    optional: bool = True
+
+
+class TwinAnswer(Message, frozen=True, kw_only=True):
+    """What DeviceTwin has stored, as the answer to a TwinQuery.
+
+    Of one device: `known` is False when this node has no such device; `state` is as the device said it, `properties` are those that are not
+    deleted. To an empty question: `devices` holds the ids of all devices, sorted.
+    """
+
+    device: str = ""
+    known: bool = True
+    devices: tuple[str, ...] = ()
+    state: str = ""
+    properties: dict[str, PropertyTwin] = {}
+
+    def actual(self, property: str, default: str = "") -> str:
+        """The reported value of a property, or `default`."""
+        found = self.properties.get(property)
+        return found.actual.value if found is not None and found.actual is not None else default
+
+    def expected(self, property: str, default: str = "") -> str:
+        """The desired value of a property, or `default`."""
+        found = self.properties.get(property)
+        return found.expected.value if found is not None and found.expected is not None else default

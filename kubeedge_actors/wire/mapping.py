@@ -15,8 +15,8 @@ from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.wire import messages
 from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route
 from kubeedge_actors.wire.content import to_raw
-from kubeedge_actors.wire.dispatch import classify
 from kubeedge_actors.wire.mapping_table import BOTH, DOWN, MAPPINGS, UP, RouteMapping
+from kubeedge_actors.wire.message_class import classify
 from kubeedge_actors.wire.resource import Fields, match_path
 
 UPWARD: Final = frozenset(form.message_type for form in BOTH + UP)
@@ -52,10 +52,10 @@ def from_beehive(record: BeehiveMessage, node: str = "") -> messages.LinkMessage
     """The typed message of a BeehiveMessage; an UnknownMessage when it has none. `node`: the node it came from, in the cloud."""
     path, operation = record.route.resource, record.route.operation
     lane = classify(record.header, record.route)
-    subject, found = match_path(path)
+    subject, parsed_path = match_path(path)
     for key in ((lane, operation, subject), (lane, operation, ""), (lane, "", subject), (lane, "", "")):
         row = _BY_ROUTE.get(key)
-        if row is not None and (fields := row.mapping.path.path_fields(path, found)) is not None:
+        if row is not None and (fields := row.mapping.path.path_fields(path, parsed_path)) is not None:
             return _read(row, record, node, fields) or _unknown(record, node)
     return _unknown(record, node)
 

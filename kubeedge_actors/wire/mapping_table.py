@@ -1,7 +1,7 @@
 """The one table that joins each typed message to its route on the wire.
 
 A row says: this type, in this lane, with one of these operations, on such a path, with such a content. The lane
-(dispatch.py) is the same for both directions, so a reader need not know which side it is on. Where KubeEdge's receivers do
+(message_class.py) is the same for both directions, so a reader need not know which side it is on. Where KubeEdge's receivers do
 not look (the group of what an edge sends, the namespace of a node), reading is as lenient and writing is canonical.
 """
 
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from kubeedge_actors.wire import constants as n
 from kubeedge_actors.wire import content as c
-from kubeedge_actors.wire import dispatch as lane
+from kubeedge_actors.wire import message_class as lane
 from kubeedge_actors.wire import messages as m
 from kubeedge_actors.wire.resource import (
     DevicePathPattern,

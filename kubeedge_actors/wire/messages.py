@@ -12,4 +12,4 @@ from kubeedge_actors.wire.local_messages import *  # noqa: F403
 from kubeedge_actors.wire.local_messages import Message
 
 _MESSAGES = [name for name, value in globals().items() if isinstance(value, type) and issubclass(value, Message)]
-__all__ = [*_MESSAGES, "Json", "new_id"]  # noqa: F405
+__all__ = [*_MESSAGES, "Json", "PropertyTwin", "PropertyValue", "new_id"]  # noqa: F405

@@ -91,17 +91,17 @@ def try_parse_device(path: str) -> DeviceResource | None:
 
 def parse(path: str) -> Resource:
     """The object that a path names. Errors: ResourceError when it names something else."""
-    return _found(try_parse(path), "an object", path)
+    return _require_parsed(try_parse(path), "an object", path)
 
 
 def parse_device(path: str) -> DeviceResource:
     """The device that a path is about. Errors: ResourceError when it is about something else."""
-    return _found(try_parse_device(path), "a device", path)
+    return _require_parsed(try_parse_device(path), "a device", path)
 
 
-def _found(parsed: Parsed | None, what: str, path: str) -> Parsed:
+def _require_parsed(parsed: Parsed | None, description: str, path: str) -> Parsed:
     if parsed is None:
-        raise ResourceError(f"not the path of {what}: {path[:200]!r}")
+        raise ResourceError(f"not the path of {description}: {path[:200]!r}")
     return parsed
 
 
@@ -131,7 +131,7 @@ def device_path(device: str, about: str) -> str:
     return path
 
 
-def add_node(node: str, path: str) -> str:
+def add_node_prefix(node: str, path: str) -> str:
     """The path as a genuine cloudcore uses it inside: with `node/<node>/` in front.
 
     Errors: ResourceError for an impossible node.
@@ -141,7 +141,7 @@ def add_node(node: str, path: str) -> str:
     return f"{constants.NODE}/{node}/{path}"
 
 
-def remove_node(path: str) -> tuple[str, str]:
+def split_node_prefix(path: str) -> tuple[str, str]:
     """Node and wire path of a path with `node/<node>/` in front. Errors: ResourceError when there is no such prefix."""
     head, _, rest = path.partition("/")
     node, _, wire = rest.partition("/")
@@ -217,7 +217,7 @@ class ShortDevicePathPattern(NamedTuple):
         """Empty: a path of this sort looks like that of an object."""
         return ""
 
-    def path_fields(self, path: str, found: ParsedPath) -> Fields | None:
+    def path_fields(self, path: str, parsed_path: ParsedPath) -> Fields | None:
         """The field, or None when the path is of another sort."""
         first, _, device = path.partition("/")
         whole = first == constants.DEVICE and device.count("/") <= 1 and all(device.split("/"))
@@ -239,7 +239,7 @@ class FixedPathPattern(NamedTuple):
         """Key of this pattern in the decode table."""
         return "" if self.any_path else self.path
 
-    def path_fields(self, path: str, found: ParsedPath) -> Fields | None:
+    def path_fields(self, path: str, parsed_path: ParsedPath) -> Fields | None:
         """No fields: the path says nothing more."""
         return {}
 
@@ -259,7 +259,7 @@ class OpaquePathPattern(NamedTuple):
         """Empty: every path is of this sort."""
         return ""
 
-    def path_fields(self, path: str, found: ParsedPath) -> Fields | None:
+    def path_fields(self, path: str, parsed_path: ParsedPath) -> Fields | None:
         """The field, or None for an empty path where one is needed."""
         return {self.field: path} if path or self.allow_empty else None
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.errors import FrameError
 
 MAX_DATA: Final = 1 << 20
@@ -77,8 +77,8 @@ class StreamRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def header_value(self, header: str) -> str:
         """The values of a header, joined by commas."""
-        found = [values for name, values in (self.header or {}).items() if name.lower() == header.lower()]
-        return ",".join(value for values in found for value in values)
+        matching = [values for name, values in (self.header or {}).items() if name.lower() == header.lower()]
+        return ",".join(value for values in matching for value in values)
 
 
 def encode_open(
@@ -93,7 +93,7 @@ def encode_open(
 def decode_open(data: bytes) -> StreamRequest:
     """The reverse of `encode_open`. FrameError."""
     try:
-        return msgspec.json.decode(nesting.check_depth(data), type=StreamRequest)
+        return msgspec.json.decode(depth_limit.check_depth(data), type=StreamRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameError(f"not a request for a stream: {error}") from error
 
@@ -120,12 +120,12 @@ def decode(text: str) -> Frame:
 
 def encode_varint(value: int) -> bytes:
     """A number below 2^64 in LEB128."""
-    found = bytearray()
+    encoded = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        encoded.append(value & 0x7F | 0x80)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    encoded.append(value)
+    return bytes(encoded)
 
 
 def decode_varint(data: bytes) -> tuple[int, bytes]:

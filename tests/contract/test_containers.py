@@ -236,8 +236,8 @@ def test_the_network_of_a_pod_is_opened_once_and_closed(bench: ContainersEnv) ->
         for one in bench.runtime.list(pod.uid):
             bench.runtime.remove(one.id)
     finally:
-        bench.runtime.stop_pod_sandbox(pod.uid)
-    bench.runtime.stop_pod_sandbox(pod.uid)
+        bench.runtime.remove_pod_sandbox(pod.uid)
+    bench.runtime.remove_pod_sandbox(pod.uid)
     assert bench.runtime.pod_sandboxes() == set()
 
 

@@ -38,22 +38,22 @@ def hear(peer: Raw, count: int) -> list[packets.Publish]:
     while len(heard) < count:
         packet = peer.next()
         if packet.kind == packets.PUBREL:
-            peer.send(packets.ack(packets.PUBCOMP, packets.read_ack(packet)))
+            peer.send(packets.encode_ack(packets.PUBCOMP, packets.read_ack(packet)))
         elif packet.kind == packets.PUBLISH:
             message = packets.read_publish(packet)
             heard.append(message)
             if message.qos:
-                peer.send(packets.ack(packets.PUBACK if message.qos == 1 else packets.PUBREC, message.packet_id))
+                peer.send(packets.encode_ack(packets.PUBACK if message.qos == 1 else packets.PUBREC, message.packet_id))
     return heard
 
 
 def say(peer: Raw, topic: str, payload: bytes, qos: int = 0, retain: bool = False, packet_id: int = 7) -> None:
     """Publish, and go through the whole hand-shake."""
-    peer.send(packets.publish(topic, payload, qos, retain, packet_id))
+    peer.send(packets.encode_publish(topic, payload, qos, retain, packet_id))
     if qos:
         assert peer.next().kind == (packets.PUBACK if qos == 1 else packets.PUBREC)
     if qos == 2:
-        peer.send(packets.ack(packets.PUBREL, packet_id))
+        peer.send(packets.encode_ack(packets.PUBREL, packet_id))
         assert peer.next().kind == packets.PUBCOMP
 
 
@@ -90,7 +90,7 @@ def test_retained_the_last_one_of_each_topic_is_there_for_later_subscribers_unti
             for qos, topic in enumerate(("room/0", "room/1", "room/2")):
                 say(peer, topic, payload and payload + b"%d" % qos, qos, retain=True)
             with Raw(port, "late") as late:
-                late.send(packets.subscribe(1, [("room/+", 2), (END, 0)]))
+                late.send(packets.encode_subscribe(1, [("room/+", 2), (END, 0)]))
                 assert late.next().kind == packets.SUBACK
                 if payload:
                     heard = sorted((each.topic, each.payload, each.qos, each.retain) for each in hear(late, 3))
@@ -154,7 +154,7 @@ def test_redelivery_on_reconnect_a_released_publication_of_qos_2_is_only_release
         with Raw(port, "b") as other:
             say(other, "a", b"x", 2)
         first = packets.read_publish(peer.next())
-        peer.send(packets.ack(packets.PUBREC, first.packet_id))
+        peer.send(packets.encode_ack(packets.PUBREC, first.packet_id))
         assert peer.next().kind == packets.PUBREL
     with Raw(port, "app", clean=False) as peer:
         again = peer.next()
@@ -166,7 +166,7 @@ def test_refused_subscriptions_are_said_and_the_connection_lives() -> None:
     with closing(EmbeddedBroker(port=0)) as broker:
         broker.start()
         with Raw(broker.port) as peer:
-            peer.send(packets.subscribe(7, [("test/nosubscribe", 2), ("$share/group/a", 1), ("a", 1)]))
+            peer.send(packets.encode_subscribe(7, [("test/nosubscribe", 2), ("$share/group/a", 1), ("a", 1)]))
             assert packets.read_suback(peer.next()) == (7, [packets.SUBACK_FAILURE, packets.SUBACK_FAILURE, 1])
             say(peer, "a", b"x")
             assert hear(peer, 1)[0].topic == "a"
@@ -185,7 +185,7 @@ def test_unsubscribe_ends_one_subscription_and_no_other(port: int) -> None:
     with Raw(port, "a") as peer, Raw(port, "b") as other:
         for topic in ("one", "two", "three"):
             peer.subscribe(topic, 2)
-        peer.send(packets.unsubscribe(9, ["one"]))
+        peer.send(packets.encode_unsubscribe(9, ["one"]))
         assert packets.read_ack(peer.next()) == 9
         for topic in ("one", "two", "three"):
             say(other, topic, b"x", 1)

@@ -15,9 +15,9 @@ import pytest
 from kubeedge_actors.__main__ import main
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.edge import EDGE
-from kubeedge_actors.options.kinds import YES_OR_NO
 from kubeedge_actors.options.parsers import COMMANDS, SCRIPT
 from kubeedge_actors.options.setting import Setting, SettingsTable
+from kubeedge_actors.options.value_kinds import YES_OR_NO
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "commands.md"
 TABLES = {"cloud": CLOUD, "edge": EDGE}

@@ -36,6 +36,8 @@ PROGRAMS = {
     "docker ": "docker.io",
 }
 """Words of commands that may not be there, and the package that has them."""
+ON_A_PAGE = 150.0
+"""Seconds of patience with what a page shows: an edge asks for a cloud that was away up to 30 s later, and perhaps once more."""
 ANOTHER_TRY = 1.0
 """Seconds after which a command that has not shown what the page shows is typed again."""
 
@@ -145,7 +147,7 @@ class Reader:
 
     def _again(self, shell: Shell, command: str, shown: Block) -> None:
         where = self._shell(shown.marks["shows"]) if "shows" in shown.marks else shell
-        patience = Patience()
+        patience = Patience(ON_A_PAGE)
         while True:
             shell.seen = ""
             shell.type(command)

@@ -25,7 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 import kubeedge_actors
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.demo.stage import read_first_line, terminate
+from kubeedge_actors.demo.environment import read_first_line, terminate
 from tests.support.mqtt_clients import leave
 from tests.support.plugins.ports import free_ports
 from tests.support.plugins.requirements import lacks

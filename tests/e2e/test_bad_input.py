@@ -147,3 +147,12 @@ def test_a_cloud_that_was_installed_without_its_extra_says_how_to_get_it(command
     assert done.returncode == 2
     assert last_sentence(done).startswith("cloud: it needs the library uvicorn")
     assert last_sentence(done).endswith(install_hint("cloud"))
+
+
+@pytest.mark.parametrize("side", ["kubeedge_actors.edge", "kubeedge_actors.cloud"])
+def test_a_module_that_is_configured_wrongly_names_file_and_key(side: str, tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text("alarm: {config: {limit: hot}}\n", encoding="utf-8")
+    module = ("--module", "tests.support.fakes.configured_module:Alarm")
+    options = ("--data-dir", str(tmp_path / "side"), *module, "--module-config", str(tmp_path / "m.yaml"))
+    sentence = f"alarm.config.limit in {tmp_path}/m.yaml: expected `float`, got `str`"
+    assert sentence in last_sentence(run(side, *options))

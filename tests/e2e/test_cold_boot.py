@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.demo.stage import running_pids
+from kubeedge_actors.demo.environment import running_pids
 from tests.e2e.test_pods import SERVER, manifest, phase, serves
 from tests.support.cloud_and_edge import CloudAndEdge
 from tests.support.plugins.ports import free_ports

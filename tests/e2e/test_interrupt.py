@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.demo.stage import read_first_line
+from kubeedge_actors.demo.environment import read_first_line
 from tests.support.plugins.ports import free_ports
 from tests.support.processes import child
 from tests.support.waiting import PATIENCE

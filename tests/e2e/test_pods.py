@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from kubeedge_actors.demo.stage import running_pids
+from kubeedge_actors.demo.environment import running_pids
 from tests.support.cloud_and_edge import CloudAndEdge
 from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually

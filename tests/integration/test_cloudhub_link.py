@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,18 @@ from kubeedge_actors.drivers.pki.base import Subject, node_subject
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.worker_protocol import execute
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
+from kubeedge_actors.supervisors import ActorSystem, MailboxSpec, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.wire.messages import ObjectAcked, QueryLease, ReportEvent, Response, SessionClosed, SessionOpened
+from kubeedge_actors.wire import beehive, mapping
+from kubeedge_actors.wire.messages import (
+    ObjectAcked,
+    QueryLease,
+    ReportEvent,
+    Response,
+    SessionClosed,
+    SessionOpened,
+    TwinReported,
+)
 from tests.support.env.cloudhub import pushed
 from tests.support.fakes.raw_websocket_client import TEXT, RawClient, frame
 from tests.support.waiting import PATIENCE
@@ -201,6 +211,68 @@ def test_an_object_is_delivered_and_a_durable_message_acknowledged(cloud: Cloud)
         receipt = said(client)
         assert (receipt["route"]["operation"], receipt["content"]) == ("acknowledge", ["event-1"])
     assert cloud.next(ReportEvent).msg_id == "event-1"
+
+
+class Hung(Module):
+    """Handles nothing before the test says so; has room for two."""
+
+    name = "hung"
+
+    def __init__(self, go: threading.Event, told: queue.Queue[Any]) -> None:
+        self.go, self.told = go, told
+
+    @on
+    def on_twin_reported(self, message: TwinReported) -> None:
+        self.go.wait(PATIENCE)
+        self.told.put(message.msg_id)
+
+
+class TwinListener(Module):
+    """Tells which twin reports it got."""
+
+    name = "twin-listener"
+
+    def __init__(self, told: queue.Queue[Any]) -> None:
+        self.told = told
+
+    @on
+    def on_twin_reported(self, message: TwinReported) -> None:
+        self.told.put(message.msg_id)
+
+
+def twin_reports(count: int) -> dict[str, bytes]:
+    """Frames of twin reports by their message ids."""
+    reports = [TwinReported(device=f"default/d{number}", report={"twin": {}}) for number in range(count)]
+    return {report.msg_id: beehive.encode(mapping.to_beehive(report, 1)).encode() for report in reports}
+
+
+def test_a_hung_module_holds_up_neither_the_hub_nor_its_listeners_and_gets_what_the_node_sends_again(
+    cloud: Cloud,
+) -> None:
+    go, heard, late = threading.Event(), queue.Queue[Any](), queue.Queue[Any]()
+    cloud.runtime.add(Hung.spec(lambda: Hung(go, late), mailbox=MailboxSpec(capacity=2)))
+    cloud.runtime.add(TwinListener.spec(lambda: TwinListener(heard)))
+    reports = twin_reports(50)
+    try:
+        with cloud.joined("n1", Kubeedge_Actors_Ack="1") as client:
+            for frame_of_report in reports.values():
+                client.send(TEXT, frame_of_report)
+            assert {heard.get(timeout=PATIENCE) for _ in reports} == set(reports)
+            client.send(TEXT, query("n1"))
+            assert (
+                said(client)["header"]["parent_msg_id"] == "q"
+            )  # and none of the reports was acknowledged before that
+            go.set()
+            left = dict(reports)
+            while left:  # as the node does: what was not acknowledged is sent again
+                for msg_id in list(left)[:2]:
+                    client.send(TEXT, left[msg_id])
+                for msg_id in said(client)["content"]:
+                    left.pop(msg_id, None)
+            assert {late.get(timeout=PATIENCE) for _ in reports} == set(reports)
+            assert heard.empty()  # who had it does not get it again
+    finally:
+        go.set()
 
 
 def test_stopping_the_cloud_closes_the_sockets(make: Callable[..., Cloud]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kubeedge_actors.actors.cloudhub.hub import CLOSED, TAKEN_OVER
-from kubeedge_actors.actors.edgecontroller.duplicate_node import NAMESPACE, DuplicateReporter
+from kubeedge_actors.actors.edgecontroller.duplicate_node import NAMESPACE, DuplicateNodeReporter
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND
 from kubeedge_actors.testing import Harness, inline
@@ -57,12 +57,12 @@ def test_a_struggle_is_told_to_whoever_writes_events_and_a_reconnect_is_not(hub:
 
 
 class Cloud:
-    """A DuplicateReporter over an API in memory with one node."""
+    """A DuplicateNodeReporter over an API in memory with one node."""
 
     def __init__(self) -> None:
         self.api = FakeCluster()
         self.uid = self.api.create(NODE_KIND, "", {"metadata": {"name": "n1"}})["metadata"]["uid"]
-        self.harness: Harness = inline(DuplicateReporter.spec(lambda: DuplicateReporter(self.api)))
+        self.harness: Harness = inline(DuplicateNodeReporter.spec(lambda: DuplicateNodeReporter(self.api)))
 
     def events(self) -> list[dict[str, object]]:
         return self.api.peek_all(EVENT_KIND)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.edgehub.hub import EdgeHub
-from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
 from kubeedge_actors.drivers.store.fake import FakeStore
@@ -40,7 +40,7 @@ class Edge:
         self.up = threading.Event()
         self.store = FakeStore()
         token = cloud.authority.token()
-        credentials = NodeCredentials(folder, "n1", cloud.bootstrap_address, lambda: token)
+        credentials = CertificateManager(folder, "n1", cloud.bootstrap_address, lambda: token)
         self.runtime = ActorSystem(ThreadsEngine())
         edge = self
 

@@ -13,7 +13,7 @@ import pytest
 
 from kubeedge_actors.actors.edged.status.node_status import NodeDescription, node_object
 from kubeedge_actors.actors.edged.status.node_status_manager import LEASE_PERIOD
-from kubeedge_actors.drivers.containers.fake import Program
+from kubeedge_actors.drivers.containers.fake import FakeProgram
 from kubeedge_actors.drivers.machine.fake import FakeMachine
 from kubeedge_actors.wire.messages import (
     DeletePod,
@@ -81,7 +81,7 @@ def alike(ours: Json, theirs: Json) -> tuple[Json, Json]:
 
 def test_a_pod_is_reported_as_recorded(bench: EdgedEnv, shop: Json) -> None:
     recorded = [msgspec.json.decode(text) for text in frames("c_pod", "edge->cloud", "default/podpatch/shop", "patch")]
-    bench.engine.program = lambda spec: Program(ignores_stop=True)
+    bench.engine.program = lambda spec: FakeProgram(ignores_stop=True)
     bench.cloud.deaf = {QueryObject}
     bench.start()
     at(bench, "2026-11-22T19:04:48Z")

@@ -50,11 +50,11 @@ class ApiClient:
     def call(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
         """One request; `body` is bytes, text, or anything that JSON can carry."""
         data = body if isinstance(body, bytes | str) or body is None else msgspec.json.encode(body)
-        sent = JSON_HEADERS if headers is None else headers
-        self._connection.request(method, path, data, dict(sent))
+        sent_headers = JSON_HEADERS if headers is None else headers
+        self._connection.request(method, path, data, dict(sent_headers))
         response = self._connection.getresponse()
-        found = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, found, response.read())
+        response_headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, response_headers, response.read())
 
     def get(self, path: str, **headers: str) -> Any:
         """GET as JSON; it must succeed."""

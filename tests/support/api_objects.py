@@ -38,10 +38,10 @@ def node(name: str = "edge-1", *, edge: bool = True, ready: str = "True", **more
 
 def pod(name: str, node: str = "edge-1", **spec: Any) -> Json:
     """A Pod bound to `node` (or to none)."""
-    made: Json = {"containers": [{"name": "main", "image": "busybox"}], **spec}
+    pod_spec: Json = {"containers": [{"name": "main", "image": "busybox"}], **spec}
     if node:
-        made["nodeName"] = node
-    return {"metadata": {"name": name}, "spec": made}
+        pod_spec["nodeName"] = node
+    return {"metadata": {"name": name}, "spec": pod_spec}
 
 
 def using(config: str = "", secret: str = "", account: str = "") -> Json:

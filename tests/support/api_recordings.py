@@ -23,10 +23,10 @@ UNSAFE = "=&%,()!*$'/:@;+-._~"
 
 def cases(name: str) -> dict[str, Json]:
     """The cases of one recording, by name; a repeated name keeps its first case."""
-    found: dict[str, Json] = {}
+    by_name: dict[str, Json] = {}
     for case in msgspec.json.decode((FOLDER / f"{name}.json").read_bytes())["cases"]:
-        found.setdefault(case["name"], case)
-    return found
+        by_name.setdefault(case["name"], case)
+    return by_name
 
 
 def replay(api: ApiClient, case: Json, **replaced: str) -> Answer:
@@ -49,35 +49,35 @@ def filled(text: str, replaced: dict[str, str]) -> str:
     return text
 
 
-def difference(expected: Any, actual: Any, where: str = "") -> str:
+def difference(expected: Any, actual: Any, path: str = "") -> str:
     """What is not as recorded; empty when nothing is."""
     if isinstance(expected, dict):
-        return of_objects(expected, actual, where)
+        return of_objects(expected, actual, path)
     if isinstance(expected, list):
         if not isinstance(actual, list) or len(actual) != len(expected):
-            return f"{where}: {actual!r} is not as long as {expected!r}"
+            return f"{path}: {actual!r} is not as long as {expected!r}"
         pairs = enumerate(zip(expected, actual, strict=True))
-        return "".join(difference(one, other, f"{where}[{index}]") for index, (one, other) in pairs)
+        return "".join(
+            difference(expected_item, actual_item, f"{path}[{index}]") for index, (expected_item, actual_item) in pairs
+        )
     if isinstance(expected, str) and PLACEHOLDER.search(expected):
         pattern = ".+".join(re.escape(part) for part in PLACEHOLDER.split(expected))
         fits = isinstance(actual, str) and re.fullmatch(pattern, actual, re.DOTALL)
-        return "" if fits else f"{where}: {actual!r} does not fit {expected!r}; "
+        return "" if fits else f"{path}: {actual!r} does not fit {expected!r}; "
     same = actual == expected and type(actual) is type(expected)
-    return "" if same else f"{where}: {actual!r} is not {expected!r}; "
+    return "" if same else f"{path}: {actual!r} is not {expected!r}; "
 
 
-def of_objects(expected: Json, actual: Any, where: str) -> str:
+def of_objects(expected: Json, actual: Any, path: str) -> str:
     """What is not as recorded in an object."""
     if not isinstance(actual, dict):
-        return f"{where}: {actual!r} is no object; "
-    wanted = {key: value for key, value in expected.items() if key != "managedFields"}
-    text = "".join(f"{where}.{key} is missing; " for key in wanted if key not in actual)
-    extra = OF_ITEMS if where.endswith("]") else frozenset()
-    text += "".join(
-        f"{where}.{key} is more than recorded; " for key in actual if key not in wanted and key not in extra
-    )
+        return f"{path}: {actual!r} is no object; "
+    fields = {key: value for key, value in expected.items() if key != "managedFields"}
+    text = "".join(f"{path}.{key} is missing; " for key in fields if key not in actual)
+    extra = OF_ITEMS if path.endswith("]") else frozenset()
+    text += "".join(f"{path}.{key} is more than recorded; " for key in actual if key not in fields and key not in extra)
     return text + "".join(
-        difference(value, actual[key], f"{where}.{key}") for key, value in wanted.items() if key in actual
+        difference(value, actual[key], f"{path}.{key}") for key, value in fields.items() if key in actual
     )
 
 
@@ -90,5 +90,5 @@ def assert_as_recorded(answer: Answer, case: Json) -> None:
     if isinstance(response.get("body"), str):
         assert answer.body.decode() == response["body"]
     elif response.get("body") is not None:
-        found = difference(response["body"], answer.json)
-        assert not found, found
+        differences = difference(response["body"], answer.json)
+        assert not differences, differences

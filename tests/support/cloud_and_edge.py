@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from kubeedge_actors.demo.stage import read_first_line, terminate
+from kubeedge_actors.demo.environment import read_first_line, terminate
 from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
@@ -127,14 +127,14 @@ class CloudAndEdge:
 
     def apply(self, manifest: str) -> None:
         """kubectl apply."""
-        done = self.kubectl("apply", "-f", "-", stdin=manifest)
-        assert done.returncode == 0, done.stderr
+        completed = self.kubectl("apply", "-f", "-", stdin=manifest)
+        assert completed.returncode == 0, completed.stderr
 
     def json(self, *arguments: str) -> dict[str, Any]:
         """What kubectl prints as JSON."""
-        done = self.kubectl(*arguments, "-o", "json")
-        assert done.returncode == 0, done.stderr
-        return dict(json.loads(done.stdout))
+        completed = self.kubectl(*arguments, "-o", "json")
+        assert completed.returncode == 0, completed.stderr
+        return dict(json.loads(completed.stdout))
 
     def stop(self) -> None:
         """End both; pods first, since they outlive the edge. An edge that was killed has to end them all the same."""

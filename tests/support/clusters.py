@@ -86,10 +86,10 @@ def config(name: str, **data: str) -> dict[str, Any]:
 
 def pod(name: str, node: str = "", **spec: Any) -> dict[str, Any]:
     """A Pod with one container, bound to `node` if given."""
-    made: dict[str, Any] = {"containers": [{"name": "main", "image": "busybox"}], **spec}
+    pod_spec: dict[str, Any] = {"containers": [{"name": "main", "image": "busybox"}], **spec}
     if node:
-        made["nodeName"] = node
-    return {"metadata": {"name": name}, "spec": made}
+        pod_spec["nodeName"] = node
+    return {"metadata": {"name": name}, "spec": pod_spec}
 
 
 def device(name: str, node: str = "edge-1") -> dict[str, Any]:

@@ -76,8 +76,8 @@ def unfit() -> str:
         docker = importlib.import_module("docker")
     except ImportError:
         return "the docker library is not installed"
-    if why := _silent(_address()):
-        return why
+    if reason := _silent(_address()):
+        return reason
     try:
         client: Any = docker.APIClient(base_url=_address(), version="auto", timeout=int(PATIENCE))
     except docker.errors.DockerException as error:
@@ -115,12 +115,12 @@ def _other_files(client: Any) -> str:
         container = client.create_container(IMAGE, ["/bin/ls", "/seen/mark"], host_config=binds)
         try:
             client.start(container)
-            seen = client.wait(container)["StatusCode"] == 0
+            visible = client.wait(container)["StatusCode"] == 0
         finally:
             client.remove_container(container, force=True)
     return (
         ""
-        if seen
+        if visible
         else f"the engine at {_address()} does not see the files of this machine, which the volumes of pods need"
     )
 

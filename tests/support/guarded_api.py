@@ -116,17 +116,17 @@ class Service:
 
     def close(self) -> None:
         """Cut everything."""
-        for one in (self._listener, *self._open):
+        for connection in (self._listener, *self._open):
             with suppress(OSError):  # closed by its pump
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):  # one of both is gone: so is the connection
         while data := source.recv(65536):
             target.sendall(data)
-    for one in (source, target):
+    for connection in (source, target):
         with suppress(OSError):  # closed by the other direction
-            one.shutdown(socket.SHUT_RDWR)
-            one.close()
+            connection.shutdown(socket.SHUT_RDWR)
+            connection.close()

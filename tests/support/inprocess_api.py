@@ -12,10 +12,10 @@ import msgspec
 
 from kubeedge_actors.apiserver.asgi import error_response
 from kubeedge_actors.apiserver.auth import LOCAL_ADMIN, User
-from kubeedge_actors.apiserver.build import build
 from kubeedge_actors.apiserver.errors import ApiError, PlainNotFound
 from kubeedge_actors.apiserver.http_messages import Request, Response, text_response
 from kubeedge_actors.apiserver.storage.database import Database
+from kubeedge_actors.apiserver.wiring import build_server
 from tests.support.api_client import JSON_HEADERS, MERGE, Answer
 
 START = 1_800_000_000.0
@@ -29,7 +29,7 @@ class InProcessApi:
         self._later: deque[Callable[[], None]] = deque()
         self.database = Database(path)
         try:
-            self.parts = build(self.database, self._later.append, lambda: self.now)
+            self.parts = build_server(self.database, self._later.append, lambda: self.now)
             self.store = self.parts.store
             self.settle()
         except BaseException:
@@ -70,8 +70,8 @@ class InProcessApi:
             answer = text_response("404 page not found\n", 404)
         self.settle()
         if isinstance(answer, Response):
-            found = {name.lower(): value for name, value in answer.headers.items()}
-            return Answer(answer.status, found, answer.body)
+            response_headers = {name.lower(): value for name, value in answer.headers.items()}
+            return Answer(answer.status, response_headers, answer.body)
         return Answer(200, {}, b"")
 
     def good(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:

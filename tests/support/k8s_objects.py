@@ -33,8 +33,8 @@ def pod(name: str, *, cpu: str = "", node: str = "", **spec: Any) -> Json:
     container: Json = {"name": "main", "image": "busybox"}
     if cpu:
         container["resources"] = {"requests": {"cpu": cpu}}
-    where = {"nodeName": node} if node else {}
-    return {"metadata": {"name": name}, "spec": {"containers": [container], **where, **spec}}
+    placement = {"nodeName": node} if node else {}
+    return {"metadata": {"name": name}, "spec": {"containers": [container], **placement, **spec}}
 
 
 def lease(name: str, renewed: str) -> Json:
@@ -64,20 +64,20 @@ def renew(cluster: FakeCluster, name: str, renewed: str) -> None:
 
 def node_of(cluster: FakeCluster, name: str) -> str:
     """Where a pod was put; empty for nowhere."""
-    found = cluster.peek(POD_KIND, "default", name)
-    assert found is not None
-    return str(found["spec"].get("nodeName", ""))
+    object = cluster.peek(POD_KIND, "default", name)
+    assert object is not None
+    return str(object["spec"].get("nodeName", ""))
 
 
 def conditions(object: Json | None) -> dict[str, Json]:
     """The conditions of an object by type."""
     assert object is not None
-    return {each["type"]: each for each in object.get("status", {}).get("conditions", ())}
+    return {condition["type"]: condition for condition in object.get("status", {}).get("conditions", ())}
 
 
 def events(cluster: FakeCluster) -> list[tuple[str, str, str]]:
     """What was said of whom: name, reason, message."""
     return [
         (event["involvedObject"]["name"], event["reason"], event["message"])
-        for event in sorted(cluster.peek_all(EVENT_KIND), key=lambda each: int(each["metadata"]["resourceVersion"]))
+        for event in sorted(cluster.peek_all(EVENT_KIND), key=lambda event: int(event["metadata"]["resourceVersion"]))
     ]

@@ -28,8 +28,8 @@ def unfit() -> str:
         [program, "version", "--client"], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     match = re.search(r"v(\d+)\.(\d+)", output.stdout)
-    found = (int(match[1]), int(match[2])) if match else (0, 0)
-    return "" if found >= OLDEST else f"kubectl is older than 1.28: {output.stdout.strip()}"
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    return "" if version >= OLDEST else f"kubectl is older than 1.28: {output.stdout.strip()}"
 
 
 class Kubectl:
@@ -75,4 +75,4 @@ class Kubectl:
 
 def text_of(*objects: object) -> str:
     """A manifest of several objects."""
-    return "\n".join(msgspec.json.encode(one).decode() for one in objects)
+    return "\n".join(msgspec.json.encode(object).decode() for object in objects)

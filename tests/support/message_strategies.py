@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.wire import constants, dispatch, resource
+from kubeedge_actors.wire import constants, message_class, resource
 from kubeedge_actors.wire import messages as m
 from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route
 
@@ -31,7 +31,7 @@ json_texts = objects.map(lambda value: msgspec.json.encode(value).decode())
 answers = json_values.filter(lambda value: not (isinstance(value, str) and value.lstrip(" \t\r\n")[:1] in ("{", "[")))
 devices = segments | st.tuples(segments, segments).map("/".join)
 types = segments.filter(lambda type: type not in (constants.SERVICEACCOUNTTOKEN, constants.LEASE))
-cloud_sources = st.sampled_from(sorted(dispatch.CLOUD_SOURCES))
+cloud_sources = st.sampled_from(sorted(message_class.CLOUD_SOURCES))
 groups = words.filter(lambda group: group not in (constants.GROUP_USER, constants.GROUP_TWIN))
 writes = st.sampled_from([constants.INSERT, constants.UPDATE])
 methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])

@@ -53,11 +53,11 @@ class Paho:
         self.client.loop_start()
         return self.wait("connected")
 
-    def wait(self, what: str) -> Any:
+    def wait(self, event: str) -> Any:
         """Wait for an event of this name; what came with it."""
         while True:
             name, value = self._events.get(timeout=PATIENCE)
-            if name == what:
+            if name == event:
                 return value
 
     def subscribe(self, filter: str, qos: int = 0) -> int:
@@ -72,9 +72,9 @@ class Paho:
 
     def publish(self, topic: str, payload: bytes = b"x", qos: int = 0, retain: bool = False) -> None:
         """Publish; at QoS 1 and 2 wait until it is acknowledged."""
-        said = self.client.publish(topic, payload, qos, retain)
-        said.wait_for_publish(PATIENCE)
-        assert said.is_published()
+        published = self.client.publish(topic, payload, qos, retain)
+        published.wait_for_publish(PATIENCE)
+        assert published.is_published()
 
     def hear(self) -> MQTTMessage:
         """The next message."""
@@ -159,7 +159,7 @@ class Raw:
 
     def subscribe(self, filter: str, qos: int) -> None:
         """Subscribe, and wait for the answer."""
-        self.send(packets.subscribe(1, [(filter, qos)]))
+        self.send(packets.encode_subscribe(1, [(filter, qos)]))
         assert packets.read_suback(self.next()) == (1, [qos])
 
     def closed(self) -> bool:
@@ -185,9 +185,9 @@ def connect(
     texts = [client_id.encode()]
     if will is not None:
         texts += [will[0].encode(), will[1]]
-    texts += [each.encode() for each in (user, password) if each is not None]
+    texts += [text.encode() for text in (user, password) if text is not None]
     body = b"\0\4MQTT" + bytes((level, flags)) + keepalive.to_bytes(2, "big")
-    body += b"".join(len(each).to_bytes(2, "big") + each for each in texts)
+    body += b"".join(len(text).to_bytes(2, "big") + text for text in texts)
     return bytes((0x10, len(body))) + body
 
 

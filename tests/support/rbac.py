@@ -35,7 +35,7 @@ class Rules:
 
     def unused(self, calls: Iterable[Call]) -> list[Call]:
         """Each verb and resource of the rules that no call needed."""
-        made = {(call.verb, call.group, call.resource) for call in calls}
+        used = {(call.verb, call.group, call.resource) for call in calls}
         granted = [
             Call(verb, group, resource)
             for _, rule in self._rules
@@ -43,7 +43,7 @@ class Rules:
             for resource in rule["resources"]
             for verb in rule["verbs"]
         ]
-        return [grant for grant in granted if grant[:3] not in made]
+        return [grant for grant in granted if grant[:3] not in used]
 
 
 def _fits(rule: Json, call: Call) -> bool:

@@ -83,13 +83,13 @@ def model(module: str, name: str) -> Any:
 def fields(module: str, name: str, key: str, wanted: Wanted) -> dict[str, str]:
     """The wire fields of one type in the compact notation."""
     cls = model(module, name)
-    found = {}
+    wire_fields = {}
     for attribute, field in zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True):
         compact = short(module, cls.__annotations__[attribute], wanted)
         if compact == "{string}" and field in QUANTITIES:
             compact = "{quantity}"
-        found[field] = MAPS.get((key, field), compact)
-    return found
+        wire_fields[field] = MAPS.get((key, field), compact)
+    return wire_fields
 
 
 def build() -> dict[str, dict[str, str]]:

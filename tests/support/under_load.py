@@ -34,9 +34,9 @@ def busy(count: int) -> Iterator[None]:
     try:
         yield
     finally:
-        for each in loops:
-            each.kill()
-            each.wait()
+        for program in loops:
+            program.kill()
+            program.wait()
 
 
 def main(passes: int) -> int:

@@ -34,7 +34,7 @@ class Patience:
 def eventually(condition: Callable[[], Found], what: str = "it") -> Found:
     """What `condition` gives once that is true; for what nobody announces. AssertionError after PATIENCE."""
     patience, pause = Patience(), threading.Event()
-    while not (found := condition()):
+    while not (value := condition()):
         assert not patience.over, f"not within {PATIENCE:.0f} s: {what}"
         pause.wait(POLL)
-    return found
+    return value

@@ -35,11 +35,11 @@ class Caller(ApiController):
         self.answers += 1
         super().on_api_reachable()
 
-    def has_calls(self) -> bool:
+    def has_queued_calls(self) -> bool:
         """Whether something is to be done."""
         return bool(self.todo)
 
-    def call_api(self) -> None:
+    def make_next_call(self) -> None:
         """The first thing."""
         thing = self.todo.popleft()
         try:

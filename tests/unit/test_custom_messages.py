@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.custom_messages import MAX_BYTES, to_custom, wire_name
 from kubeedge_actors.errors import AnswerLost, UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Ref
 from kubeedge_actors.testing import LinkProbe, inline
 from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.custom_messages import MAX_BYTES, to_custom, wire_name
 from kubeedge_actors.wire.messages import (
     CustomMessage,
     Message,

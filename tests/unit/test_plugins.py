@@ -12,7 +12,7 @@ import pytest
 
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.reading import file_settings, merge_config
+from kubeedge_actors.options.config_reader import file_settings, merge_config
 from kubeedge_actors.plugins import entry_point_paths, plugin_specs, spec_found_from
 
 MODULE = "from kubeedge_actors import Module\nclass {name}(Module):\n    name = {actor!r}\n"
@@ -120,8 +120,8 @@ def test_a_port_that_there_is_not_is_a_mistake_of_the_person(tmp_path: Path, por
         ("mqtt-port: [1]", r"\[1\] is no port"),
         ("name:", "None is no name of a node"),
         ("mqtt-port: true", "True is no port"),
-        ("modules: own_one:One", "modules in .*: 'own_one:One' is no list of texts"),
-        ("modules: [1]", r"\[1\] is no list of texts"),
+        ("modules: own_one:One", "modules in .*: 'own_one:One' is no list of paths and mappings"),
+        ("modules: [1]", r"\[1\] is no list of paths and mappings"),
     ],
 )
 def test_a_mistake_in_it_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:

@@ -38,10 +38,10 @@ from kubeedge_actors.actors.cloudhub.upgrade_headers import (
     wants_upstream_acks,
 )
 from kubeedge_actors.drivers.link.base import LinkServer, Peer
-from kubeedge_actors.durable_inbox import DurableInbox, FanOut
 from kubeedge_actors.errors import FrameError, WireError
+from kubeedge_actors.hubs.durable_inbox import DurableInbox, FanOut
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter, OncePerInterval, Quota
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.rate_limits import JoinRateLimiter, OncePerInterval, Quota
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref, Undeliverable
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (

@@ -33,6 +33,8 @@ class ObjectFeed:
         key = key_of(change)
         self._unseen.discard(key)
         if change.operation == constants.INSERT and key in self._known:
+            if version_of(msgspec.structs.replace(change, object=self._known[key])) == version_of(change):
+                return
             change = msgspec.structs.replace(change, operation=constants.UPDATE)
         if self._poison.get(key) == version_of(change):
             return
@@ -90,8 +92,8 @@ class ObjectFeed:
         self._in_flight.pop(key, None)
         if change.operation == constants.INSERT:
             self._known.pop(key, None)
-        elif change.operation == constants.DELETE:
-            self._known[key] = change.object
+        else:  # it knows the object, in whatever state
+            self._known[key] = {"metadata": {"namespace": key[1], "name": key[2]}}
         later = self._waiting.get(key)
         joined = change if later is None else joined_change(change, later)
         if joined is None:

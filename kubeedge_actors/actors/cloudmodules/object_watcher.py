@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from kubeedge_actors.actors.cloudmodules import api_client
 from kubeedge_actors.actors.cloudmodules.feed import ObjectFeed
 from kubeedge_actors.drivers.cluster.base import Cluster, DeltaQueue, EventType, Watch, WatchEvent
 from kubeedge_actors.errors import MailboxFull
 from kubeedge_actors.kubernetes.object_types import kind_named
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Reason, Ref
+from kubeedge_actors.supervisors import ActorSystem, ChildSpec, MailboxSpec, Reason, Ref
 from kubeedge_actors.supervisors.events import Event, Restarted, Started, Stopped
 from kubeedge_actors.supervisors.registry import Registry
 from kubeedge_actors.wire import constants
@@ -178,7 +179,7 @@ class ObjectWatcher(Module):
                 feed.on_poison(change)
             handled(None)
 
-        ref.ask_published(change, HANDLE_TIMEOUT, self.name).then(handled, failed)
+        self.ask(ref, change, HANDLE_TIMEOUT).then(handled, failed)
 
     # --- nodes ----------------------------------------------------------------------------------------------------
 
@@ -193,6 +194,12 @@ class ObjectWatcher(Module):
         """Tell the modules that want to hear of it."""
         if self._registry.subscribers(NodeDisconnected):
             self.publish(NodeDisconnected(node=message.node, reason=message.reason))
+
+
+def child_specs(cluster: Cluster, system: ActorSystem) -> list[ChildSpec]:
+    """What serves modules of one's own in the cloud; it is told of their starts and ends by the system's events."""
+    system.events.subscribe(event_listener(system.registry))
+    return [*api_client.child_specs(cluster), ObjectWatcher.spec_for(cluster, system.registry)]
 
 
 def event_listener(registry: Registry) -> Callable[[Event], None]:

@@ -78,13 +78,13 @@ class CloudStream(Module):
 
     def _write(self, node: str) -> None:
         status = self._cluster.get(NODE_KIND, "", node).get("status") or {}
-        wanted = {"kubeletEndpoint": {"Port": self._port}}
-        if status.get("daemonEndpoints") != wanted:
-            patch = {"status": {"daemonEndpoints": wanted}}
+        endpoints = {"kubeletEndpoint": {"Port": self._port}}
+        if status.get("daemonEndpoints") != endpoints:
+            patch = {"status": {"daemonEndpoints": endpoints}}
             self._cluster.patch(NODE_KIND, "", node, patch, form="strategic", subresource="status")
 
-    def _later(self, message: TunnelOpened, why: str) -> None:
+    def _later(self, message: TunnelOpened, reason: str) -> None:
         if message.tries + 1 < MAX_TRIES:
             self.after(RETRY_SECONDS, TunnelOpened(node=message.node, tries=message.tries + 1))
         else:
-            self.log.warning("the port of node %s could not be written: %s", message.node, why)
+            self.log.warning("the port of node %s could not be written: %s", message.node, reason)

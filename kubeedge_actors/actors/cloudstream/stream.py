@@ -18,7 +18,7 @@ CONGESTED = 256 * 1024
 Send = Callable[[FrameType, bytes], None]
 
 
-class Stream:
+class TunnelStream:
     """One stream. `send` sends to the node; `credits`: whether the node is told how many bytes were read (flow control)."""
 
     def __init__(self, send: Send, forget: Callable[[], None], *, credits: bool) -> None:
@@ -45,10 +45,10 @@ class Stream:
             piece = self._pieces.popleft()
             self._size -= len(piece)
             self._read += len(piece)
-            due = self._read if self._credits and self._read >= CREDIT_STEP and not self._closed else 0
-            self._read -= due
-        if due:
-            self._send(FrameType.DATA, encode_varint(due))
+            credit = self._read if self._credits and self._read >= CREDIT_STEP and not self._closed else 0
+            self._read -= credit
+        if credit:
+            self._send(FrameType.DATA, encode_varint(credit))
         return piece
 
     def write(self, data: bytes) -> None:

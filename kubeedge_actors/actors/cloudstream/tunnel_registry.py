@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from kubeedge_actors.actors.cloudstream.stream import Stream
+from kubeedge_actors.actors.cloudstream.stream import TunnelStream
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
 from kubeedge_actors.drivers.pki.base import node_of
 from kubeedge_actors.errors import FrameError, LinkError
@@ -27,13 +27,13 @@ OnTunnel = Callable[[str], None]
 
 
 class TunnelRegistry:
-    """The link server's events, and `open` for whoever wants a stream. It outlives the actor's crashes."""
+    """The link server's events, and `open_stream` for whoever wants a stream. It outlives the actor's crashes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._peers: dict[str, Peer] = {}
-        self._streams: dict[int, tuple[int, Stream]] = {}
+        self._streams: dict[int, tuple[int, TunnelStream]] = {}
         self._send: Send = lambda peer, text: None
         self._close: Send = lambda peer, reason: None
         self._opened: OnTunnel = lambda node: None
@@ -51,17 +51,17 @@ class TunnelRegistry:
         """Streams under way."""
         return len(self._streams)
 
-    def open(
+    def open_stream(
         self, node: str, kind: FrameType, path: str, query: str = "", headers: Mapping[str, list[str]] | None = None,
         method: str = "",
-    ) -> Stream:  # fmt: skip
+    ) -> TunnelStream:  # fmt: skip
         """Begin a stream; whoever reads it closes it. LinkError: the node has no tunnel."""
         id = next(self._numbers)
         with self._lock:
             peer = self._peers.get(node)
             if peer is None:
                 raise LinkError(f"node {node} has no stream tunnel with this cloud: it is not connected, or too old")
-            stream = Stream(
+            stream = TunnelStream(
                 lambda kind, data: self._say(peer, Frame(id, kind, data)),
                 lambda: self._forget(id),
                 credits=kind in WITH_CREDITS,
@@ -106,8 +106,8 @@ class TunnelRegistry:
             log.warning("node %s: %s; its tunnel is closed", peer.headers[NODE], error)
             self._close(peer, str(error))
             return True
-        whose, stream = self._streams.get(frame.id, (0, None))
-        if stream is None or whose != peer.id:
+        owner_id, stream = self._streams.get(frame.id, (0, None))
+        if stream is None or owner_id != peer.id:
             return True
         if frame.kind is FrameType.DATA:
             return stream.on_data(frame.data)
@@ -123,6 +123,6 @@ class TunnelRegistry:
         with self._lock:
             if self._peers.get(node) is peer:
                 del self._peers[node]
-            lost = [stream for whose, stream in self._streams.values() if whose == peer.id]
+            lost = [stream for owner_id, stream in self._streams.values() if owner_id == peer.id]
         for stream in lost:
             stream.on_end(broken=LinkError(f"the stream tunnel of node {node} broke: {reason}"))

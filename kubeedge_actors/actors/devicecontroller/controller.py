@@ -124,8 +124,8 @@ class DeviceController(Controller):
     def on_changes_handled(self) -> None:
         """Handle what was deferred until the devices were known."""
         while self._state.synced and self._state.deferred:
-            held = self._state.deferred.popleft()
-            self._handle(held.message, held.reply)
+            deferred = self._state.deferred.popleft()
+            self._handle(deferred.message, deferred.reply)
 
     def handle_change(self, change: WatchEvent) -> None:
         """Handle one change and push it to the nodes concerned."""
@@ -160,7 +160,7 @@ class DeviceController(Controller):
     @on
     def on_expiry_check_due(self, message: ExpiryCheckDue) -> None:
         """Release devices that waited too long for a model, and reports that waited too long for a device."""
-        for late in self._state.downstream.take_expired_waits(self.clock.now()):
+        for late in self._state.downstream.release_expired_waits(self.clock.now()):
             self.publish(late)
         now = self.clock.monotonic()
         for device, senders in self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS).items():
@@ -177,9 +177,9 @@ class DeviceController(Controller):
         self._defer_or_handle(message, self.reply_later())
 
     @on
-    def on_membership_request(self, question: MembershipRequest) -> None:
+    def on_membership_request(self, request: MembershipRequest) -> None:
         """Answer with all devices of the node."""
-        self._defer_or_handle(question, None)
+        self._defer_or_handle(request, None)
 
     def _defer_or_handle(self, message: LinkMessage, reply_to: ReplyTo | None) -> None:
         if self._state.synced:
@@ -202,10 +202,10 @@ class DeviceController(Controller):
             self._report(message, ReportAck(message.node, message.msg_id, _report_ack(reply_to)))
 
     def _report(self, message: TwinReported | DeviceStateReported, sender: ReportAck) -> None:
-        known = self._state.downstream.devices.get(message.device)
+        device_object = self._state.downstream.devices.get(message.device)
         batch = _batch(message, sender)
         refusal = "it can not be understood" if batch is None else ""
-        if known is not None and node_of(known) != message.node:
+        if device_object is not None and node_of(device_object) != message.node:
             refusal = WRONG_NODE
         if refusal or batch is None:
             self._reject(message.device, [sender], refusal)
@@ -214,31 +214,31 @@ class DeviceController(Controller):
             forgotten.done(False)
         self._write_next(message.device)
 
-    def _reject(self, device: str, senders: Sequence[ReportAck], why: str = WRONG_NODE) -> None:
+    def _reject(self, device: str, senders: Sequence[ReportAck], reason: str = WRONG_NODE) -> None:
         """Acked although not stored: a resend would be rejected again. Counted and logged."""
         nodes = sorted({sender.node for sender in senders})
-        self._state.counts[f"reports dropped: {why}"] += len(senders)
+        self._state.counts[f"reports dropped: {reason}"] += len(senders)
         if set(nodes) <= self._state.warned:
-            self.log.debug("a report of %s by %s is dropped: %s", device, ", ".join(nodes), why)
+            self.log.debug("a report of %s by %s is dropped: %s", device, ", ".join(nodes), reason)
         else:
             self._state.warned.update(nodes)
             self.log.warning(
                 "a report of %s by %s is dropped: %s (further ones of this node are counted and logged at DEBUG)",
-                *(device, ", ".join(nodes), why),
+                *(device, ", ".join(nodes), reason),
             )
         self._confirm(senders)
 
     def _write_next(self, device: str) -> None:
         """Write what waits for a device, now or when it is time."""
         now = self.clock.monotonic()
-        delay = self._state.status_queue.delay(device, now)
+        delay = self._state.status_queue.seconds_until_due(device, now)
         if delay is None:
             return
-        known = self._state.downstream.devices.get(device)
-        if known is None:
+        device_object = self._state.downstream.devices.get(device)
+        if device_object is None:
             self._state.status_queue.mark_unknown(device, now)
             return
-        strangers = self._state.status_queue.drop_wrong_node(device, node_of(known))
+        strangers = self._state.status_queue.drop_wrong_node(device, node_of(device_object))
         if strangers:
             self._reject(device, strangers)
         batch = self._state.status_queue.take(device, now)
@@ -247,7 +247,7 @@ class DeviceController(Controller):
                 self._scheduled.add(device)
                 self.after(delay, DeviceWriteDue(device))
             return
-        future = self.ask(self._writer(device), WriteStatus(known, batch.twins, batch.state), WRITE_TIMEOUT)
+        future = self.ask(self._writer(device), WriteStatus(device_object, batch.twins, batch.state), WRITE_TIMEOUT)
         future.then(
             lambda refusal: self._on_write_done(device, refusal), lambda error: self._on_write_done(device, error)
         )

@@ -73,7 +73,7 @@ class DeviceDownstream:
         content = {"event_id": str(uuid.uuid4()), "timestamp": int(now * 1000), "devices": devices}
         return MembershipDetail(node=node, content=content)
 
-    def take_expired_waits(self, now: float) -> list[LinkMessage]:
+    def release_expired_waits(self, now: float) -> list[LinkMessage]:
         """The messages for devices that have waited long enough for their models."""
         late = [id for id, until in self._waiting.items() if until <= now]
         for id in late:
@@ -88,13 +88,13 @@ class DeviceDownstream:
             self._on_node.setdefault(node, set()).add(id)
 
     def _introduce(self, id: str, device: Json, now: float) -> list[LinkMessage]:
-        node, wanted = node_of(device), model_id(device)
-        model = self._models.get(wanted)
-        if wanted and model is None:
+        node, model_ref = node_of(device), model_id(device)
+        model = self._models.get(model_ref)
+        if model_ref and model is None:
             self._waiting[id] = now + MODEL_WAIT_SECONDS
             return []
         messages: list[LinkMessage] = []
-        if model is not None and self._users(wanted, node) <= {id}:
+        if model is not None and self._users(model_ref, node) <= {id}:
             messages.append(object_push(constants.INSERT, constants.DEVICEMODEL, node, model))
         return [*messages, object_push(constants.INSERT, constants.DEVICE, node, device)]
 
@@ -114,7 +114,7 @@ class DeviceDownstream:
         operation = constants.INSERT if old is None else constants.UPDATE
         nodes = sorted({node_of(device) for device in self.devices.values() if model_id(device) == id} - {""})
         messages: list[LinkMessage] = [object_push(operation, constants.DEVICEMODEL, node, model) for node in nodes]
-        for waiting in [each for each in self._waiting if model_id(self.devices[each]) == id]:
+        for waiting in [waiting for waiting in self._waiting if model_id(self.devices[waiting]) == id]:
             del self._waiting[waiting]
             device = self.devices[waiting]
             messages.append(object_push(constants.INSERT, constants.DEVICE, node_of(device), device))
@@ -141,25 +141,25 @@ class DeviceDownstream:
 
 def object_push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:
     """The object as a message to a node; devices with an empty status, as a genuine cloud says them."""
-    who = object_reference(object)
+    reference = object_reference(object)
     if type == constants.DEVICE:
         object = {**object, "status": {}}
     return ObjectPushed(
         node=node,
         operation=operation,
         type=type,
-        namespace=who.namespace,
-        name=who.name,
+        namespace=reference.namespace,
+        name=reference.name,
         object=object,
-        resource_version=who.version,
+        resource_version=reference.version,
         source=constants.DEVICECONTROLLER,
     )
 
 
 def device_id(object: Json) -> str:
     """<namespace>/<name>, of a model too."""
-    who = object_reference(object)
-    return f"{who.namespace}/{who.name}"
+    reference = object_reference(object)
+    return f"{reference.namespace}/{reference.name}"
 
 
 def node_of(device: Json) -> str:
@@ -175,11 +175,11 @@ def model_id(device: Json) -> str:
 
 def property_names(device: Json) -> frozenset[str]:
     """The names in a device's `spec.properties`."""
-    return frozenset(str(each.get("name")) for each in (device.get("spec") or {}).get("properties") or ())
+    return frozenset(str(prop.get("name")) for prop in (device.get("spec") or {}).get("properties") or ())
 
 
 def _member(device: Json) -> Json:
-    who = object_reference(device)
+    reference = object_reference(device)
     description = (device["metadata"].get("labels") or {}).get("description")
-    member = {"id": f"{who.namespace}/{who.name}", "name": who.name}
+    member = {"id": f"{reference.namespace}/{reference.name}", "name": reference.name}
     return {**member, "description": description} if description else member

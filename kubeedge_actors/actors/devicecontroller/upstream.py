@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.devicecontroller.downstream import device_id, property_names
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
@@ -55,7 +55,7 @@ class StatusBatch:
         self.state = {**self.state, **newer.state}
         self.acks += newer.acks
 
-    def trim(self) -> list[ReportAck]:
+    def take_surplus_acks(self) -> list[ReportAck]:
         """Drop the oldest senders above the limit; returns them.
 
         Their reports are stored with the others', but nobody remembers whom to confirm to.
@@ -86,7 +86,7 @@ class DeviceStatusQueue:
             line.waiting = batch
         else:
             line.waiting.add(batch)
-        return line.waiting.trim()
+        return line.waiting.take_surplus_acks()
 
     def take(self, device: str, now: float) -> StatusBatch | None:
         """The batch to write now; None when there is nothing, a write is in flight, or it is too early."""
@@ -97,7 +97,7 @@ class DeviceStatusQueue:
         line.unknown_since = None
         return line.in_flight
 
-    def delay(self, device: str, now: float) -> float | None:
+    def seconds_until_due(self, device: str, now: float) -> float | None:
         """Seconds until `take` may give something; None when nothing waits or a write is under way."""
         line = self._queues.get(device)
         if line is None or line.waiting is None or line.in_flight is not None:
@@ -196,7 +196,7 @@ def parse_twin_report(report: Json) -> dict[str, Json] | None:
 def parse_state_report(text: str) -> Json | None:
     """State and last time online of a state report; None when it is no report."""
     try:
-        report = msgspec.json.decode(nesting.check_depth(text))
+        report = msgspec.json.decode(depth_limit.check_depth(text))
     except msgspec.DecodeError:
         return None
     device = report.get("device") if isinstance(report, dict) else None
@@ -226,9 +226,9 @@ def apply_report(twins: list[Json], report: dict[str, Json], properties: Collect
 def _with(twin: Json, entry: Json) -> Json:
     changed = dict(twin)
     for key, side in REPORTED_SIDES:
-        said = entry.get(side)
-        if isinstance(said, dict) and said.get("value") is not None:
-            changed[key] = {"value": str(said["value"]), "metadata": _metadata(said, _type(entry))}
+        reported = entry.get(side)
+        if isinstance(reported, dict) and reported.get("value") is not None:
+            changed[key] = {"value": str(reported["value"]), "metadata": _metadata(reported, _type(entry))}
     return changed
 
 
@@ -236,11 +236,11 @@ def _empty(name: str) -> Json:
     return {"propertyName": name, "observedDesired": {"value": ""}, "reported": {"value": ""}}
 
 
-def _metadata(said: Json, type: str) -> dict[str, str]:
-    metadata = said.get("metadata")
+def _metadata(reported: Json, type: str) -> dict[str, str]:
+    metadata = reported.get("metadata")
     timestamp = metadata.get("timestamp") if isinstance(metadata, dict) else None
-    found = {"timestamp": str(timestamp) if timestamp is not None else "", "type": type}
-    return {key: value for key, value in found.items() if value}
+    fields = {"timestamp": str(timestamp) if timestamp is not None else "", "type": type}
+    return {key: value for key, value in fields.items() if value}
 
 
 def _type(entry: Json) -> str:
@@ -314,39 +314,41 @@ class StatusWriter(Module):
     @on
     def on_remove_status(self, order: RemoveStatus) -> None:
         """Delete a status, unless it belongs to a successor of the device."""
-        who = object_reference(order.device)
+        reference = object_reference(order.device)
         self._state.known.pop(device_id(order.device), None)
         try:
-            status = self._cluster.get(DEVICESTATUS_KIND, who.namespace, who.name)
+            status = self._cluster.get(DEVICESTATUS_KIND, reference.namespace, reference.name)
             owners = {owner.get("uid") for owner in status["metadata"].get("ownerReferences") or ()}
-            if not owners or who.uid in owners:
-                self._cluster.delete(DEVICESTATUS_KIND, who.namespace, who.name, uid=object_reference(status).uid)
+            if not owners or reference.uid in owners:
+                self._cluster.delete(
+                    DEVICESTATUS_KIND, reference.namespace, reference.name, uid=object_reference(status).uid
+                )
         except NotFound:
             return
         except ClusterError as error:
             self.log.warning("the status of device %s could not be deleted: %s", device_id(order.device), error)
 
     def _write(self, order: WriteStatus) -> Json:
-        who, id = object_reference(order.device), device_id(order.device)
-        known = self._state.known.get(id)
-        if known is None:
+        reference, id = object_reference(order.device), device_id(order.device)
+        stored = self._state.known.get(id)
+        if stored is None:
             try:
-                known = self._cluster.get(DEVICESTATUS_KIND, who.namespace, who.name)
+                stored = self._cluster.get(DEVICESTATUS_KIND, reference.namespace, reference.name)
             except NotFound:
-                known = None
-        if known is None:
+                stored = None
+        if stored is None:
             status = _updated_status({}, order)
             body = {
-                "metadata": {"name": who.name, "ownerReferences": [_owner_reference(order.device)]},
+                "metadata": {"name": reference.name, "ownerReferences": [_owner_reference(order.device)]},
                 "status": status,
             }
-            written = self._cluster.create(DEVICESTATUS_KIND, who.namespace, body)
+            written = self._cluster.create(DEVICESTATUS_KIND, reference.namespace, body)
         elif order.twins or order.state:
-            status = _updated_status(known.get("status") or {}, order)
-            patch = {"metadata": {"resourceVersion": object_reference(known).version}, "status": status}
-            written = self._cluster.patch(DEVICESTATUS_KIND, who.namespace, who.name, patch)
+            status = _updated_status(stored.get("status") or {}, order)
+            patch = {"metadata": {"resourceVersion": object_reference(stored).version}, "status": status}
+            written = self._cluster.patch(DEVICESTATUS_KIND, reference.namespace, reference.name, patch)
         else:
-            written = known
+            written = stored
         self._state.known[id] = {"metadata": written["metadata"], "status": written.get("status") or {}}
         return self._state.known[id]["status"]  # type: ignore[no-any-return]
 
@@ -357,9 +359,9 @@ class StatusWriter(Module):
         """
         if not self._state.copying or not status:
             return
-        who = object_reference(device)
+        reference = object_reference(device)
         try:
-            answer = self._cluster.patch(DEVICE_KIND, who.namespace, who.name, {"status": status})
+            answer = self._cluster.patch(DEVICE_KIND, reference.namespace, reference.name, {"status": status})
         except ClusterError as error:
             self.log.debug("no copy of the status in device %s: %s", device_id(device), error)
             return
@@ -374,5 +376,5 @@ def _updated_status(status: Json, order: WriteStatus) -> Json:
 
 
 def _owner_reference(device: Json) -> Json:
-    who = object_reference(device)
-    return owner_reference(DEVICE_KIND.api_version, DEVICE_KIND.kind, who.name, who.uid)
+    reference = object_reference(device)
+    return owner_reference(DEVICE_KIND.api_version, DEVICE_KIND.kind, reference.name, reference.uid)

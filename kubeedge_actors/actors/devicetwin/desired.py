@@ -56,14 +56,14 @@ def desired_values(device: Mapping[str, Any], types: Mapping[str, str]) -> dict[
 
     `types`: those of its DeviceModel.
     """
-    wanted: dict[str, DesiredValue] = {}
+    values: dict[str, DesiredValue] = {}
     for prop in (device.get("spec") or {}).get("properties") or []:
-        name, wish = prop.get("name") or "", prop.get("desired") or {}
-        value = wish.get("value")
+        name, desired = prop.get("name") or "", prop.get("desired") or {}
+        value = desired.get("value")
         if name and isinstance(value, str) and value:
-            kind = (wish.get("metadata") or {}).get("type") or types.get(name, "")
-            wanted[name] = DesiredValue(value, str(kind), _time(wish.get("metadata")))
-    return wanted
+            kind = (desired.get("metadata") or {}).get("type") or types.get(name, "")
+            values[name] = DesiredValue(value, str(kind), _time(desired.get("metadata")))
+    return values
 
 
 def _time(metadata: Mapping[str, Any] | None) -> int:
@@ -80,58 +80,56 @@ def property_types(model: Mapping[str, Any]) -> dict[str, str]:
 def apply_desired(
     twins: Twins,
     last: Mapping[str, str],
-    wanted: Mapping[str, DesiredValue],
+    values: Mapping[str, DesiredValue],
     now: int,
     settings: TwinSettings = DEFAULT_SETTINGS,
 ) -> DesiredChanges:
     """Apply the desired values that differ from the `last` ones, as the conflict rule of each property allows."""
-    wishes = DesiredChanges(
-        TwinChange(), {name: NOTHING for name, value in last.items() if value and name not in wanted}
+    changes = DesiredChanges(
+        TwinChange(), {name: NOTHING for name, value in last.items() if value and name not in values}
     )
-    for key, desired in wanted.items():
-        known, rule = twins.get(key), settings.conflict_rule(key)
+    for key, desired in values.items():
+        prop, rule = twins.get(key), settings.conflict_rule(key)
         if last.get(key) == desired.value and rule is not ConflictRule.CLOUD:
             continue
-        kind = _kind(known, desired)
+        kind = _kind(prop, desired)
         if fault := key_error(key) or type_error(kind.type or "", desired.value):
-            wishes.invalid[key] = fault
+            changes.invalid[key] = fault
             continue
-        wishes.desired[key] = desired.value
-        if known is not None and _edge_wins(known, rule, last.get(key), desired, now):
-            wishes.change.report[key] = known.with_versions
-        elif not _expected_already(known, desired.value):
-            _take(wishes.change, key, known, TwinValue(desired.value, ValueMetadata(now)), kind)
-    return wishes
+        changes.desired[key] = desired.value
+        if prop is not None and _edge_wins(prop, rule, last.get(key), desired, now):
+            changes.change.report[key] = prop.with_versions
+        elif not _expected_already(prop, desired.value):
+            _take(changes.change, key, prop, TwinValue(desired.value, ValueMetadata(now)), kind)
+    return changes
 
 
-def _edge_wins(known: TwinProperty, rule: ConflictRule, last: str | None, desired: DesiredValue, now: int) -> bool:
+def _edge_wins(prop: TwinProperty, rule: ConflictRule, last: str | None, desired: DesiredValue, now: int) -> bool:
     """Whether the value that somebody at the edge gave stands against the cloud's: it is told to the cloud instead."""
-    local = known.shown.expected
-    if not known.is_live or local is None or not local.value or local.value in (last, desired.value):
+    local = prop.shown.expected
+    if not prop.is_live or local is None or not local.value or local.value in (last, desired.value):
         return False
     if rule is ConflictRule.LAST:
-        given = (local.metadata.timestamp or 0) if local.metadata else 0
-        return given > (desired.at or now)
+        changed_at = (local.metadata.timestamp or 0) if local.metadata else 0
+        return changed_at > (desired.at or now)
     return rule is ConflictRule.EDGE
 
 
-def _kind(known: TwinProperty | None, desired: DesiredValue) -> TypeMetadata:
-    if known is not None and known.is_live and known.shown.metadata is not None:
-        return known.shown.metadata
+def _kind(prop: TwinProperty | None, desired: DesiredValue) -> TypeMetadata:
+    if prop is not None and prop.is_live and prop.shown.metadata is not None:
+        return prop.shown.metadata
     return TypeMetadata(desired.kind or STRING)
 
 
-def _expected_already(known: TwinProperty | None, value: str) -> bool:
-    return (
-        known is not None and known.is_live and known.shown.expected is not None and known.shown.expected.value == value
-    )
+def _expected_already(prop: TwinProperty | None, value: str) -> bool:
+    return prop is not None and prop.is_live and prop.shown.expected is not None and prop.shown.expected.value == value
 
 
-def _take(outcome: TwinChange, key: str, known: TwinProperty | None, side: TwinValue, kind: TypeMetadata) -> None:
-    before = known or TwinProperty(MsgTwin(optional=True))
+def _take(change: TwinChange, key: str, prop: TwinProperty | None, side: TwinValue, kind: TypeMetadata) -> None:
+    before = prop or TwinProperty(MsgTwin(optional=True))
     counted = before.expected_version or TwinVersion()
     version = TwinVersion(counted.cloud + 1, counted.edge)
     shown = MsgTwin(side, before.shown.actual, before.shown.optional, kind)
-    outcome.changed[key] = TwinProperty(shown, version, before.actual_version)
-    outcome.document[key] = Document(before.shown if known is not None and known.is_live else None, shown)
-    outcome.report[key] = MsgTwin(side, None, shown.optional, kind, version)
+    change.changed[key] = TwinProperty(shown, version, before.actual_version)
+    change.document[key] = Document(before.shown if prop is not None and prop.is_live else None, shown)
+    change.report[key] = MsgTwin(side, None, shown.optional, kind, version)

@@ -96,8 +96,8 @@ _peeks = msgspec.json.Decoder(_Peek)
 class DeviceObjects:
     """Applies Device and DeviceModel objects to the twins. `errors`: what is wrong with them, a sentence each, for the log."""
 
-    def __init__(self, mirror: TwinHandlers) -> None:
-        self._mirror = mirror
+    def __init__(self, handlers: TwinHandlers) -> None:
+        self._twin_handlers = handlers
         self._types: dict[str, dict[str, str]] = {}
         self.errors: list[str] = []
 
@@ -119,45 +119,47 @@ class DeviceObjects:
             for model in filter(None, map(_object, rows)):
                 self.apply_change(TwinTransaction(), constants.DEVICEMODEL, constants.INSERT, model, now)
         last: dict[str, dict[str, str]] = {}
-        for known in twins.desired():
-            if known.value:
-                last.setdefault(known.device, {})[known.name] = known.value
+        for desired in twins.desired():
+            if desired.value:
+                last.setdefault(desired.device, {})[desired.name] = desired.value
         for rows in _pages(meta, constants.DEVICE):
             changes = TwinTransaction()
             for row in rows:
-                if not self._known(row, last) and (device := _object(row)) is not None:
+                if not self._is_applied(row, last) and (device := _object(row)) is not None:
                     self.apply_change(changes, constants.DEVICE, constants.INSERT, device, now)
             yield changes
 
-    def _known(self, row: MetaRow, last: dict[str, dict[str, str]]) -> bool:
+    def _is_applied(self, row: MetaRow, last: dict[str, dict[str, str]]) -> bool:
         """Whether nothing follows from a stored object: its device is a member, and what it desires was taken before."""
         try:
-            glance = _peeks.decode(row.value)
+            peek = _peeks.decode(row.value)
         except msgspec.MsgspecError:
             return False  # of a strange shape: let it be looked at in full
-        id = f"{glance.metadata.namespace or constants.DEFAULT_NAMESPACE}/{glance.metadata.name}"
-        if id not in self._mirror.devices:
+        id = f"{peek.metadata.namespace or constants.DEFAULT_NAMESPACE}/{peek.metadata.name}"
+        if id not in self._twin_handlers.devices:
             return False
-        if OWN_ANNOTATIONS & glance.metadata.annotations.keys():
-            annotated = {"metadata": {"annotations": glance.metadata.annotations}}
-            self._mirror.devices.set_settings(id, self._settings(id, annotated))
-        wanted = {prop.name: prop.desired.value for prop in glance.spec.properties if prop.desired.value}
-        return wanted == last.get(id, {})
+        if OWN_ANNOTATIONS & peek.metadata.annotations.keys():
+            annotated = {"metadata": {"annotations": peek.metadata.annotations}}
+            self._twin_handlers.devices.set_settings(id, self._settings(id, annotated))
+        desired = {prop.name: prop.desired.value for prop in peek.spec.properties if prop.desired.value}
+        return desired == last.get(id, {})
 
     def _device(self, changes: TwinTransaction, operation: str, object: Json, member: Member, now: int) -> None:
         if operation == constants.DELETE:
-            membership.remove_member(self._mirror, changes, member, now)
+            membership.remove_member(self._twin_handlers, changes, member, now)
             return
         settings = self._settings(member.id, object)
-        before = self._mirror.devices.set_settings(member.id, settings)
-        membership.add_member(self._mirror, changes, member, now)
+        before = self._twin_handlers.devices.set_settings(member.id, settings)
+        membership.add_member(self._twin_handlers, changes, member, now)
         if before.retentions != settings.retentions:
             self._resize(changes, member.id, settings)
         model = ((object.get("spec") or {}).get("deviceModelRef") or {}).get("name") or ""
         types = self._types.get(f"{member.id.partition('/')[0]}/{model}", {})
-        device = self._mirror.devices.get(member.id)
+        device = self._twin_handlers.devices.get(member.id)
         assert device is not None
-        for prop, fault in self._mirror.apply_desired(changes, device, desired_values(object, types), now).items():
+        for prop, fault in self._twin_handlers.apply_desired(
+            changes, device, desired_values(object, types), now
+        ).items():
             self.errors.append(f"the desired {prop} of {member.id} is not taken: {fault}")
 
     def _settings(self, id: str, object: Json) -> TwinSettings:
@@ -166,11 +168,11 @@ class DeviceObjects:
         return settings
 
     def _resize(self, changes: TwinTransaction, device: str, settings: TwinSettings) -> None:
-        for name in self._mirror.devices.property_names(device):
+        for name in self._twin_handlers.devices.property_names(device):
             retention = settings.retention(name)
-            known = self._mirror.devices.history(device, name)
+            history = self._twin_handlers.devices.history(device, name)
             changes.removed_history.append((device, name))
-            for row in resize(known, retention.count if retention else 0):
+            for row in resize(history, retention.count if retention else 0):
                 changes.history[device, name, row.slot] = row
 
 
@@ -183,7 +185,7 @@ def _pages(meta: MetaStore, type: str) -> Iterator[list[MetaRow]]:
 
 def _object(row: MetaRow) -> Json | None:
     try:
-        found = msgspec.json.decode(row.value)
+        object = msgspec.json.decode(row.value)
     except msgspec.MsgspecError:
         return None  # what MetaManager could not read either
-    return found if isinstance(found, dict) else None
+    return object if isinstance(object, dict) else None

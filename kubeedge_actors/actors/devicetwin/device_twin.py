@@ -10,6 +10,7 @@ from kubeedge_actors.actors.devicetwin import history, membership
 from kubeedge_actors.actors.devicetwin.device_objects import DeviceObjects
 from kubeedge_actors.actors.devicetwin.devices import RESIDENT, Devices
 from kubeedge_actors.actors.devicetwin.dttypes import INTERNAL, Rejection
+from kubeedge_actors.actors.devicetwin.query import answer_query
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
 from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers, error_result
 from kubeedge_actors.drivers.store.base import MetaStore, TwinStore
@@ -31,9 +32,11 @@ from kubeedge_actors.wire.messages import (
     Message,
     MqttPublish,
     ReportStored,
+    TwinAnswer,
     TwinCloudUpdated,
     TwinGet,
     TwinHistoryGet,
+    TwinQuery,
     TwinReported,
     TwinSynced,
     TwinUpdate,
@@ -77,8 +80,10 @@ class DeviceTwin(Module):
     def on_start(self) -> None:
         """Load all devices, and apply what the cloud said last. Error: StoreError, a crash."""
         self._store.null_empty_values()  # an empty value counts as never given from now on, as in the original
-        self._mirror = TwinHandlers(self._node, Devices(self._store, self._resident), publish_updates=self._facts)
-        self._objects = DeviceObjects(self._mirror)
+        self._twin_handlers = TwinHandlers(
+            self._node, Devices(self._store, self._resident), publish_updates=self._facts
+        )
+        self._objects = DeviceObjects(self._twin_handlers)
         if self._meta is not None:
             for changes in self._objects.pending_transactions(self._meta, self._store, self._now()):
                 self._commit(changes, self._now())
@@ -92,7 +97,7 @@ class DeviceTwin(Module):
         """Handle all queued updates, commit once, then publish the results. An asker gets "", or why it was not committed."""
         changes, now = TwinTransaction(), self._now()
         for message in messages:
-            self._mirror.update(changes, message.device, message.payload, now)
+            self._twin_handlers.update(changes, message.device, message.payload, now)
         return [self._commit(changes, now)] * len(messages)
 
     @on(batch=BATCH)
@@ -100,42 +105,51 @@ class DeviceTwin(Module):
         """Sync twins by versions, sent by MQTT (a cloud of KubeEdge 0.2)."""
         changes, now = TwinTransaction(), self._now()
         for message in messages:
-            self._mirror.sync(changes, message.device, message.payload, now)
+            self._twin_handlers.sync(changes, message.device, message.payload, now)
         self._commit(changes, now)
 
     @on
     def on_twin_get(self, message: TwinGet) -> None:
         """Answer `twin/get` from memory, which holds committed values only."""
-        self.publish(self._mirror.get(message.device, message.payload, self._now()))
-        self._mirror.devices.evict()
+        self.publish(self._twin_handlers.get(message.device, message.payload, self._now()))
+        self._twin_handlers.devices.evict()
+
+    @on
+    def on_twin_query(self, message: TwinQuery) -> TwinAnswer:
+        """Answer a module from memory, which holds committed values only."""
+        answer = answer_query(self._twin_handlers.devices, message.device)
+        self._twin_handlers.devices.evict()
+        return answer
 
     @on
     def on_membership_get(self, message: MembershipGet) -> None:
         """Answer `membership/get` from memory."""
-        self.publish(membership.membership_response(self._mirror, message.payload, self._now()))
+        self.publish(membership.membership_response(self._twin_handlers, message.payload, self._now()))
 
     @on(batch=BATCH)
     def on_device_state_update(self, messages: list[DeviceStateUpdate]) -> list[object]:
         """Store and report the states of devices."""
         changes, now = TwinTransaction(), self._now()
         for message in messages:
-            if fault := self._mirror.update_state(changes, message.device, message.payload, now):
+            if fault := self._twin_handlers.update_state(changes, message.device, message.payload, now):
                 self.log.debug("a state of %s is passed over: %s", message.device, fault)
         return [self._commit(changes, now)] * len(messages)
 
     @on
     def on_twin_history_get(self, message: TwinHistoryGet) -> None:
         """Answer `twin/history/get` from the database."""
-        self.publish(history.history_response(self._mirror.devices, message.device, message.payload, self._now()))
-        self._mirror.devices.evict()
+        self.publish(
+            history.history_response(self._twin_handlers.devices, message.device, message.payload, self._now())
+        )
+        self._twin_handlers.devices.evict()
 
     @on
     def on_history_prune_due(self, message: HistoryPruneDue) -> None:
         """Forget what is too old."""
         changes, now = TwinTransaction(), self._now()
         self._turn = (self._turn + 1) % PRUNE_TURNS
-        ids = sorted(self._mirror.devices.settings)[self._turn :: PRUNE_TURNS]
-        history.prune_history(changes, self._mirror.devices, ids, now)
+        ids = sorted(self._twin_handlers.devices.settings)[self._turn :: PRUNE_TURNS]
+        history.prune_history(changes, self._twin_handlers.devices, ids, now)
         self._commit(changes, now)
 
     # --- from the cloud ---------------------------------------------------------------------------------------------
@@ -144,21 +158,21 @@ class DeviceTwin(Module):
     def on_membership_update(self, message: MembershipUpdate) -> None:
         """Add or remove members."""
         changes, now = TwinTransaction(), self._now()
-        self._warn_malformed(membership.update_membership(self._mirror, changes, message.content, now))
+        self._warn_malformed(membership.update_membership(self._twin_handlers, changes, message.content, now))
         self._commit(changes, now)
 
     @on
     def on_membership_detail(self, message: MembershipDetail) -> None:
         """Replace the member list."""
         changes, now = TwinTransaction(), self._now()
-        self._warn_malformed(membership.replace_membership(self._mirror, changes, message.content, now))
+        self._warn_malformed(membership.replace_membership(self._twin_handlers, changes, message.content, now))
         self._commit(changes, now)
 
     @on
     def on_twin_synced(self, message: TwinSynced) -> None:
         """Sync twins by versions, sent over the link (a cloud before the DeviceController)."""
         changes, now = TwinTransaction(), self._now()
-        self._mirror.sync(changes, message.device, msgspec.json.encode(message.content), now)
+        self._twin_handlers.sync(changes, message.device, msgspec.json.encode(message.content), now)
         self._commit(changes, now)
 
     @on
@@ -166,7 +180,7 @@ class DeviceTwin(Module):
         """Change attributes of a device, sent by such a cloud."""
         changes, now = TwinTransaction(), self._now()
         self._warn_malformed(
-            membership.update_device_attributes(self._mirror, changes, message.device, message.content, now)
+            membership.update_device_attributes(self._twin_handlers, changes, message.device, message.content, now)
         )
         self._commit(changes, now)
 
@@ -191,7 +205,8 @@ class DeviceTwin(Module):
     def on_link_up(self, message: LinkUp) -> None:
         """Ask the cloud which devices are members."""
         self.tell(
-            constants.EDGEHUB, MembershipRequest(content=membership.membership_request(self._mirror, self._now()))
+            constants.EDGEHUB,
+            MembershipRequest(content=membership.membership_request(self._twin_handlers, self._now())),
         )
 
     @on
@@ -206,7 +221,7 @@ class DeviceTwin(Module):
 
     def _commit(self, changes: TwinTransaction, now: int) -> str:
         """Commit, then speak. When the database refuses, nothing of it has happened, and whoever waits is told; why."""
-        reports = changes.reports(self._mirror.event, now) if self._cloud else []
+        reports = changes.reports(self._twin_handlers.event, now) if self._cloud else []
         rows = changes.to_changes(reports, now)
         try:
             if rows is not None:
@@ -218,7 +233,7 @@ class DeviceTwin(Module):
             self.publish(message)
         for report in reports:
             self.tell(constants.EDGEHUB, report)
-        self._mirror.devices.evict()
+        self._twin_handlers.devices.evict()
         return ""
 
     def _roll_back(self, changes: TwinTransaction, reason: str, now: int) -> None:
@@ -227,7 +242,7 @@ class DeviceTwin(Module):
             self.publish(message)
         for device, event in changes.pending_results:
             self.publish(error_result(device, event, Rejection(INTERNAL, reason), now))
-        self._mirror.devices.reload()
+        self._twin_handlers.devices.reload()
 
     def _now(self) -> int:
         return int(self.clock.now() * 1000)

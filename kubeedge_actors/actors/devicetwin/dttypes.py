@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 
 BAD_REQUEST = 400
 NOT_FOUND = 404
@@ -209,7 +209,7 @@ def to_builtins(payload: Any) -> Any:
 def parse(payload: bytes, type: type[T]) -> T | str:
     """The payload decoded as `type`, or a text that says what is wrong with it."""
     try:
-        return msgspec.json.decode(nesting.check_depth(payload), type=type)
+        return msgspec.json.decode(depth_limit.check_depth(payload), type=type)
     except UNREADABLE as error:
         return str(error)
 
@@ -217,7 +217,7 @@ def parse(payload: bytes, type: type[T]) -> T | str:
 def parse_update(payload: bytes) -> TwinRequest | Rejection:
     """The request in a `twin/update` or `twin/cloud_updated` payload, the letters of its keys and values checked."""
     try:
-        request = _update_decoder.decode(nesting.check_depth(payload))
+        request = _update_decoder.decode(depth_limit.check_depth(payload))
     except UNREADABLE:
         return Rejection(BAD_REQUEST, NOT_JSON)
     if request.twin is None:

@@ -45,13 +45,13 @@ class HistoryResult(BaseMessage, frozen=True):
     history: dict[str, list[HistoryValue]] = {}
 
 
-def append_history(changes: TwinTransaction, device: Device, name: str, known: TwinProperty, now: int) -> None:
+def append_history(changes: TwinTransaction, device: Device, name: str, prop: TwinProperty, now: int) -> None:
     """Append the current value to the property's history, if it has one."""
     retention = device.settings.retention(name)
     if retention is None:
         return
     number = device.numbers[name] = device.numbers.get(name, -1) + 1
-    slot, expected, actual = number % retention.count, known.shown.expected, known.shown.actual
+    slot, expected, actual = number % retention.count, prop.shown.expected, prop.shown.actual
     sides = (expected.value if expected else None, actual.value if actual else None)
     changes.history[device.id, name, slot] = HistoryRow(device.id, name, slot, number, now, *sides)
 
@@ -60,27 +60,27 @@ def history_response(devices: Devices, device_id: str, payload: bytes, now: int)
     """The answer to `twin/history/get`: of the properties that have a history. Error: StoreError."""
     request, device = parse(payload, HistoryRequest), devices.get(device_id)
     if isinstance(request, str):
-        said = encode(ErrorResult("", now, BAD_REQUEST, f"the question for a history can not be read: {request}"))
+        answer = encode(ErrorResult("", now, BAD_REQUEST, f"the question for a history can not be read: {request}"))
     elif device is None:
         text = f"Device {device_id} not found while getting history"
-        said = encode(ErrorResult(request.event_id, now, NOT_FOUND, text))
+        answer = encode(ErrorResult(request.event_id, now, NOT_FOUND, text))
     else:
-        said = encode(HistoryResult(request.event_id or "", now, _values(devices, device, request, now)))
-    return MqttPublish(topic=topics.device_topic(device_id, constants.TWIN_HISTORY_GET_RESULT), payload=said)
+        answer = encode(HistoryResult(request.event_id or "", now, _values(devices, device, request, now)))
+    return MqttPublish(topic=topics.device_topic(device_id, constants.TWIN_HISTORY_GET_RESULT), payload=answer)
 
 
 def _values(devices: Devices, device: Device, request: HistoryRequest, now: int) -> dict[str, list[HistoryValue]]:
-    found: dict[str, list[HistoryValue]] = {}
+    values: dict[str, list[HistoryValue]] = {}
     until = FOREVER if request.until is None else max(0, min(FOREVER, request.until))
-    wanted = device.twins if request.properties is None else dict.fromkeys(request.properties)
-    for name in [each for each in wanted if each in device.twins]:
+    names = device.twins if request.properties is None else dict.fromkeys(request.properties)
+    for name in [name for name in names if name in device.twins]:
         retention = device.settings.retention(name)
         if retention is not None:
             oldest = max(now - retention.age if retention.age else 0, min(FOREVER, request.since or 0))
             limit = retention.count if request.limit is None else min(max(0, request.limit), retention.count)
             rows = devices.history(device.id, name, oldest, until, limit) if limit else []
-            found[name] = [HistoryValue(row.at, row.expected, row.actual) for row in rows]
-    return found
+            values[name] = [HistoryValue(row.at, row.expected, row.actual) for row in rows]
+    return values
 
 
 def prune_history(changes: TwinTransaction, devices: Devices, ids: Iterable[str], now: int) -> None:

@@ -42,7 +42,7 @@ M = TypeVar("M")
 LABEL = "description"
 
 
-def update_membership(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
+def update_membership(handlers: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """Devices were added or removed: one notice each. What is wrong with the content, or nothing."""
     message = _converted(content, MembershipChange)
     if isinstance(message, str):
@@ -50,13 +50,13 @@ def update_membership(mirror: TwinHandlers, changes: TwinTransaction, content: A
     if fault := _id_error(message.added_devices):
         return fault
     for member in message.added_devices or ():
-        add_member(mirror, changes, member, now)
+        add_member(handlers, changes, member, now)
     for member in message.removed_devices or ():
-        remove_member(mirror, changes, member, now)
+        remove_member(handlers, changes, member, now)
     return ""
 
 
-def replace_membership(mirror: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
+def replace_membership(handlers: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """These are all devices; the others are removed. What is wrong with the content, or nothing."""
     message = _converted(content, MembershipList)
     if isinstance(message, str):
@@ -65,68 +65,68 @@ def replace_membership(mirror: TwinHandlers, changes: TwinTransaction, content: 
     if fault := _id_error(members):
         return fault
     for member in members:
-        add_member(mirror, changes, member, now)
-    for device_id in set(mirror.devices.ids()) - {member.id for member in members}:
-        remove_member(mirror, changes, Member(device_id), now)
+        add_member(handlers, changes, member, now)
+    for device_id in set(handlers.devices.ids()) - {member.id for member in members}:
+        remove_member(handlers, changes, Member(device_id), now)
     return ""
 
 
-def add_member(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
+def add_member(handlers: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
     """Make a device a member, and take over what is said of its twins and attributes."""
-    known = member.id in mirror.devices
-    if known and member.twin is None and member.attributes is None:
+    is_member = member.id in handlers.devices
+    if is_member and member.twin is None and member.attributes is None:
         return  # as nearly always: a node is told of all its members at each connect
-    device = mirror.devices.get(member.id)
+    device = handlers.devices.get(member.id)
     if device is None:
         device = Device(member.id, member.name, member.description, member.state)
-        mirror.devices.add(device)
+        handlers.devices.add(device)
         changes.devices[device.id] = device.row
     if member.twin is not None:
-        mirror.sync_entries(changes, device.id, member.twin, "", now)
+        handlers.sync_entries(changes, device.id, member.twin, "", now)
     if member.attributes is not None:
         _attribute(changes, device, replace_attributes(device.attributes, member.attributes), "", now)
-    if not known:
-        notice = MembershipChange(mirror.event(), now, [_shown(member)], None)
-        changes.messages.append(_node_message(mirror.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
+    if not is_member:
+        notice = MembershipChange(handlers.event(), now, [_shown(member)], None)
+        changes.messages.append(_node_message(handlers.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
-def remove_member(mirror: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
+def remove_member(handlers: TwinHandlers, changes: TwinTransaction, member: Member, now: int) -> None:
     """End the membership of a device, and forget its twins."""
-    if not mirror.devices.remove(member.id):
+    if not handlers.devices.remove(member.id):
         return
     changes.forget(member.id)
-    notice = MembershipChange(mirror.event(), now, None, [_shown(member)])
-    changes.messages.append(_node_message(mirror.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
+    notice = MembershipChange(handlers.event(), now, None, [_shown(member)])
+    changes.messages.append(_node_message(handlers.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
 def update_device_attributes(
-    mirror: TwinHandlers, changes: TwinTransaction, device_id: str, content: Any, now: int
+    handlers: TwinHandlers, changes: TwinTransaction, device_id: str, content: Any, now: int
 ) -> str:
     """Some attributes of a device change. What is wrong with the content, or nothing; an unknown device is nobody's."""
     message = _converted(content, AttributesRequest)
     if isinstance(message, str):
         return message
-    device = mirror.devices.get(device_id)
+    device = handlers.devices.get(device_id)
     if device is not None:
-        outcome = update_attributes(device.attributes, message.attributes or {})
-        _attribute(changes, device, outcome, message.event_id or "", now)
+        change = update_attributes(device.attributes, message.attributes or {})
+        _attribute(changes, device, change, message.event_id or "", now)
     return ""
 
 
-def membership_response(mirror: TwinHandlers, payload: bytes, now: int) -> MqttPublish:
+def membership_response(handlers: TwinHandlers, payload: bytes, now: int) -> MqttPublish:
     """The answer to `membership/get`."""
     request = parse(payload, BaseMessage)
     if isinstance(request, str):
         text = f"Unmarshal get membership info {payload.decode(errors='replace')} failed , err: {request}"
         answer = encode(ErrorResult("", now, BAD_REQUEST, text))
     else:
-        answer = encode(MembershipList(request.event_id or "", now, list(mirror.devices.members())))
-    return _node_message(mirror.node, constants.MEMBERSHIP_GET_RESULT, answer)
+        answer = encode(MembershipList(request.event_id or "", now, list(handlers.devices.members())))
+    return _node_message(handlers.node, constants.MEMBERSHIP_GET_RESULT, answer)
 
 
-def membership_request(mirror: TwinHandlers, now: int) -> str:
+def membership_request(handlers: TwinHandlers, now: int) -> str:
     """What the cloud is asked on every connect; a master cloud does not answer."""
-    return encode(MembershipGetRequest(mirror.event(), mirror.node, now)).decode()
+    return encode(MembershipGetRequest(handlers.event(), handlers.node, now)).decode()
 
 
 def member_of(device: Mapping[str, Any]) -> Member | None:
@@ -146,16 +146,16 @@ def _id_error(members: Sequence[Member] | None) -> str:
     return ""
 
 
-def _attribute(changes: TwinTransaction, device: Device, outcome: AttributeChange, event_id: str, now: int) -> None:
-    if not outcome.notice:
+def _attribute(changes: TwinTransaction, device: Device, change: AttributeChange, event_id: str, now: int) -> None:
+    if not change.notice:
         return
-    device.attributes.update(outcome.changed)
-    for name in outcome.removed:
+    device.attributes.update(change.changed)
+    for name in change.removed:
         device.attributes.pop(name, None)
-    changes.attributes += [attribute_row(device.id, name, attribute) for name, attribute in outcome.changed.items()]
-    changes.removed_attributes += [(device.id, name) for name in outcome.removed]
+    changes.attributes += [attribute_row(device.id, name, attribute) for name, attribute in change.changed.items()]
+    changes.removed_attributes += [(device.id, name) for name in change.removed]
     topic = topics.device_topic(device.id, constants.ATTRIBUTES_UPDATED)
-    changes.messages.append(MqttPublish(topic=topic, payload=encode(AttributesResult(event_id, now, outcome.notice))))
+    changes.messages.append(MqttPublish(topic=topic, payload=encode(AttributesResult(event_id, now, change.notice))))
 
 
 def _shown(member: Member) -> Member:
@@ -201,47 +201,49 @@ class AttributeChange(msgspec.Struct):
     notice: dict[str, Attribute | None] = {}
 
 
-def update_attributes(known: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
+def update_attributes(attributes: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
     """Some attributes change; None removes an optional one."""
-    outcome = AttributeChange()
-    for name, asked in request.items():
-        before = known.get(name)
-        if asked is None:
+    change = AttributeChange()
+    for name, attribute in request.items():
+        before = attributes.get(name)
+        if attribute is None:
             if before is not None and before.optional:
-                outcome.removed.append(name)
-                outcome.notice[name] = None
+                change.removed.append(name)
+                change.notice[name] = None
         elif before is None:
-            _add(outcome, name, asked)
+            _add(change, name, attribute)
         else:
-            _change(outcome, name, before, asked)
-    return outcome
+            _change(change, name, before, attribute)
+    return change
 
 
-def replace_attributes(known: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
+def replace_attributes(attributes: Attributes, request: Mapping[str, Attribute | None]) -> AttributeChange:
     """The attributes are now these, whatever the edge had: what is not named is removed, optional or not."""
-    outcome = update_attributes(known, {name: asked for name, asked in request.items() if asked is not None})
-    for name in known:
+    change = update_attributes(
+        attributes, {name: attribute for name, attribute in request.items() if attribute is not None}
+    )
+    for name in attributes:
         if request.get(name) is None:
-            outcome.removed.append(name)
-            outcome.notice[name] = None
-    return outcome
+            change.removed.append(name)
+            change.notice[name] = None
+    return change
 
 
-def _add(outcome: AttributeChange, name: str, asked: Attribute) -> None:
-    optional = True if asked.optional is None else asked.optional
-    outcome.changed[name] = Attribute(asked.value, optional, asked.metadata or TypeMetadata(STRING))
-    outcome.notice[name] = asked
+def _add(change: AttributeChange, name: str, attribute: Attribute) -> None:
+    optional = True if attribute.optional is None else attribute.optional
+    change.changed[name] = Attribute(attribute.value, optional, attribute.metadata or TypeMetadata(STRING))
+    change.notice[name] = attribute
 
 
-def _change(outcome: AttributeChange, name: str, before: Attribute, asked: Attribute) -> None:
-    kind = asked.metadata if asked.metadata is not None else before.metadata
-    optional = before.optional and asked.optional is not False
-    after = Attribute(asked.value, optional, kind)
+def _change(change: AttributeChange, name: str, before: Attribute, attribute: Attribute) -> None:
+    kind = attribute.metadata if attribute.metadata is not None else before.metadata
+    optional = before.optional and attribute.optional is not False
+    after = Attribute(attribute.value, optional, kind)
     if after == before:
         return
-    outcome.changed[name] = after
-    outcome.notice[name] = Attribute(
-        asked.value if asked.value != before.value else "",
+    change.changed[name] = after
+    change.notice[name] = Attribute(
+        attribute.value if attribute.value != before.value else "",
         optional if optional != before.optional else None,
         kind if kind != before.metadata else None,
     )

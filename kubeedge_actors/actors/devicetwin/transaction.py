@@ -66,7 +66,7 @@ class TwinTransaction(msgspec.Struct):
     def forget(self, device: str) -> None:
         """Drop a deleted device, with everything this turn has changed of it."""
         self.devices.pop(device, None)
-        self.twins = {identity: known for identity, known in self.twins.items() if identity[0] != device}
+        self.twins = {identity: prop for identity, prop in self.twins.items() if identity[0] != device}
         self.attributes = [row for row in self.attributes if row.device != device]
         self.desired = [row for row in self.desired if row.device != device]
         self.history = {place: row for place, row in self.history.items() if place[0] != device}
@@ -74,9 +74,9 @@ class TwinTransaction(msgspec.Struct):
 
     def add_to_report(self, device: str, entries: Mapping[str, MsgTwin]) -> None:
         """Add these properties to the report of the device."""
-        told = self.reported.setdefault(device, {})
+        report = self.reported.setdefault(device, {})
         for key, entry in entries.items():
-            told[key] = merge_entries(told[key], entry) if key in told else entry
+            report[key] = merge_entries(report[key], entry) if key in report else entry
 
     def reports(self, event: Callable[[], str], now: int) -> list[Report]:
         """The reports as messages. `event` gives an id for each."""
@@ -94,7 +94,7 @@ class TwinTransaction(msgspec.Struct):
         changes = TwinChanges(
             list(self.devices.values()),
             self.removed_devices,
-            [twin_row(device, name, known) for (device, name), known in self.twins.items()],
+            [twin_row(device, name, prop) for (device, name), prop in self.twins.items()],
             (),
             self.attributes,
             self.removed_attributes,
@@ -112,8 +112,8 @@ def merge_entries(older: MsgTwin, newer: MsgTwin) -> MsgTwin:
     if any(entry.metadata is not None and entry.metadata.type == DELETED for entry in (older, newer)):
         return newer
     fields = (
-        was if said is None else said
-        for was, said in zip(msgspec.structs.astuple(older), msgspec.structs.astuple(newer), strict=True)
+        old_value if new_value is None else new_value
+        for old_value, new_value in zip(msgspec.structs.astuple(older), msgspec.structs.astuple(newer), strict=True)
     )
     return MsgTwin(*fields)
 
@@ -123,9 +123,9 @@ def _report(event_id: str, now: int, entries: Mapping[str, MsgTwin]) -> Json:
 
 
 def _outbox_row(report: Report, now: int) -> OutboxRow:
-    about = constants.PATH_TWIN_REPORTED if isinstance(report, TwinReported) else constants.PATH_STATE_REPORTED
+    path = constants.PATH_TWIN_REPORTED if isinstance(report, TwinReported) else constants.PATH_STATE_REPORTED
     frame = beehive.encode(mapping.to_beehive(report, now))
-    return OutboxRow(report.msg_id, frame, f"{report.device}/{about}")
+    return OutboxRow(report.msg_id, frame, f"{report.device}/{path}")
 
 
 # --- devices as rows of the database and back -------------------------------------------------------------------------
@@ -138,9 +138,9 @@ _versions = msgspec.json.Decoder(TwinVersion)
 _encoder = msgspec.json.Encoder()
 
 
-def twin_row(device: str, name: str, known: TwinProperty) -> TwinRow:
+def twin_row(device: str, name: str, prop: TwinProperty) -> TwinRow:
     """The row of one property."""
-    shown = known.shown
+    shown = prop.shown
     return TwinRow(
         device,
         name,
@@ -148,10 +148,10 @@ def twin_row(device: str, name: str, known: TwinProperty) -> TwinRow:
         shown.actual.value if shown.actual else None,
         _text(shown.expected.metadata if shown.expected else None),
         _text(shown.actual.metadata if shown.actual else None),
-        _text(known.expected_version),
-        _text(known.actual_version),
+        _text(prop.expected_version),
+        _text(prop.actual_version),
         bool(shown.optional),
-        known.kind,
+        prop.kind,
     )
 
 

@@ -74,20 +74,20 @@ class TwinChange(msgspec.Struct):
 
 def update_twins(twins: Twins, request: Mapping[str, MsgTwin | None], now: int) -> TwinChange | Rejection:
     """Merge an update by a device or application into the twins; `now` (ms) becomes the time of every value that it gives."""
-    outcome = TwinChange()
+    change = TwinChange()
     stamp = ValueMetadata(now)
     for key, entry in request.items():
-        known = twins.get(key)
+        prop = twins.get(key)
         fault = ""
         if entry is None:
-            fault = _delete(outcome, key, known)
-        elif known is None:
-            fault = _add(outcome, key, entry, stamp)
+            fault = _delete(change, key, prop)
+        elif prop is None:
+            fault = _add(change, key, entry, stamp)
         else:
-            fault = _change(outcome, key, known, entry, stamp)
+            fault = _change(change, key, prop, entry, stamp)
         if fault:
             return Rejection(BAD_REQUEST, fault)
-    return outcome
+    return change
 
 
 def increment_edge(version: TwinVersion | None) -> TwinVersion:
@@ -108,7 +108,7 @@ def new_type(entry: MsgTwin) -> TypeMetadata:
     return TypeMetadata(STRING) if entry.metadata is None else TypeMetadata(entry.metadata.type or "")
 
 
-def _add(outcome: TwinChange, key: str, entry: MsgTwin, stamp: ValueMetadata) -> str:
+def _add(change: TwinChange, key: str, entry: MsgTwin, stamp: ValueMetadata) -> str:
     kind = new_type(entry)
     if fault := value_errors(kind.type or "", entry):
         return fault
@@ -122,11 +122,11 @@ def _add(outcome: TwinChange, key: str, entry: MsgTwin, stamp: ValueMetadata) ->
         TwinVersion(0, 1) if entry.expected else None,
         TwinVersion(0, 1) if entry.actual else None,
     )
-    outcome.changed[key] = added
+    change.changed[key] = added
     if added.is_live:
-        outcome.result[key] = added.shown
-    outcome.document[key] = Document(None, added.shown if added.is_live else None)
-    outcome.report[key] = added.with_versions
+        change.result[key] = added.shown
+    change.document[key] = Document(None, added.shown if added.is_live else None)
+    change.report[key] = added.with_versions
     return ""
 
 
@@ -135,23 +135,23 @@ def _first(side: TwinValue | None, stamp: ValueMetadata) -> TwinValue | None:
     return TwinValue(side.value, stamp) if side is not None and side.value else None
 
 
-def _delete(outcome: TwinChange, key: str, known: TwinProperty | None) -> str:
-    if known is None:
+def _delete(change: TwinChange, key: str, prop: TwinProperty | None) -> str:
+    if prop is None:
         return NOT_A_REQUEST
-    if not known.shown.optional or not known.is_live:
+    if not prop.shown.optional or not prop.is_live:
         return ""
     versions = [
         increment_edge(version) if version else TwinVersion()
-        for version in (known.expected_version, known.actual_version)
+        for version in (prop.expected_version, prop.actual_version)
     ]
-    outcome.changed[key] = tombstone(known, *versions)
-    outcome.result[key] = None
-    outcome.document[key] = Document(known.shown, None)
+    change.changed[key] = tombstone(prop, *versions)
+    change.result[key] = None
+    change.document[key] = Document(prop.shown, None)
     # a side that was given before is told to the cloud as an empty object (golden capture d_device, event e12)
-    outcome.report[key] = MsgTwin(
-        TwinValue() if known.expected_version else None,
-        TwinValue() if known.actual_version else None,
-        known.shown.optional,
+    change.report[key] = MsgTwin(
+        TwinValue() if prop.expected_version else None,
+        TwinValue() if prop.actual_version else None,
+        prop.shown.optional,
         TOMBSTONE,
         *versions,
     )
@@ -159,55 +159,53 @@ def _delete(outcome: TwinChange, key: str, known: TwinProperty | None) -> str:
 
 
 def tombstone(
-    known: TwinProperty, expected_version: TwinVersion | None, actual_version: TwinVersion | None
+    prop: TwinProperty, expected_version: TwinVersion | None, actual_version: TwinVersion | None
 ) -> TwinProperty:
     """The tombstone of a property."""
-    shown = MsgTwin(optional=known.shown.optional, metadata=TOMBSTONE)
+    shown = MsgTwin(optional=prop.shown.optional, metadata=TOMBSTONE)
     return TwinProperty(shown, expected_version, actual_version)
 
 
-def _change(outcome: TwinChange, key: str, known: TwinProperty, entry: MsgTwin, stamp: ValueMetadata) -> str:
-    kind = known.shown.metadata if known.is_live else new_type(entry)
+def _change(change: TwinChange, key: str, prop: TwinProperty, entry: MsgTwin, stamp: ValueMetadata) -> str:
+    kind = prop.shown.metadata if prop.is_live else new_type(entry)
     if fault := value_errors((kind.type or "") if kind else "", entry):
         return fault
-    optional = known.shown.optional and entry.optional is not False
-    if not _says_anything(known, entry, optional):
+    optional = prop.shown.optional and entry.optional is not False
+    if not _says_anything(prop, entry, optional):
         return ""
-    after = changed_property(known, entry, optional, kind, stamp)
+    after = changed_property(prop, entry, optional, kind, stamp)
     sides = entry.expected is not None or entry.actual is not None
-    told = MsgTwin(
+    report = MsgTwin(
         after.shown.expected if entry.expected else None,
         after.shown.actual if entry.actual else None,
-        optional if sides or optional != known.shown.optional else None,
-        kind if sides or not known.is_live else None,
+        optional if sides or optional != prop.shown.optional else None,
+        kind if sides or not prop.is_live else None,
         after.expected_version if entry.expected else None,
         after.actual_version if entry.actual else None,
     )
-    outcome.changed[key] = after
+    change.changed[key] = after
     if after.is_live:
-        outcome.result[key] = MsgTwin(told.expected, told.actual, told.optional, told.metadata)
-    outcome.document[key] = Document(known.shown if known.is_live else None, after.shown)
-    outcome.report[key] = told
+        change.result[key] = MsgTwin(report.expected, report.actual, report.optional, report.metadata)
+    change.document[key] = Document(prop.shown if prop.is_live else None, after.shown)
+    change.report[key] = report
     return ""
 
 
-def _says_anything(known: TwinProperty, entry: MsgTwin, optional: bool | None) -> bool:
+def _says_anything(prop: TwinProperty, entry: MsgTwin, optional: bool | None) -> bool:
     """An equal value is a change as well; a tombstone comes back to life by any entry.
 
     Another type is taken note of only.
     """
-    if entry.expected is not None or entry.actual is not None or not known.is_live:
+    if entry.expected is not None or entry.actual is not None or not prop.is_live:
         return True
-    return optional != known.shown.optional or (
-        entry.metadata is not None and (entry.metadata.type or "") != known.kind
-    )
+    return optional != prop.shown.optional or (entry.metadata is not None and (entry.metadata.type or "") != prop.kind)
 
 
 def changed_property(
-    known: TwinProperty, entry: MsgTwin, optional: bool | None, kind: TypeMetadata | None, stamp: ValueMetadata
+    prop: TwinProperty, entry: MsgTwin, optional: bool | None, kind: TypeMetadata | None, stamp: ValueMetadata
 ) -> TwinProperty:
     """The property after an update at the edge."""
-    shown = known.shown
+    shown = prop.shown
     return TwinProperty(
         MsgTwin(
             TwinValue(entry.expected.value, stamp) if entry.expected else shown.expected,
@@ -215,8 +213,8 @@ def changed_property(
             optional,
             kind,
         ),
-        increment_edge(known.expected_version) if entry.expected else known.expected_version,
-        increment_edge(known.actual_version) if entry.actual else known.actual_version,
+        increment_edge(prop.expected_version) if entry.expected else prop.expected_version,
+        increment_edge(prop.actual_version) if entry.actual else prop.actual_version,
     )
 
 
@@ -232,7 +230,7 @@ def update_result(event_id: str, now: int, twin: Mapping[str, MsgTwin | None]) -
 
 def get_result(event_id: str, now: int, twins: Twins) -> bytes:
     """The result of `twin/get`: all properties that are not deleted."""
-    return encode(TwinResult(event_id, now, {key: known.shown for key, known in twins.items() if known.is_live}))
+    return encode(TwinResult(event_id, now, {key: prop.shown for key, prop in twins.items() if prop.is_live}))
 
 
 def update_document(event_id: str, now: int, changes: Mapping[str, Document]) -> bytes:
@@ -242,14 +240,14 @@ def update_document(event_id: str, now: int, changes: Mapping[str, Document]) ->
 
 def update_delta(event: Callable[[], str], now: int, twins: Twins) -> bytes | None:
     """The delta: expected values that the device has not reported yet; None when there are none. `event` gives a fresh event id."""
-    wanted: dict[str, MsgTwin] = {}
+    desired: dict[str, MsgTwin] = {}
     missing: dict[str, str] = {}
-    for key, known in twins.items():
-        expected = known.shown.expected
-        if expected is None or not expected.value or not known.is_live:
+    for key, prop in twins.items():
+        expected = prop.shown.expected
+        if expected is None or not expected.value or not prop.is_live:
             continue
-        wanted[key] = known.shown
-        actual = known.shown.actual
+        desired[key] = prop.shown
+        actual = prop.shown.actual
         if actual is None or (actual.value or "") != expected.value:
             missing[key] = expected.value
-    return encode(TwinDelta(event(), now, wanted, missing)) if missing else None
+    return encode(TwinDelta(event(), now, desired, missing)) if missing else None

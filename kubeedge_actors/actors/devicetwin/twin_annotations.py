@@ -51,8 +51,8 @@ class TwinSettings(msgspec.Struct, frozen=True):
 
     def retention(self, key: str) -> Retention | None:
         """How much is kept of a property; None for nothing."""
-        found = self.retentions.get(key) or self.retentions.get(ALL)
-        return found if found is not None and found.count else None
+        retention = self.retentions.get(key) or self.retentions.get(ALL)
+        return retention if retention is not None and retention.count else None
 
 
 DEFAULT_SETTINGS = TwinSettings()
@@ -88,8 +88,8 @@ def _pairs(text: object) -> Iterator[tuple[str, str]]:
 
 
 def _retention(text: str) -> Retention | None:
-    found = _RETENTION.fullmatch(text)
-    if found is None:
+    match = _RETENTION.fullmatch(text)
+    if match is None:
         return None
-    count, age, unit = found.groups()
+    count, age, unit = match.groups()
     return Retention(min(int(count), MAX_VALUES), int(age) * _SECONDS[unit] * 1000 if age else 0)

@@ -66,14 +66,14 @@ class TwinHandlers:
         device = self.devices.get(device_id)
         if device is None:
             return changes.add_rejection(error_result(device_id, event_id, UNKNOWN_DEVICE, now))
-        outcome = twin.update_twins(device.twins, request.twin or {}, now)
-        if isinstance(outcome, Rejection):
-            return changes.add_rejection(error_result(device_id, event_id, outcome, now))
+        change = twin.update_twins(device.twins, request.twin or {}, now)
+        if isinstance(change, Rejection):
+            return changes.add_rejection(error_result(device_id, event_id, change, now))
         changes.pending_results.append((device_id, event_id))
         self._publish(
-            changes, device_id, constants.TWIN_UPDATE_RESULT, twin.update_result(event_id, now, outcome.result)
+            changes, device_id, constants.TWIN_UPDATE_RESULT, twin.update_result(event_id, now, change.result)
         )
-        return self._take(changes, device, outcome, event_id, now)
+        return self._take(changes, device, change, event_id, now)
 
     def sync(self, changes: TwinTransaction, device_id: str, payload: bytes, now: int) -> None:
         """Handle a sync of the cloud by message: document, delta, and a report of what was rejected."""
@@ -89,39 +89,39 @@ class TwinHandlers:
         device = self.devices.get(device_id)
         if device is None:
             return changes.add_rejection(error_result(device_id, event_id, UNKNOWN_DEVICE, now))
-        outcome = sync_twins(device.twins, entries, now, device.settings)
-        if isinstance(outcome, Rejection):
-            return changes.add_rejection(error_result(device_id, event_id, outcome, now))
-        return self._take(changes, device, outcome, event_id, now)
+        change = sync_twins(device.twins, entries, now, device.settings)
+        if isinstance(change, Rejection):
+            return changes.add_rejection(error_result(device_id, event_id, change, now))
+        return self._take(changes, device, change, event_id, now)
 
     def apply_desired(
-        self, changes: TwinTransaction, device: Device, wanted: Mapping[str, DesiredValue], now: int
+        self, changes: TwinTransaction, device: Device, values: Mapping[str, DesiredValue], now: int
     ) -> dict[str, str]:
         """Apply desired values: document, delta, report. Returns the properties whose value does not fit, and why."""
-        wishes = apply_desired(device.twins, device.desired, wanted, now, device.settings)
-        changes.desired += [DesiredRow(device.id, name, value) for name, value in wishes.desired.items()]
-        device.desired.update(wishes.desired)
-        if wishes.change.changed or wishes.change.report:
-            self._take(changes, device, wishes.change, self.event(), now)
-        return wishes.invalid
+        desired_changes = apply_desired(device.twins, device.desired, values, now, device.settings)
+        changes.desired += [DesiredRow(device.id, name, value) for name, value in desired_changes.desired.items()]
+        device.desired.update(desired_changes.desired)
+        if desired_changes.change.changed or desired_changes.change.report:
+            self._take(changes, device, desired_changes.change, self.event(), now)
+        return desired_changes.invalid
 
-    def _take(self, changes: TwinTransaction, device: Device, outcome: TwinChange, event_id: str, now: int) -> None:
-        device.twins.update(outcome.changed)
-        for key, known in outcome.changed.items():
-            changes.twins[device.id, key] = known
+    def _take(self, changes: TwinTransaction, device: Device, change: TwinChange, event_id: str, now: int) -> None:
+        device.twins.update(change.changed)
+        for key, prop in change.changed.items():
+            changes.twins[device.id, key] = prop
             if device.settings.retentions:
-                append_history(changes, device, key, known, now)
-        if outcome.document:
-            text = twin.update_document(event_id, now, outcome.document)
+                append_history(changes, device, key, prop, now)
+        if change.document:
+            text = twin.update_document(event_id, now, change.document)
             self._publish(changes, device.id, constants.TWIN_UPDATE_DOCUMENT, text)
         delta = twin.update_delta(self.event, now, device.twins)
         if delta is not None:
             self._publish(changes, device.id, constants.TWIN_UPDATE_DELTA, delta)
-        if outcome.document and self._publish_updates():
-            current = {key: document.current for key, document in outcome.document.items()}
+        if change.document and self._publish_updates():
+            current = {key: document.current for key, document in change.document.items()}
             changes.messages.append(TwinUpdated(device=device.id, twin=to_builtins(current)))
-        if outcome.report:
-            changes.add_to_report(device.id, outcome.report)
+        if change.report:
+            changes.add_to_report(device.id, change.report)
 
     def get(self, device_id: str, payload: bytes, now: int) -> MqttPublish:
         """The answer to `twin/get`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubeedge_actors.actors.dmi.device_cache import id_of
-from kubeedge_actors.drivers.dmi.base import Mapper, Verb
+from kubeedge_actors.drivers.dmi.base import Mapper, MapperMethod
 
 Json = dict[str, Any]
 
@@ -20,11 +20,11 @@ class MapperCallQueue:
     """The calls to one mapper. `in_flight`: the first of them is under way or waits for its next attempt."""
 
     mapper: Mapper
-    waiting: deque[tuple[Verb, Json]] = field(default_factory=deque)
+    waiting: deque[tuple[MapperMethod, Json]] = field(default_factory=deque)
     in_flight: bool = False
     failures: int = 0
 
-    def add(self, verb: Verb, object: Json) -> None:
+    def add(self, verb: MapperMethod, object: Json) -> None:
         """Enqueue a call; it replaces a waiting call about the same object."""
         start = 1 if self.in_flight else 0
         for position in range(start, len(self.waiting)):
@@ -33,7 +33,7 @@ class MapperCallQueue:
                 break
         self.waiting.append((verb, object))
 
-    def take(self) -> tuple[Verb, Json] | None:
+    def take(self) -> tuple[MapperMethod, Json] | None:
         """The call to make now, which is in flight from now on; None for none."""
         if self.in_flight or not self.waiting:
             return None
@@ -46,11 +46,11 @@ class MapperCallQueue:
         self.waiting.popleft()
 
     def on_unreachable(self) -> float:
-        """The mapper could not be reached: returns the seconds until `retry_now`."""
+        """The mapper could not be reached: returns the seconds until `on_backoff_over`."""
         self.failures += 1
         return float(min(BACKOFF_MAX, BACKOFF_INITIAL * 2 ** min(self.failures - 1, 10)))
 
-    def retry_now(self) -> None:
+    def on_backoff_over(self) -> None:
         """The back-off is over."""
         self.in_flight = False
 

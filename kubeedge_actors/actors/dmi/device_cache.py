@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kubeedge_actors.drivers.dmi.base import Verb
+from kubeedge_actors.drivers.dmi.base import MapperMethod
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
@@ -21,54 +21,54 @@ class DmiCache:
     def __init__(self) -> None:
         self.devices: dict[str, Json] = {}
         self.models: dict[str, Json] = {}
-        self._told: dict[str, Json] = {}
+        self._registered: dict[str, Json] = {}
 
-    def put_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+    def put_device(self, object: Json) -> Iterator[tuple[MapperMethod, Json]]:
         """Put a device; returns the calls to its mapper."""
         self.devices[id_of(object)] = object
-        yield from self._due(id_of(object))
+        yield from self._calls_for(id_of(object))
 
-    def remove_device(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+    def remove_device(self, object: Json) -> Iterator[tuple[MapperMethod, Json]]:
         """A device is gone."""
         id = id_of(object)
-        known = self.devices.pop(id, object)
-        if self._told.pop(id, None) is not None:
-            yield Verb.REMOVE, known
+        device = self.devices.pop(id, object)
+        if self._registered.pop(id, None) is not None:
+            yield MapperMethod.REMOVE, device
 
-    def put_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+    def put_model(self, object: Json) -> Iterator[tuple[MapperMethod, Json]]:
         """Put a model; returns the calls for devices that waited for it or use it."""
         id = id_of(object)
-        yield (Verb.UPDATE_MODEL if id in self.models else Verb.CREATE_MODEL), object
+        yield (MapperMethod.UPDATE_MODEL if id in self.models else MapperMethod.CREATE_MODEL), object
         self.models[id] = object
         for device in [device_id for device_id, device in self.devices.items() if model_of(device) == id]:
-            yield from self._due(device)
+            yield from self._calls_for(device)
 
-    def remove_model(self, object: Json) -> Iterator[tuple[Verb, Json]]:
+    def remove_model(self, object: Json) -> Iterator[tuple[MapperMethod, Json]]:
         """A model is gone."""
-        known = self.models.pop(id_of(object), None)
-        if known is not None:
-            yield Verb.REMOVE_MODEL, known
+        model = self.models.pop(id_of(object), None)
+        if model is not None:
+            yield MapperMethod.REMOVE_MODEL, model
 
-    def take_inventory(self, protocol: str) -> tuple[list[Json], list[Json]]:
+    def inventory_for_mapper(self, protocol: str) -> tuple[list[Json], list[Json]]:
         """The devices that speak a protocol, merged, and their models. They count as told."""
         devices, models = [], dict[str, Json]()
         for id, device in self.devices.items():
             merged = self._merged(device)
             if protocol_of(device) == protocol and merged is not None:
                 devices.append(merged)
-                self._told[id] = merged
+                self._registered[id] = merged
                 models[model_of(device)] = self.models[model_of(device)]
         return devices, list(models.values())
 
-    def _due(self, id: str) -> Iterator[tuple[Verb, Json]]:
-        merged, known = self._merged(self.devices[id]), self._told.get(id)
-        if merged is None or (known is not None and known["spec"] == merged["spec"]):
+    def _calls_for(self, id: str) -> Iterator[tuple[MapperMethod, Json]]:
+        merged, registered = self._merged(self.devices[id]), self._registered.get(id)
+        if merged is None or (registered is not None and registered["spec"] == merged["spec"]):
             return
-        self._told[id] = merged
-        if known is not None and protocol_of(known) != protocol_of(merged):
-            yield Verb.REMOVE, known
-            known = None
-        yield (Verb.REGISTER if known is None else Verb.UPDATE), merged
+        self._registered[id] = merged
+        if registered is not None and protocol_of(registered) != protocol_of(merged):
+            yield MapperMethod.REMOVE, registered
+            registered = None
+        yield (MapperMethod.REGISTER if registered is None else MapperMethod.UPDATE), merged
 
     def _merged(self, device: Json) -> Json | None:
         model = self.models.get(model_of(device))
@@ -80,20 +80,20 @@ class DmiCache:
             **device,
             "spec": {
                 **spec,
-                "protocol": _under(spec.get("protocol"), {"configData": defaults.get("protocolConfigData")}),
+                "protocol": _merge_config(spec.get("protocol"), {"configData": defaults.get("protocolConfigData")}),
                 "properties": [
-                    {**prop, "visitors": _under(prop.get("visitors"), visitors.get(prop.get("name")))}
+                    {**prop, "visitors": _merge_config(prop.get("visitors"), visitors.get(prop.get("name")))}
                     for prop in spec.get("properties") or ()
                 ],
             },
         }
 
 
-def _under(own: Json | None, default: Json | None) -> Json:
+def _merge_config(own: Json | None, default: Json | None) -> Json:
     """A protocol or visitor over that of the model: the configuration of both, the device's keys win."""
-    mine, model = own or {}, default or {}
-    config = {**(model.get("configData") or {}), **(mine.get("configData") or {})}
-    return {"protocolName": model.get("protocolName") or mine.get("protocolName") or "", "configData": config}
+    device, model = own or {}, default or {}
+    config = {**(model.get("configData") or {}), **(device.get("configData") or {})}
+    return {"protocolName": model.get("protocolName") or device.get("protocolName") or "", "configData": config}
 
 
 def id_of(object: Json) -> str:

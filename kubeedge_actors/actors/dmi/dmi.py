@@ -9,8 +9,7 @@ import msgspec
 
 from kubeedge_actors.actors.dmi.call_queue import MapperCallQueue, MapperCallQueues
 from kubeedge_actors.actors.dmi.device_cache import DmiCache, id_of, model_of, protocol_of
-from kubeedge_actors.drivers.dmi.base import DmiServer, Mapper, PropertyReport, Verb
-from kubeedge_actors.drivers.dmi.base import Inventory as Served
+from kubeedge_actors.drivers.dmi.base import DmiServer, Inventory, Mapper, MapperMethod, PropertyReport
 from kubeedge_actors.drivers.store.base import MetaRow, MetaStore
 from kubeedge_actors.errors import MapperAway, MapperError
 from kubeedge_actors.module import Module, on
@@ -53,12 +52,12 @@ class MapperService:
     def __init__(self, ref: Ref) -> None:
         self._ref = ref
 
-    def register(self, mapper: Mapper, with_data: bool) -> Served:
+    def register(self, mapper: Mapper, with_data: bool) -> Inventory:
         """Register a mapper; returns its devices and models. Error: MapperError, without a protocol or when it is not committed."""
         if not mapper.protocol:
             raise MapperError(f"fail to register mapper {mapper.name} because the protocol is nil")
-        asked = MapperRegistered(mapper=mapper, with_data=with_data)
-        return self._ref.ask(asked, COMMIT_TIMEOUT).get()  # type: ignore[no-any-return]
+        request = MapperRegistered(mapper=mapper, with_data=with_data)
+        return self._ref.ask(request, COMMIT_TIMEOUT).get()  # type: ignore[no-any-return]
 
     def report_status(self, namespace: str, name: str, readings: Sequence[PropertyReport]) -> None:
         """An update for each property, so that one that does not fit keeps no other from being taken."""
@@ -89,16 +88,16 @@ class Dmi(Module):
 
     def on_start(self) -> None:
         """Load devices, models and mappers; call known mappers about all of them again. Error: StoreError."""
-        self._cache.models = {id_of(each): each for each in self._stored(constants.DEVICEMODEL)}
-        self._cache.devices = {id_of(each): each for each in self._stored(constants.DEVICE)}
+        self._cache.models = {id_of(model): model for model in self._stored(constants.DEVICEMODEL)}
+        self._cache.devices = {id_of(device): device for device in self._stored(constants.DEVICE)}
         for mapper in self._registered():
-            known = self._queues.get(mapper.protocol) is not None
-            devices, models = self._cache.take_inventory(mapper.protocol)
-            if not known:
+            is_open = self._queues.get(mapper.protocol) is not None
+            devices, models = self._cache.inventory_for_mapper(mapper.protocol)
+            if not is_open:
                 line = self._queues.open(mapper)
-                for verb, objects in ((Verb.CREATE_MODEL, models), (Verb.UPDATE, devices)):
-                    for each in objects:
-                        line.add(verb, each)
+                for verb, objects in ((MapperMethod.CREATE_MODEL, models), (MapperMethod.UPDATE, devices)):
+                    for object in objects:
+                        line.add(verb, object)
         for protocol in self._queues.requeue_in_flight():
             self._call_next(protocol)
         self._mappers.set_handler(MapperService(self.ref))
@@ -111,18 +110,18 @@ class Dmi(Module):
                 self.log.warning("mapper %s in the database is malformed and ignored: %s", row.get("name"), error)
 
     def _stored(self, type: str) -> list[Json]:
-        found = []
+        objects = []
         for row in self._store.of_type(type):
             try:
-                found.append(msgspec.json.decode(row.value, type=dict))
+                objects.append(msgspec.json.decode(row.value, type=dict))
             except msgspec.MsgspecError as error:
                 self.log.warning("%s in the database is malformed and ignored: %s", row.key, error)
-        return found
+        return objects
 
     # --- from mappers -------------------------------------------------------------------------------------------------
 
     @on
-    def on_mapper_registered(self, message: MapperRegistered) -> Served:
+    def on_mapper_registered(self, message: MapperRegistered) -> Inventory:
         """Store the mapper and answer with its devices; from now on it is called about changes."""
         mapper = message.mapper
         self._store.put([_row(mapper)])
@@ -130,20 +129,20 @@ class Dmi(Module):
         if before is not None and before.failures:
             self.log.warning("mapper %s is back", mapper.name)
         self._queues.open(mapper)
-        devices, models = self._cache.take_inventory(mapper.protocol)
+        devices, models = self._cache.inventory_for_mapper(mapper.protocol)
         self.log.info("mapper %s serves %s: %d devices", mapper.name, mapper.protocol, len(devices))
-        return Served(devices, models) if message.with_data else Served()
+        return Inventory(devices, models) if message.with_data else Inventory()
 
     @on
     def on_mapper_reported(self, message: MapperReported) -> None:
         """Ask DeviceTwin to apply the updates; answered when the last one is committed."""
-        reply_to, left, faults = self.reply_later(), [len(message.updates)], list[str]()
+        reply_to, pending, faults = self.reply_later(), [len(message.updates)], list[str]()
 
         def done(fault: object) -> None:
-            left[0] -= 1
+            pending[0] -= 1
             if fault:
                 faults.append(str(fault))
-            if not left[0]:
+            if not pending[0]:
                 reply_to.send("; ".join(faults))
 
         for update in message.updates:
@@ -154,14 +153,14 @@ class Dmi(Module):
     @on
     def on_device_changed(self, message: DeviceChanged) -> None:
         """Queue calls to the mappers that it concerns."""
-        gone = message.operation == constants.DELETE
+        deleted = message.operation == constants.DELETE
         if message.type == constants.DEVICE:
-            change = self._cache.remove_device if gone else self._cache.put_device
+            change = self._cache.remove_device if deleted else self._cache.put_device
         else:
-            change = self._cache.remove_model if gone else self._cache.put_model
+            change = self._cache.remove_model if deleted else self._cache.put_model
         self._enqueue_calls(change(message.object))
 
-    def _enqueue_calls(self, calls: Iterable[tuple[Verb, Json]]) -> None:
+    def _enqueue_calls(self, calls: Iterable[tuple[MapperMethod, Json]]) -> None:
         for verb, object in calls:
             for protocol in self._protocols(object):
                 line = self._queues.get(protocol)
@@ -211,7 +210,7 @@ class Dmi(Module):
         """The wait is over: go on."""
         protocol = message.queue.mapper.protocol
         if self._queues.get(protocol) is message.queue:
-            message.queue.retry_now()
+            message.queue.on_backoff_over()
             self._call_next(protocol)
 
 
@@ -226,7 +225,7 @@ def _payload(reading: PropertyReport) -> bytes:
 
 def _row(mapper: Mapper) -> MetaRow:
     """The row as the original keeps it, which has bytes as base64 (source: edge/pkg/devicetwin/dmiserver, saveMapper)."""
-    facts = {
+    content = {
         "name": mapper.name,
         "version": mapper.version,
         "api_version": mapper.api_version,
@@ -235,7 +234,7 @@ def _row(mapper: Mapper) -> MetaRow:
         "state": mapper.state,
     }
     key = constants.MAPPER_KEY + mapper.name
-    return MetaRow(key, constants.DEVICEMAPPER, msgspec.json.encode(facts).decode())
+    return MetaRow(key, constants.DEVICEMAPPER, msgspec.json.encode(content).decode())
 
 
 def _mapper(row: Json) -> Mapper:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from kubeedge_actors.actors.edgecontroller import downstream
 from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
-from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateReporter
-from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference
+from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateNodeReporter
+from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference, LocationCache
 from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection_error
@@ -160,8 +160,8 @@ class EdgeController(Controller):
         type = PUSHED[change.kind].name
         pushes = downstream.pod_config_pushes(change, type, self._state.location_cache)
         if change.type is EventType.DELETED:
-            who = object_reference(change.object)
-            self._state.location_cache.forget_object(Reference(type, who.namespace, who.name))
+            reference = object_reference(change.object)
+            self._state.location_cache.forget_object(ConfigReference(type, reference.namespace, reference.name))
         return pushes
 
     # --- up -----------------------------------------------------------------------------------------------------------
@@ -175,11 +175,11 @@ class EdgeController(Controller):
     def on_pod_request(self, request: PodRequest) -> None:
         """A request about pods: deferred until all pods are known."""
         reply_to = self.reply_later() if isinstance(request, DURABLE_AT_EDGE) else None
-        asked = UpstreamRequest(request, reply_to, self.clock.monotonic())
+        upstream_request = UpstreamRequest(request, reply_to, self.clock.monotonic())
         if self._state.synced:
-            self._admit(asked)
+            self._admit(upstream_request)
             return
-        self._state.deferred.append(asked)
+        self._state.deferred.append(upstream_request)
         if len(self._state.deferred) > MAX_DEFERRED:
             oldest = self._state.deferred.popleft()
             self._state.counts["dropped: pods not known yet"] += 1
@@ -188,18 +188,18 @@ class EdgeController(Controller):
             )
             nack(oldest)
 
-    def _admit(self, asked: UpstreamRequest) -> None:
-        refusal = authorize(asked.request.node, asked.request, self._state.location_cache)
+    def _admit(self, upstream_request: UpstreamRequest) -> None:
+        refusal = authorize(upstream_request.request.node, upstream_request.request, self._state.location_cache)
         if refusal is None:
-            self.tell(self._worker(asked.request), asked)
+            self.tell(self._worker(upstream_request.request), upstream_request)
             return
-        self._state.counts[f"refused: {type(asked.request).__name__}"] += 1
-        self._warn_rejected(asked.request.node, refusal.sentence)
-        if not isinstance(asked.request, OBJECT_QUERIES):
-            for answer in error_responses(asked.request, rejection_error(refusal.sentence)):
+        self._state.counts[f"refused: {type(upstream_request.request).__name__}"] += 1
+        self._warn_rejected(upstream_request.request.node, refusal.sentence)
+        if not isinstance(upstream_request.request, OBJECT_QUERIES):
+            for answer in error_responses(upstream_request.request, rejection_error(refusal.sentence)):
                 self.publish(answer)
-        if asked.reply is not None:
-            asked.reply.send(None)
+        if upstream_request.reply is not None:
+            upstream_request.reply.send(None)
 
     def _warn_rejected(self, node: str, sentence: str) -> None:
         """Once a node: whoever asks for what is not its own asks often."""
@@ -232,7 +232,7 @@ def child_specs(
         *(_worker_spec(name, upstream) for name in plain + leases),
         NodeLeaseRenewer.spec_for(cluster),
         CloudCoreAnnotator.spec_for(cluster, address),
-        DuplicateReporter.spec(lambda: DuplicateReporter(cluster)),
+        DuplicateNodeReporter.spec(lambda: DuplicateNodeReporter(cluster)),
         EdgeController.spec(lambda: EdgeController(desk, plain, leases), mailbox=MailboxSpec(capacity=MAILBOX)),
     ]
 

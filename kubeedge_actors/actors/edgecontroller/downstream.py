@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference
+from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference, LocationCache
 from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent, object_reference
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
 from kubeedge_actors.wire import constants
@@ -24,7 +24,7 @@ OPERATION_NAMES = {
 
 
 def bound_object_pushes(change: WatchEvent, type: str, edge_nodes: Collection[str]) -> list[ObjectPushed]:
-    """The push of a v1.Pod to its edge node; `status_only` when only its status has changed.
+    """The push of a bound object (a v1.Pod) to its edge node, or none; `status_only` when only its status has changed.
 
     One that changed hands (deleted and made again behind a broken watch) is told to its new node only:
     SyncController tells the old one.
@@ -54,27 +54,27 @@ def pod_config_pushes(change: WatchEvent, type: str, location_cache: LocationCac
     operation = OPERATION_NAMES[change.type]
     if type == constants.SECRET and operation == constants.INSERT:
         operation = constants.UPDATE
-    who = object_reference(change.object)
-    nodes = location_cache.nodes_for(Reference(type, who.namespace, who.name))
+    reference = object_reference(change.object)
+    nodes = location_cache.nodes_for(ConfigReference(type, reference.namespace, reference.name))
     return [object_push(operation, type, node, change.object) for node in nodes]
 
 
 def object_push(operation: str, type: str, node: str, object: Json, status_only: bool = False) -> ObjectPushed:
     """The object as a message to a node."""
-    who = object_reference(object)
+    reference = object_reference(object)
     return ObjectPushed(
         node=node,
         operation=operation,
         type=type,
-        namespace=who.namespace or constants.CLUSTER_SCOPE,
-        name=who.name,
+        namespace=reference.namespace or constants.CLUSTER_SCOPE,
+        name=reference.name,
         object=object,
-        resource_version=who.version,
+        resource_version=reference.version,
         status_only=status_only,
     )
 
 
-def pod_stub(node: str, namespace: str, name: str, uid: str = "") -> ObjectPushed:
+def pod_deletion_push(node: str, namespace: str, name: str, uid: str = "") -> ObjectPushed:
     """The deletion of a pod that the API does not know (any more); a uid spares a successor of the same name."""
     metadata: Json = {"name": name, "namespace": namespace, "creationTimestamp": None}
     if uid:

@@ -19,7 +19,7 @@ NAMESPACE = "default"
 """Where events of what has no namespace are."""
 
 
-class DuplicateReporter(Module):
+class DuplicateNodeReporter(Module):
     """Writes one v1.Event per node, whose count grows. CloudHub reports at most once a minute; a failed write is retried then."""
 
     name = f"{constants.EDGECONTROLLER}-duplicates"

@@ -15,7 +15,7 @@ _SECRET_REFS = ("secretRef", "nodePublishSecretRef")
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 
 
-class Reference(NamedTuple):
+class ConfigReference(NamedTuple):
     """One object that a pod uses; `type` as in the resource grammar."""
 
     type: str
@@ -23,13 +23,13 @@ class Reference(NamedTuple):
     name: str
 
 
-def references(pod: Json) -> frozenset[Reference]:
+def config_references(pod: Json) -> frozenset[ConfigReference]:
     """The ConfigMaps, Secrets and volume claims that a v1.Pod names."""
     spec = pod.get("spec") or {}
     namespace = str(pod["metadata"].get("namespace", ""))
     references = [*_of_volumes(spec), *_of_containers(spec)]
     references += [(constants.SECRET, secret.get("name")) for secret in spec.get("imagePullSecrets") or ()]
-    return frozenset(Reference(type, namespace, str(name)) for type, name in references if name)
+    return frozenset(ConfigReference(type, namespace, str(name)) for type, name in references if name)
 
 
 def _of_volumes(spec: Json) -> Iterator[tuple[str, Any]]:
@@ -65,7 +65,7 @@ def _of_containers(spec: Json) -> Iterator[tuple[str, Any]]:
 class _Bound(NamedTuple):
     node: str
     account: str
-    references: frozenset[Reference]
+    references: frozenset[ConfigReference]
 
 
 class LocationCache:
@@ -77,8 +77,8 @@ class LocationCache:
 
     def __init__(self) -> None:
         self._pods: dict[tuple[str, str], _Bound] = {}
-        self._users: dict[Reference, dict[str, int]] = {}
-        self._holders: dict[Reference, set[str]] = {}
+        self._users: dict[ConfigReference, dict[str, int]] = {}
+        self._holders: dict[ConfigReference, set[str]] = {}
 
     def put(self, pod: Json) -> None:
         """A v1.Pod was added or changed; one without a node counts as deleted."""
@@ -86,7 +86,7 @@ class LocationCache:
         node = str((pod.get("spec") or {}).get("nodeName") or "")
         if not node:
             return
-        bound = _Bound(node, service_account_name(pod.get("spec") or {}), references(pod))
+        bound = _Bound(node, service_account_name(pod.get("spec") or {}), config_references(pod))
         self._pods[_key(pod)] = bound
         for reference in bound.references:
             users = self._users.setdefault(reference, {})
@@ -110,20 +110,20 @@ class LocationCache:
         bound = self._pods.get((namespace, pod))
         return bound.node if bound is not None else None
 
-    def account_of(self, namespace: str, pod: str) -> str | None:
+    def service_account_of(self, namespace: str, pod: str) -> str | None:
         """The service account of a bound pod."""
         bound = self._pods.get((namespace, pod))
         return bound.account if bound is not None else None
 
-    def uses(self, node: str, reference: Reference) -> bool:
+    def node_uses(self, node: str, reference: ConfigReference) -> bool:
         """Whether a pod on this node names this object now."""
         return node in self._users.get(reference, ())
 
-    def nodes_for(self, reference: Reference) -> list[str]:
+    def nodes_for(self, reference: ConfigReference) -> list[str]:
         """The nodes to which changes of this object are pushed."""
         return sorted(self._holders.get(reference, ()))
 
-    def forget_object(self, reference: Reference) -> None:
+    def forget_object(self, reference: ConfigReference) -> None:
         """The object was deleted: nodes without a pod that uses it need no push of its successor."""
         users = set(self._users.get(reference, ()))
         if users:
@@ -134,7 +134,7 @@ class LocationCache:
     def forget_node(self, node: str) -> None:
         """The node is gone, and its copies with it."""
         for reference in [reference for reference, nodes in self._holders.items() if node in nodes]:
-            if not self.uses(node, reference):
+            if not self.node_uses(node, reference):
                 self._holders[reference].discard(node)
 
 

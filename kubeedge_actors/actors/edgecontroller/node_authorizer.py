@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kubeedge_actors.actors.edgecontroller.location_cache import Reference
+from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference
 from kubeedge_actors.kubernetes.object_types import BY_NAME, ReadableBy
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
@@ -44,8 +44,8 @@ class PodLookup(Protocol):
     """Node and service account of pods, for authorization; LocationCache implements it."""
 
     def node_of(self, namespace: str, pod: str) -> str | None: ...
-    def account_of(self, namespace: str, pod: str) -> str | None: ...
-    def uses(self, node: str, reference: Reference) -> bool: ...
+    def service_account_of(self, namespace: str, pod: str) -> str | None: ...
+    def node_uses(self, node: str, reference: ConfigReference) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ def authorize_object(node: str, type: str, object: Json, pods: PodLookup) -> Rej
     spec, metadata = object.get("spec") or {}, object["metadata"]
     if type == constants.PERSISTENTVOLUME:
         claim = spec.get("claimRef") or {}
-        reference = Reference(constants.PERSISTENTVOLUMECLAIM, claim.get("namespace", ""), claim.get("name", ""))
-        allowed = pods.uses(node, reference)
+        reference = ConfigReference(constants.PERSISTENTVOLUMECLAIM, claim.get("namespace", ""), claim.get("name", ""))
+        allowed = pods.node_uses(node, reference)
     elif type == constants.VOLUMEATTACHMENT:
         allowed = spec.get("nodeName") == node
     else:
@@ -78,33 +78,33 @@ def authorize_object(node: str, type: str, object: Json, pods: PodLookup) -> Rej
     return None if allowed else Rejection(f"node {node} may not read {type} {metadata['name']}: it is not its own")
 
 
-def _own_name(node: str, request: Any, facts: PodLookup) -> str:
+def _own_name(node: str, request: Any, lookup: PodLookup) -> str:
     return "" if request.name == node else f"speak for node {request.name}"
 
 
-def _own_object(node: str, request: Any, facts: PodLookup) -> str:
+def _own_object(node: str, request: Any, lookup: PodLookup) -> str:
     metadata = request.object.get("metadata")
     named = (metadata.get("name") or node) if isinstance(metadata, dict) else node
-    return _own_name(node, request, facts) or ("" if named == node else f"write an object of the name {named}")
+    return _own_name(node, request, lookup) or ("" if named == node else f"write an object of the name {named}")
 
 
-def _pod(node: str, request: Any, facts: PodLookup) -> str:
-    bound = facts.node_of(request.namespace, request.name)
+def _pod(node: str, request: Any, lookup: PodLookup) -> str:
+    bound = lookup.node_of(request.namespace, request.name)
     # a pod that is not known is left to the API, which does not know it either or will be asked whose it is
     return "" if bound in (None, node) else f"touch pod {request.namespace}/{request.name}, which is not its own"
 
 
-def _pods(node: str, request: ReportPodStatus, facts: PodLookup) -> str:
+def _pods(node: str, request: ReportPodStatus, lookup: PodLookup) -> str:
     if request.name:
-        return _pod(node, request, facts)
+        return _pod(node, request, lookup)
     for entry in request.content:
         name = str(entry.get("Name", "")) if isinstance(entry, dict) else ""
-        if facts.node_of(request.namespace, name) not in (None, node):
+        if lookup.node_of(request.namespace, name) not in (None, node):
             return f"touch pod {request.namespace}/{name}, which is not its own"
     return ""
 
 
-def _mirror(node: str, request: InsertPod, facts: PodLookup) -> str:
+def _mirror(node: str, request: InsertPod, lookup: PodLookup) -> str:
     metadata, spec = request.object.get("metadata"), request.object.get("spec")
     if not isinstance(metadata, dict) or not isinstance(spec, dict) or spec.get("nodeName") != node:
         return "create a pod that does not run on it"
@@ -115,40 +115,44 @@ def _mirror(node: str, request: InsertPod, facts: PodLookup) -> str:
     return "create a pod with a service account" if spec.get("serviceAccountName") else ""
 
 
-def _query(node: str, request: QueryObject, facts: PodLookup) -> str:
-    what = f"read {request.type} {request.namespace}/{request.name}"
+def _query(node: str, request: QueryObject, lookup: PodLookup) -> str:
+    action = f"read {request.type} {request.namespace}/{request.name}"
     if not request.name:
         return f"list {request.type}"
     readable = BY_NAME[request.type].readable if request.type in BY_NAME else ReadableBy.NOWHERE
     if readable is ReadableBy.BY_CONTENT:
         return ""  # whose it is shows when it has been read
     if readable is ReadableBy.ITSELF:
-        return "" if request.name == node else what
+        return "" if request.name == node else action
     if readable is ReadableBy.BOUND:
-        return "" if facts.node_of(request.namespace, request.name) == node else what
-    reference = Reference(request.type, request.namespace, request.name)
-    if readable is ReadableBy.USED and facts.uses(node, reference):
+        return "" if lookup.node_of(request.namespace, request.name) == node else action
+    reference = ConfigReference(request.type, request.namespace, request.name)
+    if readable is ReadableBy.USED and lookup.node_uses(node, reference):
         return ""
-    return f"{what}: no pod on it uses that"
+    return f"{action}: no pod on it uses that"
 
 
-def _token(node: str, request: RequestToken, facts: PodLookup) -> str:
-    what = f"have a token of {request.namespace}/{request.name}"
+def _token(node: str, request: RequestToken, lookup: PodLookup) -> str:
+    action = f"have a token of {request.namespace}/{request.name}"
     spec = request.object.get("spec")
     bound = spec.get("boundObjectRef") if isinstance(spec, dict) else None
     pod = str(bound.get("name", "")) if isinstance(bound, dict) and bound.get("kind") == "Pod" else ""
-    if facts.node_of(request.namespace, pod) != node:
-        return f"{what} that is not bound to a pod on it"
-    return "" if facts.account_of(request.namespace, pod) == request.name else f"{what}: pod {pod} does not run as it"
+    if lookup.node_of(request.namespace, pod) != node:
+        return f"{action} that is not bound to a pod on it"
+    return (
+        ""
+        if lookup.service_account_of(request.namespace, pod) == request.name
+        else f"{action}: pod {pod} does not run as it"
+    )
 
 
-def _certificate(node: str, request: RequestCertificate, facts: PodLookup) -> str:
+def _certificate(node: str, request: RequestCertificate, lookup: PodLookup) -> str:
     spec = request.object.get("spec")
     signer = spec.get("signerName") if isinstance(spec, dict) else None
     return "" if signer in SIGNERS else f"ask for a certificate of signer {signer}"
 
 
-def _event(node: str, request: ReportEvent, facts: PodLookup) -> str:
+def _event(node: str, request: ReportEvent, lookup: PodLookup) -> str:
     content = request.content.get("event") if request.operation == constants.PATCH else request.content
     source = content.get("source") if isinstance(content, dict) else None
     host = source.get("host") if isinstance(source, dict) else None

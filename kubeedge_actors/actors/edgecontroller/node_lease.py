@@ -49,7 +49,7 @@ class NodeLeaseRenewer(Module):
         if now < self._not_before or now - self._renewed.get(node, -MIN_RENEW_SECONDS) < MIN_RENEW_SECONDS:
             return
         try:
-            done = self._renew(node)
+            renewed = self._renew(node)
         except ClusterError as error:
             self._not_before = now + RETRY_SECONDS
             if not self._failing:
@@ -59,7 +59,7 @@ class NodeLeaseRenewer(Module):
         if self._failing:
             self.log.warning("leases can be renewed again")
         self._failing = False
-        if done:
+        if renewed:
             self._renewed[node] = now
 
     @on

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
+from kubeedge_actors.actors.edgecontroller.downstream import pod_deletion_push
 from kubeedge_actors.actors.edgecontroller.responses import err_status, node_path, rejection_error, response
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, Conflict, NotFound
@@ -93,7 +93,7 @@ def _one_pod(cluster: Cluster, request: ReportPodStatus, name: str, uid: str, st
 
 
 def _pod_not_found(request: ReportPodStatus, name: str) -> list[Message]:
-    return [pod_stub(request.node, request.namespace, name), response(request, constants.OK)]
+    return [pod_deletion_push(request.node, request.namespace, name), response(request, constants.OK)]
 
 
 def _is_terminated(pod: Json) -> bool:
@@ -101,4 +101,6 @@ def _is_terminated(pod: Json) -> bool:
     status = pod.get("status") or {}
     if not pod["metadata"].get("deletionTimestamp") or status.get("phase") not in ("Succeeded", "Failed"):
         return False
-    return not any("running" in (each.get("state") or {}) for each in status.get("containerStatuses") or ())
+    return not any(
+        "running" in (container_status.get("state") or {}) for container_status in status.get("containerStatuses") or ()
+    )

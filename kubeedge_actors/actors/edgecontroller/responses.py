@@ -96,12 +96,12 @@ def rejection_error(sentence: str, code: int = FORBIDDEN, reason: str = "Forbidd
     return ClusterError({"message": sentence, "reason": reason, "code": code})
 
 
-def object_resp(object: Json | None) -> Json:
+def object_resp_content(object: Json | None) -> Json:
     """{"Object": ..., "Err": null}; the object without kind and apiVersion, as the original's."""
     return {constants.OBJECT: without_type_meta(object) if object is not None else None, constants.ERR: None}
 
 
-def error_object_resp(error: ClusterError, object: Json | None) -> Json:
+def error_object_resp_content(error: ClusterError, object: Json | None) -> Json:
     """{"Object": almost empty, "Err": {...}}."""
     return {constants.OBJECT: object, constants.ERR: err_status(error)}
 
@@ -149,7 +149,7 @@ def response(request: LinkMessage, content: Any, version: str = "", resource: st
 
 def object_response(request: LinkMessage, object: Json, *, versioned: bool) -> Response:
     """{"Object": what was written, "Err": null}; `versioned`: with its version in the header."""
-    return response(request, object_resp(object), object_reference(object).version if versioned else "")
+    return response(request, object_resp_content(object), object_reference(object).version if versioned else "")
 
 
 def query_response(request: LinkMessage, object: Json) -> Response:
@@ -159,14 +159,14 @@ def query_response(request: LinkMessage, object: Json) -> Response:
 
 def version_delivered(request: LinkMessage, type: str, object: Json) -> ObjectVersionDelivered:
     """The message that the node gets this version with the response."""
-    who = object_reference(object)
+    reference = object_reference(object)
     return ObjectVersionDelivered(
         node=request.node,
         type=type,
-        namespace=who.namespace or constants.CLUSTER_SCOPE,
-        name=who.name,
-        uid=who.uid,
-        resource_version=who.version,
+        namespace=reference.namespace or constants.CLUSTER_SCOPE,
+        name=reference.name,
+        uid=reference.uid,
+        resource_version=reference.version,
     )
 
 
@@ -178,14 +178,14 @@ def error_responses(request: LinkMessage, error: ClusterError) -> list[Response]
         return []
     if isinstance(request, RegisterNode):
         metadata = {**EMPTY_NODE["metadata"], "labels": _labels(request.object)}
-        return [response(request, error_object_resp(error, {**EMPTY_NODE, "metadata": metadata}))]
+        return [response(request, error_object_resp_content(error, {**EMPTY_NODE, "metadata": metadata}))]
     if isinstance(request, ReportNodeStatus):
         text = str(error)
         return (
             [response(request, text, resource=node_path(request.name))] if request.operation == constants.INSERT else []
         )
     if type(request) in EMPTY_OBJECT:
-        return [response(request, error_object_resp(error, EMPTY_OBJECT[type(request)]))]
+        return [response(request, error_object_resp_content(error, EMPTY_OBJECT[type(request)]))]
     return [response(request, err_status(error))]
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.edgecontroller import pre_1_13_status
-from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
+from kubeedge_actors.actors.edgecontroller.downstream import pod_deletion_push
 from kubeedge_actors.actors.edgecontroller.node_authorizer import (
     NODE_ANNOTATION,
     PodLookup,
@@ -105,13 +105,13 @@ class Upstream:
         annotations = {**(metadata.get("annotations") or {}), constants.CLOUDCORE_ANNOTATION: self._address}
         metadata |= {"name": request.name, "labels": plain, "annotations": annotations}
         try:
-            made = self._cluster.create(NODE_KIND, "", {**request.object, "metadata": metadata})
+            node = self._cluster.create(NODE_KIND, "", {**request.object, "metadata": metadata})
         except AlreadyExists:
             self._restore_labels(request.name, labels)
             raise
         if plain != labels:
-            made = self._cluster.patch(NODE_KIND, "", request.name, {"metadata": {"labels": labels}})
-        return [object_response(request, made, versioned=False)]
+            node = self._cluster.patch(NODE_KIND, "", request.name, {"metadata": {"labels": labels}})
+        return [object_response(request, node, versioned=False)]
 
     def _restore_labels(self, name: str, labels: Json) -> None:
         """Finish a registration whose second write was lost: without its label a node is no edge node."""
@@ -122,8 +122,8 @@ class Upstream:
 
     def _update_node(self, request: UpdateNode) -> list[Message]:
         metadata = _without_nulls(request.object.get("metadata"))
-        wanted = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
-        node = self._cluster.patch(NODE_KIND, "", request.name, {"metadata": wanted})
+        changes = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
+        node = self._cluster.patch(NODE_KIND, "", request.name, {"metadata": changes})
         return [response(request, constants.OK, object_reference(node).version)]
 
     def _patch_node(self, request: PatchNode) -> list[Message]:
@@ -144,10 +144,10 @@ class Upstream:
         metadata = _without_nulls(request.object.get("metadata")) | {"name": request.name}
         lease = {**request.object, "metadata": metadata}
         if request.operation == constants.INSERT:
-            made = self._cluster.create(LEASE_KIND, constants.LEASE_NAMESPACE, lease)
+            stored = self._cluster.create(LEASE_KIND, constants.LEASE_NAMESPACE, lease)
         else:
-            made = self._cluster.replace(LEASE_KIND, constants.LEASE_NAMESPACE, request.name, lease)
-        return [object_response(request, made, versioned=False)]
+            stored = self._cluster.replace(LEASE_KIND, constants.LEASE_NAMESPACE, request.name, lease)
+        return [object_response(request, stored, versioned=False)]
 
     # --- pods ---------------------------------------------------------------------------------------------------------
 
@@ -157,11 +157,11 @@ class Upstream:
         return [object_response(request, pod, versioned=True), version_delivered(request, constants.POD, pod)]
 
     def _patch_pod(self, request: PatchPod) -> list[Message]:
-        given = _object_of(request.patch)
-        uid = _without_nulls(given.get("metadata")).get("uid")
+        node_patch = _object_of(request.patch)
+        uid = _without_nulls(node_patch.get("metadata")).get("uid")
         # a node reports status and nothing else: what the API would take beside it (labels, finalizers) is left out
         patch: Json = {"metadata": {"uid": uid}} if uid else {}
-        patch["status"] = given.get("status") or {}
+        patch["status"] = node_patch.get("status") or {}
         try:
             self._check_ownership(request.node, request.namespace, request.name)
             pod = self._cluster.patch(
@@ -178,8 +178,8 @@ class Upstream:
 
     @staticmethod
     def _pod_not_found(request: PatchPod, uid: Any, error: ClusterError) -> PodNotFound:
-        stub = pod_stub(request.node, request.namespace, request.name, str(uid)) if uid else None
-        return PodNotFound(error, stub)
+        deletion_push = pod_deletion_push(request.node, request.namespace, request.name, str(uid)) if uid else None
+        return PodNotFound(error, deletion_push)
 
     def _delete_pod(self, request: DeletePod) -> list[Message]:
         options: Any = request.options
@@ -220,18 +220,18 @@ class Upstream:
         return [query_response(request, object)]
 
     def _token(self, request: RequestToken) -> list[Message]:
-        asked = {**request.object, "metadata": _without_nulls(request.object.get("metadata"))}
-        made = self._cluster.create(
-            SERVICEACCOUNT_KIND, request.namespace, asked, name=request.name, subresource="token"
+        token_request = {**request.object, "metadata": _without_nulls(request.object.get("metadata"))}
+        token = self._cluster.create(
+            SERVICEACCOUNT_KIND, request.namespace, token_request, name=request.name, subresource="token"
         )
-        return [response(request, made)]
+        return [response(request, token)]
 
     def _certificate(self, request: RequestCertificate) -> list[Message]:
         metadata = _without_nulls(request.object.get("metadata"))
         annotations = {**(metadata.get("annotations") or {}), NODE_ANNOTATION: request.node}
         metadata |= {"name": request.name, "annotations": annotations}
-        made = self._cluster.create(CSR_KIND, "", {**request.object, "metadata": metadata})
-        return [object_response(request, made, versioned=False)]
+        csr = self._cluster.create(CSR_KIND, "", {**request.object, "metadata": metadata})
+        return [object_response(request, csr, versioned=False)]
 
     def _event(self, request: ReportEvent) -> list[Message]:
         event = request.content.get("event") if request.operation == constants.PATCH else request.content
@@ -257,16 +257,16 @@ class Upstream:
 
 
 class PodNotFound(NotFound):
-    """The API does not know the pod that a node reports of; `stub` tells the node so."""
+    """The API does not know the pod that a node reports of; `deletion_push` tells the node so."""
 
-    def __init__(self, error: ClusterError, stub: ObjectPushed | None) -> None:
+    def __init__(self, error: ClusterError, deletion_push: ObjectPushed | None) -> None:
         super().__init__(error.status)
-        self.stub = stub
+        self.deletion_push = deletion_push
 
 
 def _object_of(text: str) -> Json:
     try:
-        value = msgspec.json.decode(nesting.check_depth(text))
+        value = msgspec.json.decode(depth_limit.check_depth(text))
     except msgspec.DecodeError:
         value = None
     if not isinstance(value, dict):

@@ -33,10 +33,10 @@ class RetryDue:
     """The back-off is over."""
 
 
-def nack(asked: UpstreamRequest) -> None:
+def nack(upstream_request: UpstreamRequest) -> None:
     """Reject the delivery, so that CloudHub forgets the message and the edge resends it."""
-    if asked.reply is not None:
-        asked.reply.fail(AskTimeout("the API server is away"))
+    if upstream_request.reply is not None:
+        upstream_request.reply.fail(AskTimeout("the API server is away"))
 
 
 class UpstreamWorkerState:
@@ -70,33 +70,35 @@ class UpstreamWorker(Module):
             self.after(BACKOFF_INITIAL, RetryDue())
 
     @on
-    def on_upstream_request(self, asked: UpstreamRequest) -> None:
+    def on_upstream_request(self, upstream_request: UpstreamRequest) -> None:
         """Perform a request, or queue it behind those that wait for a retry."""
-        if type(asked.request) in RETRY_SECONDS and self._state.waiting:
-            self._keep(asked)
-        elif (error := self._perform(asked)) is not None:
-            self._keep(asked)
+        if type(upstream_request.request) in RETRY_SECONDS and self._state.waiting:
+            self._keep(upstream_request)
+        elif (error := self._perform(upstream_request)) is not None:
+            self._keep(upstream_request)
             self.after(self._delay(), RetryDue())
-            self.log.warning("%s; %s of %s is retried", error, type(asked.request).__name__, asked.request.node)
+            self.log.warning(
+                "%s; %s of %s is retried", error, type(upstream_request.request).__name__, upstream_request.request.node
+            )
 
     @on
     def on_retry_due(self, message: RetryDue) -> None:
         """Retry the queued requests in order, until the API fails again."""
         waiting = self._state.waiting
         while waiting:
-            asked = (
+            upstream_request = (
                 waiting.popleft()
             )  # out of the line while it is performed: one that crashes this actor must not come back for ever
-            if self._is_expired(asked):
-                self._give_up(asked)
-            elif self._perform(asked) is not None:
-                waiting.appendleft(asked)
+            if self._is_expired(upstream_request):
+                self._give_up(upstream_request)
+            elif self._perform(upstream_request) is not None:
+                waiting.appendleft(upstream_request)
                 self.after(self._delay(), RetryDue())
                 return
 
-    def _perform(self, asked: UpstreamRequest) -> ClusterError | None:
+    def _perform(self, upstream_request: UpstreamRequest) -> ClusterError | None:
         """Do it and say what follows; the error when it has to be tried again."""
-        request, now = asked.request, self.clock.monotonic()
+        request, now = upstream_request.request, self.clock.monotonic()
         try:
             if now < self._state.not_before:
                 raise Unreachable("the API server did not answer a moment ago")
@@ -106,11 +108,11 @@ class UpstreamWorker(Module):
             self._note(error, now)
             if is_temporary(error) and type(request) in RETRY_SECONDS:
                 return error
-            if isinstance(error, PodNotFound) and error.stub:
-                self._warn_unknown_pod(request.node, error.stub)
+            if isinstance(error, PodNotFound) and error.deletion_push:
+                self._warn_unknown_pod(request.node, error.deletion_push)
             messages = [
                 *error_responses(request, error),
-                *([error.stub] if isinstance(error, PodNotFound) and error.stub else []),
+                *([error.deletion_push] if isinstance(error, PodNotFound) and error.deletion_push else []),
             ]
             if isinstance(request, NO_RESPONSE) or not messages:
                 self.log.warning("%s of %s failed: %s", type(request).__name__, request.node, error)
@@ -121,14 +123,14 @@ class UpstreamWorker(Module):
             messages = [*error_responses(request, rejection_error(f"malformed: {defect}", 400, "BadRequest"))]
         for message in messages:
             self.publish(message)
-        if asked.reply is not None:
-            asked.reply.send(None)
+        if upstream_request.reply is not None:
+            upstream_request.reply.send(None)
         return None
 
-    def _warn_unknown_pod(self, node: str, stub: ObjectPushed) -> None:
+    def _warn_unknown_pod(self, node: str, deletion_push: ObjectPushed) -> None:
         """An operator should see when a node has what the API does not know: at worst a whole cloud was set up anew."""
         self._state.counts["pods that the API does not know"] += 1
-        pod = f"{stub.namespace}/{stub.name}"
+        pod = f"{deletion_push.namespace}/{deletion_push.name}"
         if node in self._state.warned:
             self.log.debug("node %s has pod %s, which the API does not know", node, pod)
             return
@@ -149,17 +151,19 @@ class UpstreamWorker(Module):
         longest = min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(self._state.failures, 10))
         return longest * self._state.chance.uniform(0.5, 1.0)
 
-    def _keep(self, asked: UpstreamRequest) -> None:
-        self._state.waiting.append(asked)
+    def _keep(self, upstream_request: UpstreamRequest) -> None:
+        self._state.waiting.append(upstream_request)
         if len(self._state.waiting) > MAX_WAITING:
             self._give_up(self._state.waiting.popleft())
 
-    def _is_expired(self, asked: UpstreamRequest) -> bool:
-        return self.clock.monotonic() - asked.since > RETRY_SECONDS[type(asked.request)]
+    def _is_expired(self, upstream_request: UpstreamRequest) -> bool:
+        return self.clock.monotonic() - upstream_request.since > RETRY_SECONDS[type(upstream_request.request)]
 
-    def _give_up(self, asked: UpstreamRequest) -> None:
+    def _give_up(self, upstream_request: UpstreamRequest) -> None:
         self._state.counts["given up"] += 1
-        self.log.warning("%s of %s: timeout, no more retries", type(asked.request).__name__, asked.request.node)
-        for message in error_responses(asked.request, Unreachable("the API server is away")):
+        self.log.warning(
+            "%s of %s: timeout, no more retries", type(upstream_request.request).__name__, upstream_request.request.node
+        )
+        for message in error_responses(upstream_request.request, Unreachable("the API server is away")):
             self.publish(message)
-        nack(asked)
+        nack(upstream_request)

@@ -17,7 +17,7 @@ from kubeedge_actors.actors.edged.messages import (
 )
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json, is_mirror
-from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, NodeState, PodWorkers
+from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext, unsupported_fields
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
@@ -103,10 +103,10 @@ class Edged(Module):
         self._node_name, self._address, self._product = node_name, address, product
         self._host, self._manifests, self._labels = host, manifests, labels or {}
         self._link = link or LinkState()
-        facts = host.info()
-        around = NodeContext(node_name, address, cpus=facts.cpus, memory=facts.memory)
-        self._state = NodeState(
-            around, link_up=self._link.up, cloud_is_native=self._link.cloud_renews_lease, events_to_any_cloud=events
+        machine = host.info()
+        context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory)
+        self._state = SharedSyncState(
+            context, link_up=self._link.up, cloud_is_native=self._link.cloud_renews_lease, events_to_any_cloud=events
         )
         self._pods = PodManager(node_name)
         self._executor = ActionExecutor(runtime, folders, prober, workers)
@@ -146,9 +146,9 @@ class Edged(Module):
 
     def _on_pods_listed(self, pods: list[Json]) -> None:
         self._listed = True
-        ours = [pod for pod in pods if self._pods.is_bound_here(pod)]
-        self._pod_workers.sync_all(self._pods.prune(ours))
-        for pod in ours:
+        bound = [pod for pod in pods if self._pods.is_bound_here(pod)]
+        self._pod_workers.sync_all(self._pods.prune(bound))
+        for pod in bound:
             self._admit(pod)
         self._adopt()
 
@@ -173,7 +173,7 @@ class Edged(Module):
         if message is None or not (self._listed and self._statics_known):
             return
         self._relisted = None
-        self._pods.adopt(message.containers, message.networks, message.folders, self.clock.now())
+        self._pods.on_runtime_relisted(message.containers, message.networks, message.folders, self.clock.now())
         self._state.ready = True
         self._on_runtime_state("")
         self._pod_workers.sync_all(self._pods)
@@ -183,10 +183,10 @@ class Edged(Module):
         """React to an event of the container engine."""
         event = message.event
         if isinstance(event, ContainerEnded):
-            record = self._pods.get(event.pod_uid)
-            if record is not None:
-                record.needs_listing = True
-                self._pod_workers.sync(record)
+            pod_state = self._pods.get(event.pod_uid)
+            if pod_state is not None:
+                pod_state.needs_listing = True
+                self._pod_workers.sync(pod_state)
         elif isinstance(event, RuntimeLost):
             self._on_runtime_state(event.reason)
         else:
@@ -280,9 +280,9 @@ class Edged(Module):
     @on
     def on_pod_sync_due(self, message: PodSyncDue) -> None:
         """Sync a pod whose wait is over."""
-        record = self._pods.get(message.uid)
-        if record is not None:
-            self._pod_workers.sync(record)
+        pod_state = self._pods.get(message.uid)
+        if pod_state is not None:
+            self._pod_workers.sync(pod_state)
 
     # --- the cluster ------------------------------------------------------------------------------------------------
 
@@ -292,8 +292,8 @@ class Edged(Module):
         if not self._node_status_manager.on_response(message.parent_msg_id, message.content, self.clock.now()):
             self._pod_workers.on_response(message.parent_msg_id, message.content)
             return
-        known = self._state.node_uid
-        self._state.node_uid = str(((self._node_status_manager.node or {}).get("metadata") or {}).get("uid") or known)
+        uid = self._state.node_uid
+        self._state.node_uid = str(((self._node_status_manager.node or {}).get("metadata") or {}).get("uid") or uid)
         self._sync_node()
 
     @on

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from kubeedge_actors.errors import WireError
-from kubeedge_actors.wire import beehive, mapping
+from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.beehive import Route
-from kubeedge_actors.wire.messages import BusUploaded, CustomMessage, DeletePod, ErrorResponse, LinkMessage, ReportEvent
+from kubeedge_actors.wire.messages import (
+    BusUploaded,
+    CustomMessage,
+    DeletePod,
+    ErrorResponse,
+    LinkMessage,
+    ReportEvent,
+    Response,
+)
 
 DurableMessage = ReportEvent | BusUploaded | DeletePod | CustomMessage
 """What is kept in the outbox, in order."""
@@ -26,3 +34,8 @@ def error_response(request: LinkMessage, reason: str) -> ErrorResponse:
     except WireError:
         resource = ""  # its name is what is wrong
     return ErrorResponse(parent_msg_id=request.msg_id, resource=resource, reason=reason)
+
+
+def confirmation(msg_id: str) -> Response:
+    """What tells the cloud that a message of its modules was handled."""
+    return Response(parent_msg_id=msg_id, resource="", source=constants.SOURCE_EDGEHUB)

@@ -1,4 +1,4 @@
-"""What the two hubs agree on by headers of the handshake, and what follows. Pure."""
+"""What the two hubs agree on by headers of the handshake. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.messages import Response
 
 ACCEPTED = "1"
 
@@ -38,8 +37,3 @@ def agreement(headers: Mapping[str, str]) -> Agreement:
     """What the answer accepts; header names in lower case."""
     accepted = (constants.HEADER_ACK, constants.HEADER_LEASE, constants.HEADER_CONFIRM)
     return Agreement(*(headers.get(header.lower()) == ACCEPTED for header in accepted))
-
-
-def confirmation(msg_id: str) -> Response:
-    """What tells the cloud that a message of its modules was handled."""
-    return Response(parent_msg_id=msg_id, resource="", source=constants.SOURCE_EDGEHUB)

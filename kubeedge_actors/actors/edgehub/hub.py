@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 from kubeedge_actors.actors.edgehub.backoff import ReconnectBackoff
 from kubeedge_actors.actors.edgehub.certificates import Certificates, run_in_thread
-from kubeedge_actors.actors.edgehub.frames import DurableMessage, error_response, message_of
-from kubeedge_actors.actors.edgehub.handshake import Agreement, agreement, confirmation, request_headers
+from kubeedge_actors.actors.edgehub.frames import DurableMessage, confirmation, error_response, message_of
+from kubeedge_actors.actors.edgehub.handshake import Agreement, agreement, request_headers
 from kubeedge_actors.actors.edgehub.messages import (
     HUB_MESSAGES,
     CertificatesFailed,
@@ -32,10 +32,10 @@ from kubeedge_actors.actors.edgehub.send_queue import OneWayMessage, Priority, P
 from kubeedge_actors.actors.edgehub.traffic import DOWN, TrafficCounters
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
-from kubeedge_actors.durable_inbox import DurableInbox, FanOut
 from kubeedge_actors.errors import AnswerLost, FrameError, WireError
+from kubeedge_actors.hubs.durable_inbox import DurableInbox, FanOut
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.outages import Outage
+from kubeedge_actors.outage_log import OutageLog
 from kubeedge_actors.supervisors import Ref, Timer
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
@@ -113,7 +113,7 @@ class EdgeHub(Module):
         self._agreed = Agreement()
         self._opened_at = self._renew_at = 0.0
         self._oldest_request_at: float | None = None
-        self._outage = Outage()
+        self._outage = OutageLog()
         self._keepalive_timer: Timer | None = None
         self._traffic = traffic or TrafficCounters()
         self._send_queue = PrioritySendQueue(self._traffic)

@@ -12,7 +12,7 @@ from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.errors import LinkError
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.outages import Outage
+from kubeedge_actors.outage_log import OutageLog
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LinkDown, LinkUp, Message
 
@@ -63,7 +63,7 @@ class EdgeStream(Module):
         self._tunnel: Tunnel | None = None
         self._attempt = 0
         self._wait = RETRY_INITIAL
-        self._outage = Outage()
+        self._outage = OutageLog()
 
     def on_start(self) -> None:
         """After a crash, open the tunnel again if the link is up."""

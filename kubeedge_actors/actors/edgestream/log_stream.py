@@ -12,16 +12,16 @@ from kubeedge_actors.wire.tunnel import StreamRequest
 
 def serve_log(opening: StreamRequest, sender: StreamSender, runtime: ContainerRuntime) -> None:
     """The log of a container, or the part that is wanted."""
-    wanted = stream_params.parse_target(opening.url)
+    target = stream_params.parse_target(opening.url)
     options = stream_params.log_options(stream_params.parse_query(opening.url), time.time())
-    container = stream_params.find_container(runtime.list(), wanted, previous=options.previous)
+    container = stream_params.find_container(runtime.list(), target, previous=options.previous)
     pieces = runtime.logs(container.id, options.tail, options.since, options.follow, timestamps=options.timestamps)
     sender.call_on_cancel(pieces.close)
-    left = options.limit or None
+    remaining = options.limit or None
     for piece in pieces:
-        if not sender.send(piece if left is None else piece[:left]):
+        if not sender.send(piece if remaining is None else piece[:remaining]):
             return
-        if left is not None:
-            left -= len(piece)
-            if left <= 0:
+        if remaining is not None:
+            remaining -= len(piece)
+            if remaining <= 0:
                 return

@@ -26,20 +26,20 @@ INPUT_LIMIT = 4 << 20
 
 def serve_exec(opening: StreamRequest, sender: StreamSender, runtime: ContainerRuntime) -> None:
     """Run the command until it ends or the client has left. Error: DriverError, why it can not run."""
-    wanted, asked = stream_params.parse_target(opening.url), stream_params.parse_query(opening.url)
-    container = stream_params.find_container(runtime.list(), wanted)
+    target, query = stream_params.parse_target(opening.url), stream_params.parse_query(opening.url)
+    container = stream_params.find_container(runtime.list(), target)
     if container.phase != "running":
-        raise ContainerError(f'container "{wanted.container}" in pod "{wanted.pod}" does not run')
-    if stream_params.query_flag(asked, "tty"):
+        raise ContainerError(f'container "{target.container}" in pod "{target.pod}" does not run')
+    if stream_params.query_flag(query, "tty"):
         raise ContainerError("a terminal in a container is not served by this node: exec without -t")
-    hello = _upgrade_response(opening)
-    talk = ExecChannels(sender)
-    sender.on_data = talk.on_data
+    response = _upgrade_response(opening)
+    channels = ExecChannels(sender)
+    sender.on_data = channels.on_data
     sender.grant_credit()
-    sender.send(hello)
+    sender.send(response)
     try:
         command = runtime.exec(
-            container.id, tuple(asked.get("command", ())), stdin=stream_params.query_flag(asked, "input")
+            container.id, tuple(query.get("command", ())), stdin=stream_params.query_flag(query, "input")
         )
     except (
         DriverError
@@ -50,16 +50,16 @@ def serve_exec(opening: StreamRequest, sender: StreamSender, runtime: ContainerR
         return
     try:
         sender.call_on_cancel(command.kill)
-        threading.Thread(target=talk.copy_input, args=(command,), name="stream-input", daemon=True).start()
-        talk.copy_output(command)
+        threading.Thread(target=channels.copy_input, args=(command,), name="stream-input", daemon=True).start()
+        channels.copy_output(command)
     finally:
-        talk.terminate()
+        channels.terminate()
         command.close()
 
 
 def _upgrade_response(opening: StreamRequest) -> bytes:
-    protocols = [each.strip() for each in opening.header_value("Sec-WebSocket-Protocol").split(",")]
-    protocol = next((each for each in PROTOCOLS if each in protocols), "")
+    protocols = [protocol.strip() for protocol in opening.header_value("Sec-WebSocket-Protocol").split(",")]
+    protocol = next((protocol for protocol in PROTOCOLS if protocol in protocols), "")
     if opening.header_value("Upgrade").lower() != "websocket" or not protocol:
         raise ContainerError("a command in a container is served over WebSocket only: kubectl 1.31 or newer is needed")
     try:

@@ -17,9 +17,9 @@ Query = Mapping[str, Sequence[str]]
 
 
 class StreamTarget(msgspec.Struct, frozen=True):
-    """A container of a pod; `what` is the first part of the path."""
+    """A container of a pod; `endpoint` is the first part of the path (containerLogs, exec)."""
 
-    what: str
+    endpoint: str
     namespace: str
     pod: str
     container: str
@@ -37,7 +37,7 @@ class LogOptions(msgspec.Struct, frozen=True):
 
 
 def parse_target(url: Url) -> StreamTarget:
-    """The container that a path names: /what/namespace/pod/[uid/]container. ContainerError."""
+    """The container that a path names: /endpoint/namespace/pod/[uid/]container. ContainerError."""
     parts = [unquote(part) for part in url.Path.strip("/").split("/")]
     if len(parts) not in (4, 5) or not all(parts):
         raise ContainerError(f"there is nothing at {url.Path}")
@@ -76,20 +76,20 @@ def _epoch(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def find_container(containers: Sequence[Container], wanted: StreamTarget, *, previous: bool = False) -> Container:
+def find_container(containers: Sequence[Container], target: StreamTarget, *, previous: bool = False) -> Container:
     """The container of a request: the last one of its name, or the one before it. ContainerError, in Kubernetes' words."""
     matching = [
         container
         for container in containers
         if (container.pod.namespace, container.pod.name, container.name)
-        == (wanted.namespace, wanted.pod, wanted.container)
+        == (target.namespace, target.pod, target.container)
     ]
     matching.sort(key=lambda container: (container.started_at, container.restart_count))
-    where = f'container "{wanted.container}" in pod "{wanted.pod}"'
+    description = f'container "{target.container}" in pod "{target.pod}"'
     if previous:
         if len(matching) < 2 or matching[-1].pod.uid != matching[-2].pod.uid:
-            raise ContainerError(f"previous terminated {where} not found")
+            raise ContainerError(f"previous terminated {description} not found")
         return matching[-2]
     if not matching or matching[-1].phase == "created":
-        raise ContainerError(f"{where} is waiting to start")
+        raise ContainerError(f"{description} is waiting to start")
     return matching[-1]

@@ -88,9 +88,9 @@ class Tunnel:
 
     def _begin(self, frame: Frame) -> None:
         opening = tunnel.decode_open(frame.data)
-        ours = opening.has_header(constants.HEADER_STREAM)
-        credits = ours and frame.kind in (FrameType.LOGS, FrameType.METRICS)
-        sender = StreamSender(frame.id, self._link, credits=credits, reasons=ours)
+        native = opening.has_header(constants.HEADER_STREAM)
+        credits = native and frame.kind in (FrameType.LOGS, FrameType.METRICS)
+        sender = StreamSender(frame.id, self._link, credits=credits, reasons=native)
         with self._lock:
             if len(self._senders) >= MAX_STREAMS:
                 sender.terminate(f"this node serves {MAX_STREAMS} streams already")

@@ -52,8 +52,8 @@ class FrameParser:
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """The messages that are complete now. Error: FrameError for anything else than WebSocket."""
         self._bytes += data
-        while (found := self._frame()) is not None:
-            final, opcode, payload = found
+        while (frame := self._frame()) is not None:
+            final, opcode, payload = frame
             if opcode >= CLOSE:
                 yield opcode, payload
                 continue

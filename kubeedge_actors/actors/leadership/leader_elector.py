@@ -1,13 +1,12 @@
-"""The actor Leadership: tries to acquire or renew the Lease every two seconds, and stops leading in time when that
+"""The actor LeaderElector: tries to acquire or renew the Lease every two seconds, and stops leading in time when that
 fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.leadership.leader_election import RENEW_DEADLINE, RETRY_PERIOD
 from kubeedge_actors.actors.leadership.leader_modules import ChildRegistry, LeaderModules
 from kubeedge_actors.actors.leadership.lease_lock import (
     LEASE_LOCK,
@@ -16,6 +15,7 @@ from kubeedge_actors.actors.leadership.lease_lock import (
     ReleaseLease,
     TryAcquireOrRenew,
 )
+from kubeedge_actors.actors.leadership.lease_observer import RENEW_DEADLINE, RETRY_PERIOD
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec
@@ -30,15 +30,16 @@ class RenewDue:
     """Time for another attempt."""
 
 
-class Leadership(Module):
+class LeaderElector(Module):
     """Publishes whether this replica leads. It never waits for the API, so it stops leading in time."""
 
     name = constants.LEADERSHIP
     group = constants.LEADERSHIP
     emits = (LeadershipChanged, RenewDue)
 
-    def __init__(self, identity: str) -> None:
+    def __init__(self, identity: str, is_stopping: Callable[[], bool]) -> None:
         self._identity = identity
+        self._is_stopping = is_stopping
         self._leading: bool | None = None
         self._renewed = 0.0
         self._in_flight = False
@@ -52,9 +53,13 @@ class Leadership(Module):
         self._try_acquire_or_renew()
 
     def on_stop(self) -> None:
-        """Release the Lease, so that another replica leads at once."""
-        if self._leading:
+        """Release the Lease, so that another replica leads at once, if this one stops for good: then what only the leader runs has stopped
+        before. After a crash that still runs: it is stopped now, and the Lease is kept.
+        """
+        if self._leading and self._is_stopping():
             self.tell(LEASE_LOCK, ReleaseLease())
+        elif self._leading:
+            self._set(False)
 
     @on
     def on_renew_due(self, message: RenewDue) -> None:
@@ -102,12 +107,12 @@ class Leadership(Module):
 def child_specs(
     cluster: Cluster, identity: str, children: ChildRegistry, leader_specs: Sequence[ChildSpec]
 ) -> list[ChildSpec]:
-    """The child specs of Leadership, LeaseLock and LeaderModules, which runs `leader_specs`.
+    """The child specs of LeaderElector, LeaseLock and LeaderModules, which runs `leader_specs`.
 
     `cluster` should answer or fail within a few seconds: while it does not, the Lease is not renewed.
     """
     return [
         ChildSpec(LEASE_LOCK, lambda: LeaseLock(cluster, identity), group=LeaseLock.group),
         LeaderModules.spec(lambda: LeaderModules(children, leader_specs)),
-        Leadership.spec(lambda: Leadership(identity)),
+        LeaderElector.spec(lambda: LeaderElector(identity, lambda: children.is_stopping)),
     ]

@@ -1,4 +1,4 @@
-"""The actor that waits for the API for Leadership: reads, writes and releases the Lease (client-go:
+"""The actor that waits for the API for LeaderElector: reads, writes and releases the Lease (client-go:
 resourcelock.LeaseLock).
 """
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.leadership.leader_election import Election
+from kubeedge_actors.actors.leadership.lease_observer import LeaseObserver
 from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND
@@ -43,7 +43,7 @@ class LeaseLock(Module):
 
     def __init__(self, cluster: Cluster, identity: str) -> None:
         self._cluster = cluster
-        self._election = Election(identity)
+        self._election = LeaseObserver(identity)
         self._held: Json | None = None
 
     @on
@@ -64,7 +64,7 @@ class LeaseLock(Module):
 
     def _try(self, now: float) -> bool:
         lease = self._held or self._read()
-        spec = self._election.try_acquire_or_renew(lease, now, self.clock.now())
+        spec = self._election.lease_spec_to_write(lease, now, self.clock.now())
         if spec is None:
             return False
         if lease is None:

@@ -94,80 +94,80 @@ class DownstreamPlanner:
 
     def plan(self, pushes: Sequence[ObjectPushed]) -> DownstreamPlan:
         """What to do with these pushes; `on_committed` once it is committed."""
-        outcome = DownstreamPlan()
+        plan = DownstreamPlan()
         for push in pushes:
             key = object_path(push.type, push.namespace, push.name)
-            gone = push.operation == constants.DELETE
-            standing = ObjectVersion(uid_of(push.object), version_of(push.object, push.resource_version), gone)
-            known = outcome.versions.get(key) or self._versions.get(key)
-            if known is None or not known.covers(standing):
-                self._take(outcome, key, push, self._keep_version(known, standing))
-            if gone or push.operation == constants.INSERT or push.source in PUSH_SOURCES:
-                outcome.acks.append(ack_response(push, key))
-        return outcome
+            deleted = push.operation == constants.DELETE
+            version = ObjectVersion(uid_of(push.object), version_of(push.object, push.resource_version), deleted)
+            known = plan.versions.get(key) or self._versions.get(key)
+            if known is None or not known.covers(version):
+                self._take(plan, key, push, self._keep_version(known, version))
+            if deleted or push.operation == constants.INSERT or push.source in PUSH_SOURCES:
+                plan.acks.append(ack_response(push, key))
+        return plan
 
-    def on_committed(self, outcome: DownstreamPlan) -> None:
+    def on_committed(self, plan: DownstreamPlan) -> None:
         """A plan was committed: remember its versions."""
-        for key, standing in outcome.versions.items():
+        for key, version in plan.versions.items():
             self._versions.pop(key, None)
-            self._versions[key] = standing
-        gone = [key for key, standing in self._versions.items() if standing.gone]
-        for key in gone[: max(0, len(gone) - MAX_REMEMBERED)]:
+            self._versions[key] = version
+        deleted = [key for key, version in self._versions.items() if version.gone]
+        for key in deleted[: max(0, len(deleted) - MAX_REMEMBERED)]:
             del self._versions[key]
 
     @staticmethod
-    def _keep_version(known: ObjectVersion | None, standing: ObjectVersion) -> ObjectVersion:
+    def _keep_version(known: ObjectVersion | None, version: ObjectVersion) -> ObjectVersion:
         """A delete stub carries no resourceVersion; use the last known one."""
-        if standing.gone and standing.version is None and known is not None and known.uid == standing.uid:
-            return standing._replace(version=known.version)
-        return standing
+        if version.gone and version.version is None and known is not None and known.uid == version.uid:
+            return version._replace(version=known.version)
+        return version
 
-    def _take(self, outcome: DownstreamPlan, key: str, push: ObjectPushed, standing: ObjectVersion) -> None:
-        if standing.gone and self._is_other_object(outcome, key, standing):
+    def _take(self, plan: DownstreamPlan, key: str, push: ObjectPushed, version: ObjectVersion) -> None:
+        if version.gone and self._is_other_object(plan, key, version):
             if push.type == constants.POD:
-                _notify(outcome, push)  # what runs of that pod has to end, whoever has its name now
+                _notify(plan, push)  # what runs of that pod has to end, whoever has its name now
             return
-        (self._remove if standing.gone else self._put)(outcome, key, push)
-        outcome.versions[key] = standing
-        _notify(outcome, push)
+        (self._remove if version.gone else self._put)(plan, key, push)
+        plan.versions[key] = version
+        _notify(plan, push)
 
-    def _is_other_object(self, outcome: DownstreamPlan, key: str, standing: ObjectVersion) -> bool:
+    def _is_other_object(self, plan: DownstreamPlan, key: str, version: ObjectVersion) -> bool:
         """Whether what is stored under this key is another object than the one that is gone."""
-        stored = outcome.rows[key] if key in outcome.rows else self._read(key)
+        stored = plan.rows[key] if key in plan.rows else self._read(key)
         object = parse_object(stored) if stored else None
-        return bool(standing.uid and object and uid_of(object) and uid_of(object) != standing.uid)
+        return bool(version.uid and object and uid_of(object) and uid_of(object) != version.uid)
 
-    def _put(self, outcome: DownstreamPlan, key: str, push: ObjectPushed) -> None:
+    def _put(self, plan: DownstreamPlan, key: str, push: ObjectPushed) -> None:
         text = content_text(push.object)
-        outcome.rows[key] = MetaRow(key, push.type, text)
+        plan.rows[key] = MetaRow(key, push.type, text)
         row = object_row(push.object, text)
         if row is not None:
-            outcome.objects[row.key] = row
+            plan.objects[row.key] = row
 
-    def _remove(self, outcome: DownstreamPlan, key: str, push: ObjectPushed) -> None:
-        stored = outcome.rows[key] if key in outcome.rows else self._read(key)
+    def _remove(self, plan: DownstreamPlan, key: str, push: ObjectPushed) -> None:
+        stored = plan.rows[key] if key in plan.rows else self._read(key)
         if stored is None:
             return  # gone already
-        outcome.rows[key] = None
+        plan.rows[key] = None
         if push.type == constants.POD:
-            outcome.rows[object_path(constants.PODPATCH, push.namespace, push.name)] = None
+            plan.rows[object_path(constants.PODPATCH, push.namespace, push.name)] = None
         row = object_row(parse_object(stored) or push.object, "")
         if row is not None:
-            outcome.objects[row.key] = None
+            plan.objects[row.key] = None
 
 
-def _notify(outcome: DownstreamPlan, push: ObjectPushed) -> None:
+def _notify(plan: DownstreamPlan, push: ObjectPushed) -> None:
     if push.source == constants.SOURCE_POLICYCONTROLLER:
         return
     if push.operation == constants.UPDATE and push.source not in PUSH_SOURCES:
         return
     if push.type == constants.POD:
-        outcome.notifications.append(PodChanged(operation=push.operation, object=push.object))
+        plan.notifications.append(PodChanged(operation=push.operation, object=push.object))
     elif push.type in DEVICE_TYPES:
-        outcome.notifications.append(DeviceChanged(operation=push.operation, type=push.type, object=push.object))
+        plan.notifications.append(DeviceChanged(operation=push.operation, type=push.type, object=push.object))
     elif push.type in POD_CONFIG_TYPES:
         about = {"type": push.type, "namespace": push.namespace, "name": push.name}
-        outcome.notifications.append(PodConfigChanged(operation=push.operation, **about))
+        plan.notifications.append(PodConfigChanged(operation=push.operation, **about))
 
 
 def ack_response(push: ObjectPushed, key: str) -> Response:
@@ -231,9 +231,9 @@ def uid_of(content: Json) -> str:
     return str(_metadata(content).get("uid") or "")
 
 
-def version_of(content: Json, given: str = "") -> int | None:
-    """The resource version of an object, the one `given` first; None when there is none."""
-    text = str(given or _metadata(content).get("resourceVersion") or "")
+def version_of(content: Json, resource_version: str = "") -> int | None:
+    """The resource version of an object, the one `resource_version` first; None when there is none."""
+    text = str(resource_version or _metadata(content).get("resourceVersion") or "")
     return int(text) if text.isascii() and text.isdecimal() else None
 
 

@@ -101,20 +101,20 @@ class MetaManager(Module):
     @on(batch=BATCH_SIZE)
     def on_object_pushed(self, pushes: list[ObjectPushed]) -> None:
         """Store the objects, notify the modules, acknowledge, in this order, many at a time."""
-        outcome = self._downstream.plan(pushes)
+        plan = self._downstream.plan(pushes)
         try:
-            self._store.apply(outcome.changes)
+            self._store.apply(plan.changes)
         except StoreError as error:
             self._not_stored(pushes, error)
         else:
-            self._stored(outcome)
+            self._stored(plan)
 
-    def _stored(self, outcome: DownstreamPlan) -> None:
+    def _stored(self, plan: DownstreamPlan) -> None:
         self._store_ok()
-        self._downstream.on_committed(outcome)
-        for message in outcome.notifications:
+        self._downstream.on_committed(plan)
+        for message in plan.notifications:
             self.publish(message)
-        for ack in outcome.acks:
+        for ack in plan.acks:
             self.tell(constants.EDGEHUB, ack)
 
     def _not_stored(self, pushes: list[ObjectPushed], error: StoreError) -> None:
@@ -203,8 +203,8 @@ class MetaManager(Module):
         return list(parse_objects(self._store.of_type(constants.POD)))
 
     def _query_cloud(self, message: LinkMessage, key: str) -> None:
-        sent = msgspec.structs.replace(message, msg_id=new_id())
-        self._send(sent, PendingQuery(message, key, self._deadline()), NOT_CONNECTED)
+        query = msgspec.structs.replace(message, msg_id=new_id())
+        self._send(query, PendingQuery(message, key, self._deadline()), NOT_CONNECTED)
 
     def _send(self, message: LinkMessage, call: PendingQuery, error_text: str) -> None:
         """Say it to the cloud and wait for the answer; without a cloud there is none, for the reason `error_text`."""
@@ -234,9 +234,9 @@ class MetaManager(Module):
                 self._acknowledge(answer)
             return
         if call.key or call.kind:
-            found = storable_object(answer.content)
+            object = storable_object(answer.content)
             try:
-                self._store.apply(_row_changes(call.key, found) if call.key else self._patched(call.kind, found))
+                self._store.apply(_row_changes(call.key, object) if call.key else self._patched(call.kind, object))
             except StoreError as error:
                 if call.key:
                     self._respond_error(call.request, str(error))
@@ -246,15 +246,15 @@ class MetaManager(Module):
         if call.key:
             self._acknowledge(answer)
 
-    def _patched(self, kind: str, found: object) -> MetaChanges:
+    def _patched(self, kind: str, object: object) -> MetaChanges:
         """The object as a patch has made it, for the read API: the cloud does not push what the node itself has said."""
-        if not isinstance(found, dict):
+        if not isinstance(object, dict):
             return MetaChanges()
-        content = {"kind": kind, "apiVersion": "v1", **found}
+        content = {"kind": kind, "apiVersion": "v1", **object}
         row = object_row(content, content_text(content))
-        known = self._store.object(row.key) if row else None
-        same = known is not None and uid_of(found) in known.value
-        return MetaChanges(objects=[row] if row and same and uid_of(found) else [])
+        stored = self._store.object(row.key) if row else None
+        same = stored is not None and uid_of(object) in stored.value
+        return MetaChanges(objects=[row] if row and same and uid_of(object) else [])
 
     @on
     def on_error_response(self, refusal: ErrorResponse) -> None:
@@ -289,9 +289,9 @@ class MetaManager(Module):
         else:
             self._respond_error(call.request, reason)
 
-    def _rows(self, asked: LinkMessage, key: str) -> list[MetaRow]:
-        if isinstance(asked, QueryObject) and not asked.name:
-            return self._store.of_type(asked.type)
+    def _rows(self, request: LinkMessage, key: str) -> list[MetaRow]:
+        if isinstance(request, QueryObject) and not request.name:
+            return self._store.of_type(request.type)
         row = self._store.get(key)
         return [row] if row else []
 
@@ -299,9 +299,9 @@ class MetaManager(Module):
         ack = Response(parent_msg_id=answer.msg_id, resource=answer.resource, source=answer.source, group=answer.group)
         self.tell(constants.EDGEHUB, ack)
 
-    def _respond_error(self, asked: LinkMessage, reason: str) -> None:
-        resource = mapping.route_of(asked).resource
-        self.tell(constants.EDGED, ErrorResponse(parent_msg_id=asked.msg_id, resource=resource, reason=reason))
+    def _respond_error(self, request: LinkMessage, reason: str) -> None:
+        resource = mapping.route_of(request).resource
+        self.tell(constants.EDGED, ErrorResponse(parent_msg_id=request.msg_id, resource=resource, reason=reason))
 
     def _set_timer(self) -> None:
         """Wake up for the first deadline; one timer for all."""

@@ -46,17 +46,17 @@ def local_response(request: LinkMessage, key: str, rows: list[MetaRow]) -> Respo
     """The response from the store, in the form of the cloud's; None when the store does not have the object."""
     if isinstance(request, QueryObject) and not request.name:
         return _answer(request, key, list(parse_objects(rows)))
-    found = next(parse_objects(rows), None)
-    if found is not None:
-        wrapped = {constants.OBJECT: found, constants.ERR: None} if isinstance(request, QueryLease) else found
+    object = next(parse_objects(rows), None)
+    if object is not None:
+        wrapped = {constants.OBJECT: object, constants.ERR: None} if isinstance(request, QueryLease) else object
         return _answer(request, key, wrapped)
     if isinstance(request, QueryObject) and request.type not in ASK_CLOUD:
         return _answer(request, key, not_found_error(request))
     return None
 
 
-def _answer(asked: LinkMessage, key: str, content: Any) -> Response:
-    return Response(parent_msg_id=asked.msg_id, resource=key, content=content, source=constants.METAMANAGER)
+def _answer(request: LinkMessage, key: str, content: Any) -> Response:
+    return Response(parent_msg_id=request.msg_id, resource=key, content=content, source=constants.METAMANAGER)
 
 
 def not_found_error(request: QueryObject) -> Json:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kubeedge_actors.actors.nodelifecycle import conditions
+from kubeedge_actors.actors.nodelifecycle import api_objects
 from kubeedge_actors.actors.nodelifecycle.node_health import GRACE_PERIOD, NodeHealthMap
 from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
@@ -93,11 +93,11 @@ class NodeLifecycle(ApiController):
         self._expired.update(dict.fromkeys(self._health.newly_expired(now)))
         self.schedule_call()
 
-    def has_calls(self) -> bool:
+    def has_queued_calls(self) -> bool:
         """Nodes to judge, pods to mark or Events to write."""
         return bool(self._expired or self._rest)
 
-    def call_api(self) -> None:
+    def make_next_call(self) -> None:
         """Judge one node; when none waits, mark one pod or write one Event."""
         if self._expired:
             name = next(iter(self._expired))
@@ -129,7 +129,7 @@ class NodeLifecycle(ApiController):
         if change.type is EventType.DELETED:
             self._health.forget_lease(name)
         else:
-            self._health.observe_lease(name, conditions.renew_time(change.object), self.clock.monotonic())
+            self._health.observe_lease(name, api_objects.renew_time(change.object), self.clock.monotonic())
 
     def _node(self, change: WatchEvent) -> None:
         node, name = change.object, object_reference(change.object).name
@@ -137,14 +137,14 @@ class NodeLifecycle(ApiController):
             self._health.forget(name)
             self._readiness.pop(name, None)
             return
-        self._health.observe_node(name, conditions.last_heartbeat(node), self.clock.monotonic())
-        new = conditions.ready_status(node)
+        self._health.observe_node(name, api_objects.last_heartbeat(node), self.clock.monotonic())
+        new = api_objects.ready_status(node)
         old = self._readiness.get(name, new if change.initial else "")  # one that registers now was not ready before
         self._readiness[name] = new
-        if (old == conditions.TRUE) == (new == conditions.TRUE):
+        if (old == api_objects.TRUE) == (new == api_objects.TRUE):
             return
-        reason = conditions.NODE_READY if new == conditions.TRUE else conditions.NODE_NOT_READY
-        self._rest.append(RecordEvent(conditions.node_event(node, reason, self.clock.now())))
+        reason = api_objects.NODE_READY if new == api_objects.TRUE else api_objects.NODE_NOT_READY
+        self._rest.append(RecordEvent(api_objects.node_event(node, reason, self.clock.now())))
 
     # --- steps: errors that leave these are for `on_api_error` -------------------------------------------------------------
 
@@ -157,9 +157,9 @@ class NodeLifecycle(ApiController):
         if self._health.observe_lease(name, renewed, now) or not self._health.is_expired(name, now):
             return
         node = self.api.get(NODE_KIND, "", name)
-        if self._health.observe_node(name, conditions.last_heartbeat(node), now):
+        if self._health.observe_node(name, api_objects.last_heartbeat(node), now):
             return
-        patch = conditions.unknown_node_patch(node, self.clock.now())
+        patch = api_objects.unknown_node_patch(node, self.clock.now())
         if patch is not None:
             self.api.patch(NODE_KIND, "", name, patch, form="strategic", subresource="status")
             self.counts["lost"] += 1
@@ -168,13 +168,13 @@ class NodeLifecycle(ApiController):
         self._rest.extend(
             MarkPodNotReady(name, pod)
             for pod in pods
-            if conditions.not_ready_pod_patch(pod, self.clock.now()) is not None
+            if api_objects.not_ready_pod_patch(pod, self.clock.now()) is not None
         )
         self._health.mark_unknown(name)
 
     def _renewed(self, name: str) -> str:
         try:
-            return conditions.renew_time(self.api.get(LEASE_KIND, constants.LEASE_NAMESPACE, name))
+            return api_objects.renew_time(self.api.get(LEASE_KIND, constants.LEASE_NAMESPACE, name))
         except NotFound:
             return ""
 
@@ -191,17 +191,17 @@ class NodeLifecycle(ApiController):
 
     def _mark_pod(self, mark: MarkPodNotReady) -> None:
         pod, now = mark.pod, self.clock.now()
-        patch = conditions.not_ready_pod_patch(pod, now)
+        patch = api_objects.not_ready_pod_patch(pod, now)
         if patch is None or not self._health.is_unknown(mark.node) or pod["spec"].get("nodeName") != mark.node:
             return
-        who = object_reference(pod)
+        reference = object_reference(pod)
         try:
-            self.api.patch(POD_KIND, who.namespace, who.name, patch, form="strategic", subresource="status")
+            self.api.patch(POD_KIND, reference.namespace, reference.name, patch, form="strategic", subresource="status")
         except Conflict:
-            self._rest.append(MarkPodNotReady(mark.node, self.api.get(POD_KIND, who.namespace, who.name)))
+            self._rest.append(MarkPodNotReady(mark.node, self.api.get(POD_KIND, reference.namespace, reference.name)))
             return
         self.counts["pods not ready"] += 1
-        self._rest.append(RecordEvent(conditions.pod_event(pod, now)))
+        self._rest.append(RecordEvent(api_objects.pod_event(pod, now)))
 
     def _record_event(self, event: Json) -> None:
         try:

@@ -20,7 +20,7 @@ class NodeHealth:
         self.last_seen = now
         self.unknown = False
 
-    def renew(self, now: float) -> None:
+    def on_heartbeat(self, now: float) -> None:
         """A heartbeat was seen."""
         self.last_seen, self.unknown = now, False
 
@@ -42,7 +42,7 @@ class NodeHealthMap:
         if heartbeat in ("", pulse.heartbeat):
             return False
         pulse.heartbeat = heartbeat
-        pulse.renew(now)
+        pulse.on_heartbeat(now)
         return True
 
     def observe_lease(self, name: str, renewed: str, now: float) -> bool:
@@ -52,7 +52,7 @@ class NodeHealthMap:
         self._renewed[name] = renewed
         pulse = self._nodes.get(name)
         if pulse is not None:
-            pulse.renew(now)
+            pulse.on_heartbeat(now)
         return True
 
     def forget_lease(self, name: str) -> None:
@@ -88,7 +88,7 @@ class NodeHealthMap:
 
         Each node keeps the silence that it had when the outage began.
         """
-        heard = max((pulse.last_seen for pulse in self._nodes.values()), default=now)
+        latest = max((pulse.last_seen for pulse in self._nodes.values()), default=now)
         for pulse in self._nodes.values():
             if not pulse.unknown:
-                pulse.last_seen += now - heard
+                pulse.last_seen += now - latest

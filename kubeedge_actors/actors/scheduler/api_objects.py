@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.actors.scheduler.objects import SCHEDULED, SCHEDULER_NAME, PodInfo
+from kubeedge_actors.actors.scheduler.pod_info import SCHEDULED, SCHEDULER_NAME, PodInfo
 from kubeedge_actors.kubernetes.events import event
 from kubeedge_actors.kubernetes.time import format_time
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubeedge_actors.actors.scheduler.objects import NodeSpec, PodInfo, current_fit_error, parse_node, parse_pod
+from kubeedge_actors.actors.scheduler.pod_info import NodeSpec, PodInfo, current_fit_error, parse_node, parse_pod
 from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 
@@ -25,7 +25,7 @@ class SchedulerCache:
         self._fit_errors: dict[Key, str] = {}
 
     def apply(self, change: WatchEvent) -> None:
-        """Take in what a watch told. Errors: those of objects.py; the object is then as good as gone."""
+        """Take in what a watch told. Errors: those of pod_info.py; the object is then as good as gone."""
         if change.kind == NODE_KIND:
             self._apply_node(change)
         else:

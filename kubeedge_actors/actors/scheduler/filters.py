@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.actors.scheduler.objects import NodeSpec, PodRequirements, Requirement
+from kubeedge_actors.actors.scheduler.pod_info import NodeSpec, PodRequirements, Requirement
 from kubeedge_actors.kubernetes.taints import REPELLING, Taint, is_tolerated
 
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")

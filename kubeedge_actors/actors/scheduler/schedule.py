@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.objects import MEMORY, PODS, NodeSpec, PodInfo, PodRequirements, Port
+from kubeedge_actors.actors.scheduler.pod_info import MEMORY, PODS, HostPort, NodeSpec, PodInfo, PodRequirements
 from kubeedge_actors.kubernetes.quantity import CPU
 
 SCORED_RESOURCES = (CPU, MEMORY, PODS)
@@ -31,7 +31,7 @@ class NodeInfo:
     def __init__(self, node: NodeSpec) -> None:
         self.node = node
         self._used: Counter[str] = Counter()
-        self._ports: set[Port] = set()
+        self._ports: set[HostPort] = set()
 
     def add_pod(self, needs: PodRequirements) -> None:
         """Add a pod's requests to what is used."""
@@ -41,7 +41,7 @@ class NodeInfo:
 
     def insufficient(self, needs: PodRequirements) -> list[str]:
         """What the pod misses here, in Kubernetes' words; empty when it fits."""
-        if needs.ports and any(_ports_conflict(port, taken) for port in needs.ports for taken in self._ports):
+        if needs.ports and any(_ports_conflict(port, used) for port in needs.ports for used in self._ports):
             return ["node(s) didn't have free ports for the requested pod ports"]
         free = self.node.allocatable
         return [
@@ -52,8 +52,8 @@ class NodeInfo:
 
     def score(self, needs: PodRequirements) -> float:
         """How full it would be with the pod: the sum of the used shares of CPU, memory and pods."""
-        wanted = dict(needs.amounts)
-        return sum(self._share(resource, wanted.get(resource, 0)) for resource in SCORED_RESOURCES)
+        amounts = dict(needs.amounts)
+        return sum(self._share(resource, amounts.get(resource, 0)) for resource in SCORED_RESOURCES)
 
     def _share(self, resource: str, more: int) -> float:
         all = self.node.allocatable.get(resource, 0)
@@ -86,7 +86,7 @@ class FeasibleNodes:
         reasons = self._filter_errors + Counter(
             reason for room in self._nodes for reason in room.insufficient(self._requirements)
         )
-        return f"0/{self._total} nodes are available: {', '.join(sorted(f'{n} {why}' for why, n in reasons.items()))}."
+        return f"0/{self._total} nodes are available: {', '.join(sorted(f'{n} {reason}' for reason, n in reasons.items()))}."
 
 
 def schedule(pods: Iterable[PodInfo], nodes: Iterable[NodeSpec], limit: int = sys.maxsize) -> list[SchedulingDecision]:
@@ -131,6 +131,6 @@ def _queue_order(pod: PodInfo) -> tuple[int, str, str, str]:
     return -pod.priority, pod.created, pod.namespace, pod.name
 
 
-def _ports_conflict(port: Port, other: Port) -> bool:
+def _ports_conflict(port: HostPort, other: HostPort) -> bool:
     same_address = port.address == other.address or not port.address or not other.address
     return same_address and port.protocol == other.protocol and port.number == other.number

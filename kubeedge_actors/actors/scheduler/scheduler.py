@@ -11,7 +11,7 @@ import msgspec
 from kubeedge_actors.actors.scheduler import api_objects
 from kubeedge_actors.actors.scheduler.cache import Key, SchedulerCache
 from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.objects import PodInfo
+from kubeedge_actors.actors.scheduler.pod_info import PodInfo
 from kubeedge_actors.actors.scheduler.schedule import SchedulingDecision, schedule
 from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
@@ -84,18 +84,18 @@ class Scheduler(ApiController):
     def schedule_call(self) -> None:
         """Make the next call; when there is none, look again after a pause at the pods that still wait."""
         super().schedule_call()
-        if self.is_backing_off or self.has_calls():
+        if self.is_backing_off or self.has_queued_calls():
             return
         if not self._cache.has_pending:
             self._retry_delay = RETRY_BACKOFF_INITIAL
         elif self._look_timer is None and self.informers.synced:
             self._look_timer = self.after(self._retry_delay, RetryUnschedulableDue())
 
-    def has_calls(self) -> bool:
+    def has_queued_calls(self) -> bool:
         """Bindings, what pods are to be told, or pods that nobody has decided about."""
         return bool(self._bindings or self._failures_to_report or self._events or self._undecided())
 
-    def call_api(self) -> None:
+    def make_next_call(self) -> None:
         """A binding before all else, then what pods are to be told."""
         if not self._bindings and self._undecided():
             self._decide()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kubeedge_actors.actors.synccontroller.object_index import NodeObjectIndex
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncStore, ObjectSyncWrite, OutOfSync
-from kubeedge_actors.actors.synccontroller.objectsync_api import (
+from kubeedge_actors.actors.synccontroller.objectsync_writer import (
     OBJECTSYNC_WRITER,
     SYNCED_TYPES,
     ObjectSyncWriter,
@@ -69,7 +69,7 @@ class SyncControllerState(InformerSet):
     """State of SyncController that outlives its crashes: informers, records, connected nodes, counters."""
 
     def __init__(self, cluster: Cluster) -> None:
-        super().__init__(cluster, [_wanted(kind) for kind in (*TYPES, *RECORD_KINDS)])
+        super().__init__(cluster, [_informer_spec(kind) for kind in (*TYPES, *RECORD_KINDS)])
         self.index = NodeObjectIndex()
         self.objectsyncs = ObjectSyncStore()
         self.connected: set[str] = set()
@@ -77,7 +77,7 @@ class SyncControllerState(InformerSet):
         self.counts: Counter[str] = Counter()
 
 
-def _wanted(kind: ResourceKind) -> InformerSpec:
+def _informer_spec(kind: ResourceKind) -> InformerSpec:
     cache = kind not in RECORD_KINDS and not BY_NAME[TYPES[kind]].is_pod_config
     return InformerSpec(kind, labels=constants.EDGE_LABEL if TYPES.get(kind) == constants.NODE else "", cache=cache)
 
@@ -116,22 +116,22 @@ class SyncController(Controller):
 
     def handle_change(self, change: WatchEvent) -> None:
         """Update the index or a record."""
-        gone = change.type is EventType.DELETED
+        deleted = change.type is EventType.DELETED
         if change.kind not in RECORD_KINDS:
             type = TYPES[change.kind]
-            if gone:
+            if deleted:
                 self._state.index.remove(type, change.object)
             else:
                 whole = not BY_NAME[type].is_pod_config
                 self._state.index.put(type, change.object, self.clock.monotonic(), whole=whole)
             return
-        found = parse_record(change.object)
-        if found is not None:
-            node, record = found
-            if gone and node in self._state.connected:
+        parsed = parse_record(change.object)
+        if parsed is not None:
+            node, record = parsed
+            if deleted and node in self._state.connected:
                 self._store.on_record_deleted(node, record.uid)
-            elif gone:
-                self._store.discard(node, record.uid)
+            elif deleted:
+                self._store.on_foreign_record_deleted(node, record.uid)
             else:
                 self._store.load(node, record)
 
@@ -146,7 +146,7 @@ class SyncController(Controller):
             record = pushed_record(push, pushed_version=version)
             if record is not None:
                 # another replica may have the node's session: it writes first, and its record makes ours needless
-                self._store.on_pushed(push.node, record, now, mine=push.node in self._state.connected)
+                self._store.on_pushed(push.node, record, now, connected=push.node in self._state.connected)
         self._schedule_write()
 
     @on(batch=256)
@@ -262,11 +262,11 @@ class SyncController(Controller):
             return
         self._write_in_flight = True
         future = self.ask(OBJECTSYNC_WRITER, WriteRecords(writes), WRITE_TIMEOUT)
-        future.then(lambda done: self._on_written(writes, done), lambda error: self._on_written(writes, []))
+        future.then(lambda written: self._on_written(writes, written), lambda error: self._on_written(writes, []))
 
-    def _on_written(self, writes: list[ObjectSyncWrite], done: list[ObjectSyncWrite]) -> None:
+    def _on_written(self, writes: list[ObjectSyncWrite], written: list[ObjectSyncWrite]) -> None:
         self._write_in_flight = False
-        finished = {(write.node, write.uid) for write in done}
+        finished = {(write.node, write.uid) for write in written}
         for write in writes:
             if (write.node, write.uid) in finished:
                 self._store.on_write_succeeded(write)

@@ -47,29 +47,29 @@ class NodeObjectIndex:
 
     def put(self, type: str, object: Json, now: float, *, whole: bool) -> str:
         """Put a changed object; `whole`: keep it, so that it can be pushed again. Returns the node it is bound to."""
-        who = object_reference(object)
-        old = self._items.get(who.uid)
+        reference = object_reference(object)
+        old = self._items.get(reference.uid)
         self.remove(type, object)
-        relevant = old.relevant_version if old is not None and not _differs(old.object, object) else who.version
-        item = IndexedObject(type, who.namespace, who.name, who.uid, who.version, relevant, now)
+        relevant = old.relevant_version if old is not None and not _differs(old.object, object) else reference.version
+        item = IndexedObject(type, reference.namespace, reference.name, reference.uid, reference.version, relevant, now)
         item.object = object if whole else None
         item.node, item.model = _node_of(type, object), _model_uid(type, object)
-        self._items[who.uid] = item
-        self._paths[type, who.namespace, who.name] = who.uid
+        self._items[reference.uid] = item
+        self._paths[type, reference.namespace, reference.name] = reference.uid
         if item.node:
-            self._by_node.setdefault(item.node, set()).add(who.uid)
+            self._by_node.setdefault(item.node, set()).add(reference.uid)
         return item.node
 
     def remove(self, type: str, object: Json) -> str:
         """Remove a deleted object. Returns the node that it was bound to."""
-        who = object_reference(object)
-        item = self._items.pop(who.uid, None)
+        reference = object_reference(object)
+        item = self._items.pop(reference.uid, None)
         if item is None:
             return ""
-        path = (type, who.namespace, who.name)
-        if self._paths.get(path) == who.uid:
+        path = (type, reference.namespace, reference.name)
+        if self._paths.get(path) == reference.uid:
             del self._paths[path]
-        self._by_node.get(item.node, set()).discard(who.uid)
+        self._by_node.get(item.node, set()).discard(reference.uid)
         return item.node
 
     def get(self, uid: str) -> IndexedObject | None:

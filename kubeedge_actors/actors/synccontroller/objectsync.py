@@ -80,10 +80,10 @@ class ObjectSyncStore:
 
     def load(self, node: str, record: ObjectSyncRecord) -> None:
         """Load a record of the API."""
-        mine = self._records.setdefault(node, {}).setdefault(record.uid, record)
-        mine.stored_version = record.stored_version
-        if is_newer(record.version, mine.version):
-            mine.version = record.version
+        tracked = self._records.setdefault(node, {}).setdefault(record.uid, record)
+        tracked.stored_version = record.stored_version
+        if is_newer(record.version, tracked.version):
+            tracked.version = record.version
 
     def on_record_deleted(self, node: str, uid: str) -> None:
         """The record was deleted from the API: created again if the node still has the object."""
@@ -91,23 +91,23 @@ class ObjectSyncStore:
         if record is not None and record.stored_version is not None:
             record.stored_version = None
 
-    def discard(self, node: str, uid: str) -> None:
+    def on_foreign_record_deleted(self, node: str, uid: str) -> None:
         """The record of a node that is connected to another replica was deleted from the API."""
         self._records.get(node, {}).pop(uid, None)
 
-    def on_pushed(self, node: str, record: ObjectSyncRecord, now: float, *, mine: bool = True) -> None:
-        """The object was pushed in version `record.pushed_version`. `mine`: the node is connected here."""
-        if not mine and record.pushed_version == NO_VERSION and record.uid not in self._records.get(node, {}):
+    def on_pushed(self, node: str, record: ObjectSyncRecord, now: float, *, connected: bool = True) -> None:
+        """The object was pushed in version `record.pushed_version`. `connected`: the node is connected here."""
+        if not connected and record.pushed_version == NO_VERSION and record.uid not in self._records.get(node, {}):
             return
-        kept = self._record(node, record, now, CREATE_DELAY if mine else VERSION_DELAY)
-        kept.pushed_version, kept.pushed_at = record.pushed_version, now
+        tracked = self._record(node, record, now, CREATE_DELAY if connected else VERSION_DELAY)
+        tracked.pushed_version, tracked.pushed_at = record.pushed_version, now
 
     def on_acked(self, node: str, record: ObjectSyncRecord, now: float) -> None:
         """The node has acknowledged `record.version`."""
-        mine = self._record(node, record, now)
-        if is_newer(record.version, mine.version):
-            mine.version = record.version
-            self._schedule(node, mine.uid, now + VERSION_DELAY)
+        tracked = self._record(node, record, now)
+        if is_newer(record.version, tracked.version):
+            tracked.version = record.version
+            self._schedule(node, tracked.uid, now + VERSION_DELAY)
 
     def on_deletion_acked(self, node: str, uid: str, now: float) -> None:
         """The node has acknowledged the deletion."""
@@ -118,9 +118,9 @@ class ObjectSyncStore:
 
     def on_version_delivered(self, node: str, record: ObjectSyncRecord, now: float) -> None:
         """The node got `record.delivered_version` in a response."""
-        mine = self._record(node, record, now)
-        if is_newer(record.delivered_version, mine.delivered_version):
-            mine.delivered_version = record.delivered_version
+        tracked = self._record(node, record, now)
+        if is_newer(record.delivered_version, tracked.delivered_version):
+            tracked.delivered_version = record.delivered_version
 
     def forget_node(self, node: str, now: float) -> None:
         """The node was deleted: delete its records."""
@@ -149,21 +149,21 @@ class ObjectSyncStore:
         Edges identify objects by name, so a recreated object must come after the delete of the old one.
         """
         own = {item.uid: item for item in holdings.of_node(node)}
-        left: list[tuple[ObjectSyncRecord, IndexedObject]] = []
+        remaining: list[tuple[ObjectSyncRecord, IndexedObject]] = []
         for record in self.records(node):
-            found = holdings.get(record.uid)
-            if found is None or not holdings.is_bound_to(found, node):
+            indexed = holdings.get(record.uid)
+            if indexed is None or not holdings.is_bound_to(indexed, node):
                 if self._has_successor(node, record):
                     self.on_deletion_acked(node, record.uid, now)
                 elif _push_due(record, NO_VERSION, now):
                     yield OutOfSync(record, None)
             elif record.uid not in own:
-                left.append((record, found))
+                remaining.append((record, indexed))
         for item in own.values():
             record = self._record(node, ObjectSyncRecord(item.type, item.namespace, item.name, item.uid), now)
             yield from self._compare(node, record, item, now)
-        for record, found in left:
-            yield from self._compare(node, record, found, now)
+        for record, indexed in remaining:
+            yield from self._compare(node, record, indexed, now)
 
     def _has_successor(self, node: str, record: ObjectSyncRecord) -> bool:
         """Whether the node has a newer object in this one's place: it knows all but pods by name, so a deletion that is
@@ -192,17 +192,17 @@ class ObjectSyncStore:
 
     def take_due(self, now: float, most: int) -> list[ObjectSyncWrite]:
         """The writes that are due; each is returned once, `on_write_succeeded` or `on_write_failed` has to follow."""
-        ready = [key for key, when in self._due.items() if when <= now and key not in self._in_flight][:most]
+        ready = [key for key, due_at in self._due.items() if due_at <= now and key not in self._in_flight][:most]
         writes = []
         for node, uid in ready:
             del self._due[node, uid]
-            gone = self._gone.pop((node, uid), None)
+            deleted = self._gone.pop((node, uid), None)
             record = self._records.get(node, {}).get(uid)
             if record is not None:
                 if record.stored_version != record.version:
                     writes.append(_write(node, record, record.version))
-            elif gone is not None and gone.stored_version is not None:
-                writes.append(_write(node, gone, None))
+            elif deleted is not None and deleted.stored_version is not None:
+                writes.append(_write(node, deleted, None))
         self._in_flight.update({(write.node, write.uid): write for write in writes})
         return writes
 
@@ -217,8 +217,8 @@ class ObjectSyncStore:
         """A write has failed, or its outcome is unknown: due again after a pause."""
         self._in_flight.pop((write.node, write.uid), None)
         if write.version is None and write.uid not in self._records.get(write.node, {}):
-            gone = ObjectSyncRecord(write.type, write.namespace, write.name, write.uid, stored_version=NO_VERSION)
-            self._gone[write.node, write.uid] = gone
+            deleted = ObjectSyncRecord(write.type, write.namespace, write.name, write.uid, stored_version=NO_VERSION)
+            self._gone[write.node, write.uid] = deleted
         self._schedule(write.node, write.uid, now + pause)
 
     def requeue_in_flight(self, now: float) -> None:
@@ -228,21 +228,21 @@ class ObjectSyncStore:
 
     def next_due(self) -> float | None:
         """When `take_due` has something, None for never (or not before what is under way has come back)."""
-        return min((when for key, when in self._due.items() if key not in self._in_flight), default=None)
+        return min((due_at for key, due_at in self._due.items() if key not in self._in_flight), default=None)
 
     def _record(self, node: str, record: ObjectSyncRecord, now: float, delay: float = CREATE_DELAY) -> ObjectSyncRecord:
         records = self._records.setdefault(node, {})
-        mine = records.get(record.uid)
-        if mine is None:
-            mine = ObjectSyncRecord(record.type, record.namespace, record.name, record.uid)
-            gone = self._gone.pop((node, record.uid), None)
-            mine.stored_version = gone.stored_version if gone is not None else None
-            records[record.uid] = mine
+        tracked = records.get(record.uid)
+        if tracked is None:
+            tracked = ObjectSyncRecord(record.type, record.namespace, record.name, record.uid)
+            deleted = self._gone.pop((node, record.uid), None)
+            tracked.stored_version = deleted.stored_version if deleted is not None else None
+            records[record.uid] = tracked
             self._schedule(node, record.uid, now + delay)
-        return mine
+        return tracked
 
-    def _schedule(self, node: str, uid: str, when: float) -> None:
-        self._due[node, uid] = min(when, self._due.get((node, uid), when))
+    def _schedule(self, node: str, uid: str, due_at: float) -> None:
+        self._due[node, uid] = min(due_at, self._due.get((node, uid), due_at))
 
 
 def _is_in_sync(record: ObjectSyncRecord, item: IndexedObject) -> bool:
@@ -259,8 +259,8 @@ def _push_due(record: ObjectSyncRecord, version: str, now: float) -> bool:
 
 
 def _write(node: str, record: ObjectSyncRecord, version: str | None) -> ObjectSyncWrite:
-    known = record.stored_version is not None
-    return ObjectSyncWrite(node, record.uid, record.type, record.namespace, record.name, version, known)
+    exists = record.stored_version is not None
+    return ObjectSyncWrite(node, record.uid, record.type, record.namespace, record.name, version, exists)
 
 
 def is_newer(version: str, than: str) -> bool:

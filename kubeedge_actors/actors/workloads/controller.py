@@ -96,21 +96,21 @@ class Workloads(ApiController):
         for pod in self._pod_gc.orphaned_pods(
             self.informers.all(POD_KIND), self.informers.all(NODE_KIND), self.clock.monotonic()
         ):
-            self.try_call(partial(self._delete_orphaned_pod, pod))
+            self.call_or_back_off(partial(self._delete_orphaned_pod, pod))
 
-    def has_calls(self) -> bool:
+    def has_queued_calls(self) -> bool:
         """Whether owners are queued, once all first lists are complete."""
         return bool(self._queue) and self.informers.synced
 
-    def call_api(self) -> None:
+    def make_next_call(self) -> None:
         """Sync one owner."""
         key = self._at = next(iter(self._queue))
         del self._queue[key]
         self._sync(key)
 
-    def try_call(self, call: Callable[[], object]) -> None:
+    def call_or_back_off(self, call: Callable[[], object]) -> None:
         """Make a call, and forget the owner that it was for."""
-        super().try_call(call)
+        super().call_or_back_off(call)
         self._at = None
 
     def on_api_error(self, error: ClusterError) -> None:
@@ -149,14 +149,14 @@ class Workloads(ApiController):
 
     def _enqueue_deployment(self, namespace: str, replica_set: str) -> None:
         """One that recreates waits for the last old pod."""
-        found = self.informers.get(REPLICASET_KIND, namespace, replica_set)
-        owner = controller_utils.controller_of(found) if found is not None else None
+        object = self.informers.get(REPLICASET_KIND, namespace, replica_set)
+        owner = controller_utils.controller_of(object) if object is not None else None
         if owner is not None:
             self._queue[DEPLOYMENT_KIND, namespace, str(owner.get("name"))] = None
 
     def _key(self, object: Json) -> Key:
-        who = object_reference(object)
-        return self._kinds[str(object["kind"])], who.namespace, who.name
+        reference = object_reference(object)
+        return self._kinds[str(object["kind"])], reference.namespace, reference.name
 
     def _later(self, key: Key, seconds: float) -> None:
         old = self._timers.pop(key, None)
@@ -184,13 +184,13 @@ class Workloads(ApiController):
             self._daemon_set(key, object, pods)
 
     def _replica_set(self, key: Key, object: Json, pods: list[Json]) -> None:
-        made = replicasets.plan_replica_set(object, pods, self.clock.now())
-        self._status(key, object, made.status)
-        for pod in made.delete[:BURST_REPLICAS]:
+        plan = replicasets.plan_replica_set(object, pods, self.clock.now())
+        self._status(key, object, plan.status)
+        for pod in plan.delete[:BURST_REPLICAS]:
             self._delete(object, pod)
-        for _ in range(min(made.create, BURST_REPLICAS)):
+        for _ in range(min(plan.create, BURST_REPLICAS)):
             self._create(object, controller_utils.pod_from_template(REPLICASET_KIND, object))
-        self._finish(key, made.again, max(made.create, len(made.delete)))
+        self._finish(key, plan.again, max(plan.create, len(plan.delete)))
 
     def _daemon_set(self, key: Key, object: Json, pods: list[Json]) -> None:
         nodes = [
@@ -198,13 +198,13 @@ class Workloads(ApiController):
             for node in self.informers.all(NODE_KIND)
             if constants.EDGE_LABEL in (node["metadata"].get("labels") or {})
         ]
-        made = daemonsets.plan_daemon_set(object, nodes, pods, self.clock.now())
-        self._status(key, object, made.status)
-        for pod in made.delete[:BURST_REPLICAS]:
+        plan = daemonsets.plan_daemon_set(object, nodes, pods, self.clock.now())
+        self._status(key, object, plan.status)
+        for pod in plan.delete[:BURST_REPLICAS]:
             self._delete(object, pod)
-        for node in made.create[:BURST_REPLICAS]:
-            self._create(object, controller_utils.pod_from_template(DAEMONSET_KIND, object, made.labels, nodeName=node))
-        self._finish(key, None, max(len(made.create), len(made.delete)))
+        for node in plan.create[:BURST_REPLICAS]:
+            self._create(object, controller_utils.pod_from_template(DAEMONSET_KIND, object, plan.labels, nodeName=node))
+        self._finish(key, None, max(len(plan.create), len(plan.delete)))
 
     def _deployment(self, key: Key, object: Json) -> None:
         sets = [
@@ -212,24 +212,24 @@ class Workloads(ApiController):
             for replica_set in self.informers.all(REPLICASET_KIND)
             if controller_utils.is_controlled_by(replica_set, object)
         ]
-        made = deployments.plan_deployment(object, sets, self.clock.now(), self._busy())
+        plan = deployments.plan_deployment(object, sets, self.clock.now(), self._busy())
         namespace = object_reference(object).namespace
-        if made.create is not None:
-            self.api.create(REPLICASET_KIND, namespace, made.create)
-        for replica_set, size, revision in made.sizes:
+        if plan.create is not None:
+            self.api.create(REPLICASET_KIND, namespace, plan.create)
+        for replica_set, size, revision in plan.sizes:
             metadata = {
                 "resourceVersion": object_reference(replica_set).version,
                 "annotations": {deployments.REVISION: revision},
             }
             patch = {"metadata": metadata, "spec": {"replicas": size}}
             self.api.patch(REPLICASET_KIND, namespace, object_reference(replica_set).name, patch)
-        for replica_set in made.delete:
+        for replica_set in plan.delete:
             self.api.delete(
                 REPLICASET_KIND, namespace, object_reference(replica_set).name, uid=controller_utils.uid_of(replica_set)
             )
-        object = self._revise(object, made.revision)
-        self._status(key, object, made.status)
-        self._finish(key, made.again, 0)
+        object = self._revise(object, plan.revision)
+        self._status(key, object, plan.status)
+        self._finish(key, plan.again, 0)
 
     def _busy(self) -> set[str]:
         """The owners of pods that have not ended, be they on their way out."""
@@ -244,9 +244,9 @@ class Workloads(ApiController):
         has = (deployment["metadata"].get("annotations") or {}).get(deployments.REVISION)
         if not revision or has == revision:
             return deployment
-        who = object_reference(deployment)
-        patch = {"metadata": {"resourceVersion": who.version, "annotations": {deployments.REVISION: revision}}}
-        return self.api.patch(DEPLOYMENT_KIND, who.namespace, who.name, patch)
+        reference = object_reference(deployment)
+        patch = {"metadata": {"resourceVersion": reference.version, "annotations": {deployments.REVISION: revision}}}
+        return self.api.patch(DEPLOYMENT_KIND, reference.namespace, reference.name, patch)
 
     def _finish(self, key: Key, again: float | None, steps: int) -> None:
         if steps > BURST_REPLICAS:
@@ -257,26 +257,28 @@ class Workloads(ApiController):
     # --- calls: errors that leave these are for `on_api_error` ----------------------------------------------------------
 
     def _create(self, owner: Json, pod: Json) -> None:
-        made = self.api.create(POD_KIND, object_reference(owner).namespace, pod)
+        created = self.api.create(POD_KIND, object_reference(owner).namespace, pod)
         self._expectations.expect_creation(
-            controller_utils.uid_of(owner), controller_utils.uid_of(made), self.clock.monotonic()
+            controller_utils.uid_of(owner), controller_utils.uid_of(created), self.clock.monotonic()
         )
         self.counts["pods created"] += 1
 
     def _delete(self, owner: Json, pod: Json) -> None:
-        who = object_reference(pod)
-        self._expectations.expect_deletion(controller_utils.uid_of(owner), who.uid, self.clock.monotonic())
-        self.api.delete(POD_KIND, who.namespace, who.name, uid=who.uid)
+        reference = object_reference(pod)
+        self._expectations.expect_deletion(controller_utils.uid_of(owner), reference.uid, self.clock.monotonic())
+        self.api.delete(POD_KIND, reference.namespace, reference.name, uid=reference.uid)
         self.counts["pods deleted"] += 1
 
     def _delete_orphaned_pod(self, pod: Json) -> None:
-        who = object_reference(pod)
+        reference = object_reference(pod)
         try:
             self.api.get(NODE_KIND, "", str(pod["spec"]["nodeName"]))
         except NotFound:
-            self.api.delete(POD_KIND, who.namespace, who.name, grace=0, uid=who.uid)
+            self.api.delete(POD_KIND, reference.namespace, reference.name, grace=0, uid=reference.uid)
             self.counts["pods of gone nodes"] += 1
-            self.log.warning("pod %s/%s goes with its node %s", who.namespace, who.name, pod["spec"]["nodeName"])
+            self.log.warning(
+                "pod %s/%s goes with its node %s", reference.namespace, reference.name, pod["spec"]["nodeName"]
+            )
 
     def _status(self, key: Key, object: Json, status: Json) -> None:
         patch = controller_utils.status_patch(object, status)

@@ -49,23 +49,23 @@ def is_controlled_by(object: Json, owner: Json) -> bool:
 
 def controller_reference(kind: ResourceKind, owner: Json) -> Json:
     """The owner reference that makes `owner` the controller of what carries it."""
-    who = object_reference(owner)
+    reference = object_reference(owner)
     blocking = {"controller": True, "blockOwnerDeletion": True}
-    return owner_reference(kind.api_version, kind.kind, who.name, who.uid, **blocking)
+    return owner_reference(kind.api_version, kind.kind, reference.name, reference.uid, **blocking)
 
 
 def pod_from_template(kind: ResourceKind, owner: Json, labels: Json | None = None, **spec: Any) -> Json:
     """A pod from the owner's template, to be created; `labels` and `spec` are added."""
     template = owner["spec"]["template"]
     metadata = template.get("metadata") or {}
-    made: Json = {
+    pod_metadata: Json = {
         "generateName": f"{owner['metadata']['name']}-",
         "labels": {**(metadata.get("labels") or {}), **(labels or {})},
         "ownerReferences": [controller_reference(kind, owner)],
     }
     if metadata.get("annotations"):
-        made["annotations"] = metadata["annotations"]
-    return {"metadata": made, "spec": {**template["spec"], **spec}}
+        pod_metadata["annotations"] = metadata["annotations"]
+    return {"metadata": pod_metadata, "spec": {**template["spec"], **spec}}
 
 
 def is_active(pod: Json) -> bool:
@@ -141,11 +141,11 @@ class Expectations:
 
     def has_pending(self, owner: str, alive: Collection[str], now: float) -> bool:
         """Whether the informers have not shown our creations and deletions yet; `alive`: uids of the owner's pods that are not terminating."""
-        made = {pod: end for pod, end in self._created.get(owner, {}).items() if pod not in alive and now < end}
-        gone = {pod: end for pod, end in self._deleted.get(owner, {}).items() if pod in alive and now < end}
-        for table, left in ((self._created, made), (self._deleted, gone)):
-            if left:
-                table[owner] = left
+        created = {pod: end for pod, end in self._created.get(owner, {}).items() if pod not in alive and now < end}
+        deleted = {pod: end for pod, end in self._deleted.get(owner, {}).items() if pod in alive and now < end}
+        for table, pending in ((self._created, created), (self._deleted, deleted)):
+            if pending:
+                table[owner] = pending
             else:
                 table.pop(owner, None)
-        return bool(made or gone)
+        return bool(created or deleted)

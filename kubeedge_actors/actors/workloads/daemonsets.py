@@ -31,20 +31,20 @@ class DaemonPlan(NamedTuple):
 def plan_daemon_set(daemon_set: Json, nodes: Sequence[Json], pods: Iterable[Json], now: float) -> DaemonPlan:
     """The plan of an apps/v1 DaemonSet; `nodes` are the edge v1.Nodes, `pods` the v1.Pods that it owns."""
     suffix = controller_utils.template_hash(daemon_set["spec"]["template"])
-    wanted = {str(node["metadata"]["name"]) for node in nodes if should_run_on(daemon_set, node)}
+    desired = {str(node["metadata"]["name"]) for node in nodes if should_run_on(daemon_set, node)}
     by_node: dict[str, list[Json]] = {}
     for pod in pods:
         by_node.setdefault(str(pod["spec"].get("nodeName") or ""), []).append(pod)
-    kept, delete = _keep(wanted, by_node)
+    retained, delete = _keep(desired, by_node)
     create = (
         []
         if controller_utils.is_terminating(daemon_set)
-        else sorted(wanted - {node for node in by_node if _has_pod(by_node[node])})
+        else sorted(desired - {node for node in by_node if _has_pod(by_node[node])})
     )
-    old = {node: pod for node, pod in kept.items() if _suffix(pod) != suffix}
+    old = {node: pod for node, pod in retained.items() if _suffix(pod) != suffix}
     if not controller_utils.is_terminating(daemon_set):
-        delete += _outdated(daemon_set, wanted, kept, old, now)
-    status = _status(daemon_set, wanted, kept, by_node, old, now)
+        delete += _outdated(daemon_set, desired, retained, old, now)
+    status = _status(daemon_set, desired, retained, by_node, old, now)
     return DaemonPlan(create, delete, {HASH_LABEL: suffix}, status)
 
 
@@ -64,19 +64,19 @@ def _bears(taint: Taint, tolerations: Sequence[Toleration]) -> bool:
     return taint.effect not in REPELLING or taint.key in ALWAYS_TOLERATED or is_tolerated(taint, tolerations)
 
 
-def _keep(wanted: set[str], by_node: dict[str, list[Json]]) -> tuple[dict[str, Json], list[Json]]:
+def _keep(desired: set[str], by_node: dict[str, list[Json]]) -> tuple[dict[str, Json], list[Json]]:
     """The one pod that stays on each node, and those that go: doubles, finished ones, pods where none should be."""
-    kept: dict[str, Json] = {}
+    retained: dict[str, Json] = {}
     delete: list[Json] = []
     for node, pods in by_node.items():
         alive = sorted((pod for pod in pods if controller_utils.is_active(pod)), key=_age)
-        if node in wanted and alive:
-            kept[node] = alive.pop(0)
+        if node in desired and alive:
+            retained[node] = alive.pop(0)
         finished = [
             pod for pod in pods if not controller_utils.is_active(pod) and not controller_utils.is_terminating(pod)
         ]
         delete += [*alive, *finished]
-    return kept, delete
+    return retained, delete
 
 
 def _age(pod: Json) -> tuple[bool, str]:
@@ -93,7 +93,7 @@ def _suffix(pod: Json) -> str:
 
 
 def _outdated(
-    daemon_set: Json, wanted: set[str], kept: dict[str, Json], old: dict[str, Json], now: float
+    daemon_set: Json, desired: set[str], retained: dict[str, Json], old: dict[str, Json], now: float
 ) -> list[Json]:
     strategy = daemon_set["spec"].get("updateStrategy") or {}
     if strategy.get("type", "RollingUpdate") != "RollingUpdate" or not old:
@@ -101,11 +101,15 @@ def _outdated(
     most = max(
         1,
         controller_utils.scaled_value(
-            (strategy.get("rollingUpdate") or {}).get("maxUnavailable", 1), len(wanted), up=True
+            (strategy.get("rollingUpdate") or {}).get("maxUnavailable", 1), len(desired), up=True
         ),
     )
     seconds = int(daemon_set["spec"].get("minReadySeconds") or 0)
-    lame = {node for node in wanted if node not in kept or not controller_utils.is_available(kept[node], seconds, now)}
+    lame = {
+        node
+        for node in desired
+        if node not in retained or not controller_utils.is_available(retained[node], seconds, now)
+    }
     broken = [pod for node, pod in sorted(old.items()) if node in lame]
     working = [pod for node, pod in sorted(old.items()) if node not in lame]
     return [*broken, *working[: max(0, most - len(lame))]]
@@ -113,23 +117,23 @@ def _outdated(
 
 def _status(
     daemon_set: Json,
-    wanted: set[str],
-    kept: dict[str, Json],
+    desired: set[str],
+    retained: dict[str, Json],
     by_node: dict[str, list[Json]],
     old: dict[str, Json],
     now: float,
 ) -> Json:
     seconds = int(daemon_set["spec"].get("minReadySeconds") or 0)
-    available = sum(controller_utils.is_available(pod, seconds, now) for pod in kept.values())
+    available = sum(controller_utils.is_available(pod, seconds, now) for pod in retained.values())
     return {
-        "desiredNumberScheduled": len(wanted),
-        "currentNumberScheduled": len(kept),
+        "desiredNumberScheduled": len(desired),
+        "currentNumberScheduled": len(retained),
         "numberMisscheduled": sum(
-            node not in wanted and any(map(controller_utils.is_active, pods)) for node, pods in by_node.items()
+            node not in desired and any(map(controller_utils.is_active, pods)) for node, pods in by_node.items()
         ),
-        "numberReady": sum(controller_utils.ready_since(pod) is not None for pod in kept.values()),
-        "updatedNumberScheduled": len(kept) - len(old),
+        "numberReady": sum(controller_utils.ready_since(pod) is not None for pod in retained.values()),
+        "updatedNumberScheduled": len(retained) - len(old),
         "numberAvailable": available,
-        "numberUnavailable": len(wanted) - available,
+        "numberUnavailable": len(desired) - available,
         "observedGeneration": daemon_set["metadata"].get("generation", 0),
     }

@@ -40,8 +40,8 @@ def plan_deployment(deployment: Json, sets: Sequence[Json], now: float, busy: Co
     if controller_utils.is_terminating(deployment):
         return DeploymentPlan(None, [], [], status, "", None)
     if new is None and not paused:
-        made = _new_set(deployment, _initial_size(deployment, old, busy), revision)
-        return DeploymentPlan(made, [], [], status, str(revision), again)
+        new_set = _new_set(deployment, _initial_size(deployment, old, busy), revision)
+        return DeploymentPlan(new_set, [], [], status, str(revision), again)
     sizes = _sizes(deployment, new, old, busy)
     steps = [(replica_set, size, _revision_of(replica_set, new, revision)) for replica_set, size in sizes]
     steps = [step for step in steps if step[1] != _size(step[0]) or step[2] != str(_revision(step[0]))]
@@ -50,8 +50,8 @@ def plan_deployment(deployment: Json, sets: Sequence[Json], now: float, busy: Co
 
 def find_new_and_old(deployment: Json, sets: Sequence[Json]) -> tuple[Json | None, list[Json]]:
     """The apps/v1 ReplicaSet of the current template, the oldest of several; and the others."""
-    wanted = _without_hash(deployment["spec"]["template"])
-    fitting = [replica_set for replica_set in sets if _without_hash(replica_set["spec"]["template"]) == wanted]
+    template = _without_hash(deployment["spec"]["template"])
+    fitting = [replica_set for replica_set in sets if _without_hash(replica_set["spec"]["template"]) == template]
     new = min(fitting, key=lambda replica_set: str(replica_set["metadata"].get("creationTimestamp")), default=None)
     return new, [replica_set for replica_set in sets if replica_set is not new]
 
@@ -59,8 +59,8 @@ def find_new_and_old(deployment: Json, sets: Sequence[Json]) -> tuple[Json | Non
 def _without_hash(template: Json) -> Json:
     metadata = template.get("metadata") or {}
     labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != controller_utils.HASH_LABEL}
-    told = {"labels": labels, "annotations": metadata.get("annotations") or {}}
-    return {"metadata": told, "spec": template["spec"]}
+    template_metadata = {"labels": labels, "annotations": metadata.get("annotations") or {}}
+    return {"metadata": template_metadata, "spec": template["spec"]}
 
 
 def _new_set(deployment: Json, size: int, revision: int) -> Json:
@@ -76,62 +76,68 @@ def _new_set(deployment: Json, size: int, revision: int) -> Json:
         "annotations": {REVISION: str(revision)},
         "ownerReferences": [controller_utils.controller_reference(DEPLOYMENT_KIND, deployment)],
     }
-    made = {"replicas": size, "selector": selector, "template": template}
+    replica_spec = {"replicas": size, "selector": selector, "template": template}
     if spec.get("minReadySeconds"):
-        made["minReadySeconds"] = spec["minReadySeconds"]
-    return {"metadata": metadata, "spec": made}
+        replica_spec["minReadySeconds"] = spec["minReadySeconds"]
+    return {"metadata": metadata, "spec": replica_spec}
 
 
 # --- how many of each -------------------------------------------------------------------------------------------------
 
 
 def _sizes(deployment: Json, new: Json | None, old: list[Json], busy: Collection[str]) -> list[tuple[Json, int]]:
-    wanted = _wanted(deployment)
+    desired = _desired_replicas(deployment)
     if new is None or deployment["spec"].get("paused"):
         alive = [replica_set for replica_set in (*old, *([new] if new else ())) if _size(replica_set)]
-        return [(alive[0], wanted)] if len(alive) == 1 else []
+        return [(alive[0], desired)] if len(alive) == 1 else []
     if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        gone = not any(_size(replica_set) or controller_utils.uid_of(replica_set) in busy for replica_set in old)
-        return [*((replica_set, 0) for replica_set in old if _size(replica_set)), (new, wanted if gone else _size(new))]
+        ended = not any(_size(replica_set) or controller_utils.uid_of(replica_set) in busy for replica_set in old)
+        return [
+            *((replica_set, 0) for replica_set in old if _size(replica_set)),
+            (new, desired if ended else _size(new)),
+        ]
     return [(new, _scaled_up(deployment, new, old)), *_scale_down(deployment, new, old)]
 
 
 def _initial_size(deployment: Json, old: list[Json], busy: Collection[str]) -> int:
     """The size with which a new replica set begins."""
-    wanted, taken = _wanted(deployment), sum(map(_size, old))
+    desired, existing = _desired_replicas(deployment), sum(map(_size, old))
     if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        return 0 if taken or any(controller_utils.uid_of(replica_set) in busy for replica_set in old) else wanted
-    return max(0, min(wanted, wanted + _max_surge(deployment) - taken))
+        return 0 if existing or any(controller_utils.uid_of(replica_set) in busy for replica_set in old) else desired
+    return max(0, min(desired, desired + _max_surge(deployment) - existing))
 
 
 def _scaled_up(deployment: Json, new: Json, old: list[Json]) -> int:
-    wanted, size = _wanted(deployment), _size(new)
-    if size >= wanted:
-        return wanted
-    room = wanted + _max_surge(deployment) - size - sum(map(_size, old))
-    return size + max(0, min(room, wanted - size))
+    desired, size = _desired_replicas(deployment), _size(new)
+    if size >= desired:
+        return desired
+    room = desired + _max_surge(deployment) - size - sum(map(_size, old))
+    return size + max(0, min(room, desired - size))
 
 
 def _scale_down(deployment: Json, new: Json, old: list[Json]) -> list[tuple[Json, int]]:
     """Smaller old ones: first their pods that do not work anyway, then others as far as enough are available."""
-    least = _wanted(deployment) - _max_unavailable(deployment)
+    least = _desired_replicas(deployment) - _max_unavailable(deployment)
     sets = sorted(
         (replica_set for replica_set in old if _size(replica_set)),
         key=lambda replica_set: str(replica_set["metadata"].get("creationTimestamp")),
     )
-    lame = max(0, _size(new) - _counted(new, "availableReplicas"))
+    lame = max(0, _size(new) - _status_count(new, "availableReplicas"))
     spare = _size(new) + sum(map(_size, sets)) - least - lame
     sizes = {controller_utils.uid_of(replica_set): _size(replica_set) for replica_set in sets}
     for replica_set in sets:
-        cut = max(0, min(spare, _size(replica_set) - _counted(replica_set, "availableReplicas")))
+        cut = max(0, min(spare, _size(replica_set) - _status_count(replica_set, "availableReplicas")))
         sizes[controller_utils.uid_of(replica_set)] -= cut
         spare -= cut
-    working = sum(_counted(replica_set, "availableReplicas") for replica_set in (*sets, new)) - least
+    working = sum(_status_count(replica_set, "availableReplicas") for replica_set in (*sets, new)) - least
     for replica_set in sets:
         cut = max(
             0,
             min(
-                working, spare, sizes[controller_utils.uid_of(replica_set)], _counted(replica_set, "availableReplicas")
+                working,
+                spare,
+                sizes[controller_utils.uid_of(replica_set)],
+                _status_count(replica_set, "availableReplicas"),
             ),
         )
         sizes[controller_utils.uid_of(replica_set)] -= cut
@@ -145,28 +151,28 @@ def _rolling_update(deployment: Json) -> Json:
 
 def _max_surge(deployment: Json) -> int:
     return controller_utils.scaled_value(
-        _rolling_update(deployment).get("maxSurge", "25%"), _wanted(deployment), up=True
+        _rolling_update(deployment).get("maxSurge", "25%"), _desired_replicas(deployment), up=True
     )
 
 
 def _max_unavailable(deployment: Json) -> int:
     number = controller_utils.scaled_value(
-        _rolling_update(deployment).get("maxUnavailable", "25%"), _wanted(deployment), up=False
+        _rolling_update(deployment).get("maxUnavailable", "25%"), _desired_replicas(deployment), up=False
     )
     return 1 if not number and not _max_surge(deployment) else number  # else nothing could ever move
 
 
-def _wanted(deployment: Json) -> int:
-    wanted = deployment["spec"].get("replicas")
-    return 1 if wanted is None else int(wanted)
+def _desired_replicas(deployment: Json) -> int:
+    replicas = deployment["spec"].get("replicas")
+    return 1 if replicas is None else int(replicas)
 
 
 def _size(replica_set: Json) -> int:
     return int(replica_set["spec"].get("replicas") or 0)
 
 
-def _counted(replica_set: Json, what: str) -> int:
-    return int((replica_set.get("status") or {}).get(what) or 0)
+def _status_count(replica_set: Json, field: str) -> int:
+    return int((replica_set.get("status") or {}).get(field) or 0)
 
 
 # --- history ----------------------------------------------------------------------------------------------------------
@@ -188,7 +194,7 @@ def _history_to_delete(deployment: Json, old: list[Json]) -> list[Json]:
         replica_set
         for replica_set in old
         if not _size(replica_set)
-        and not _counted(replica_set, "replicas")
+        and not _status_count(replica_set, "replicas")
         and not controller_utils.is_terminating(replica_set)
     ]
     return sorted(idle, key=_revision)[: max(0, len(idle) - limit)]
@@ -212,21 +218,23 @@ NO_DEADLINE = 2**31 - 1
 def deployment_status(deployment: Json, new: Json | None, old: Sequence[Json], now: float) -> tuple[Json, float | None]:
     """The whole status of an apps/v1 Deployment, and the seconds until its progress deadline."""
     status = _replica_counts(deployment, new, old)
-    kept = {each["type"]: each for each in (deployment.get("status") or {}).get("conditions") or ()}
-    progressing, left = _progressing(deployment, new, status, kept.get(PROGRESSING), now)
-    found = [_available(deployment, status, kept.get(AVAILABLE), now), *([progressing] if progressing else [])]
-    rest = [each for type, each in kept.items() if type not in (AVAILABLE, PROGRESSING)]
-    status["conditions"] = [*rest, *found]
-    return status, left
+    conditions = {
+        condition["type"]: condition for condition in (deployment.get("status") or {}).get("conditions") or ()
+    }
+    progressing, remaining = _progressing(deployment, new, status, conditions.get(PROGRESSING), now)
+    own = [_available(deployment, status, conditions.get(AVAILABLE), now), *([progressing] if progressing else [])]
+    foreign = [condition for type, condition in conditions.items() if type not in (AVAILABLE, PROGRESSING)]
+    status["conditions"] = [*foreign, *own]
+    return status, remaining
 
 
 def _replica_counts(deployment: Json, new: Json | None, old: Sequence[Json]) -> Json:
     sets = [*old, *([new] if new is not None else ())]
 
-    def total(what: str, of: Sequence[Json] = sets) -> int:
-        return sum(int((replica_set.get("status") or {}).get(what) or 0) for replica_set in of)
+    def total(field: str, of: Sequence[Json] = sets) -> int:
+        return sum(int((replica_set.get("status") or {}).get(field) or 0) for replica_set in of)
 
-    wanted = deployment["spec"].get("replicas")
+    desired = deployment["spec"].get("replicas")
     available = total("availableReplicas")
     return {
         "observedGeneration": deployment["metadata"].get("generation", 0),
@@ -234,22 +242,22 @@ def _replica_counts(deployment: Json, new: Json | None, old: Sequence[Json]) -> 
         "updatedReplicas": total("replicas", [new] if new is not None else []),
         "readyReplicas": total("readyReplicas"),
         "availableReplicas": available,
-        "unavailableReplicas": max(0, max(1 if wanted is None else int(wanted), total("replicas")) - available),
+        "unavailableReplicas": max(0, max(1 if desired is None else int(desired), total("replicas")) - available),
     }
 
 
 def _available(deployment: Json, status: Json, old: Json | None, now: float) -> Json:
-    wanted = deployment["spec"].get("replicas")
-    wanted = 1 if wanted is None else int(wanted)
+    desired = deployment["spec"].get("replicas")
+    desired = 1 if desired is None else int(desired)
     rolling = (deployment["spec"].get("strategy") or {}).get("rollingUpdate") or {}
-    least = wanted - (
-        controller_utils.scaled_value(rolling.get("maxUnavailable", 0), wanted, up=False) if rolling else 0
+    least = desired - (
+        controller_utils.scaled_value(rolling.get("maxUnavailable", 0), desired, up=False) if rolling else 0
     )
     if status["availableReplicas"] >= least:
-        said = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+        fields = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     else:
-        said = ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
-    return _condition(AVAILABLE, *said, old, now)
+        fields = ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+    return _condition(AVAILABLE, *fields, old, now)
 
 
 def _progressing(
@@ -260,22 +268,22 @@ def _progressing(
     if deadline in (None, NO_DEADLINE) or new is None:
         return old, None
     name = f'ReplicaSet "{new["metadata"]["name"]}"'
-    wanted = deployment["spec"].get("replicas")
-    wanted = 1 if wanted is None else int(wanted)
+    desired = deployment["spec"].get("replicas")
+    desired = 1 if desired is None else int(desired)
     before = deployment.get("status") or {}
-    if status["updatedReplicas"] == status["replicas"] == status["availableReplicas"] == wanted:
+    if status["updatedReplicas"] == status["replicas"] == status["availableReplicas"] == desired:
         return _condition(PROGRESSING, "True", NEW_RS_AVAILABLE, f"{name} has successfully progressed.", old, now), None
     if old is not None and old.get("reason") == NEW_RS_AVAILABLE and status["updatedReplicas"] == status["replicas"]:
         return old, None  # it was complete; what is lost since is not a rollout that hangs
     if old is None or old.get("reason") == NEW_RS_AVAILABLE or _has_progressed(before, status):
-        made = _condition(
+        condition = _condition(
             PROGRESSING, "True", RS_UPDATED if old else NEW_RS_CREATED, f"{name} is progressing.", old, now
         )
-        return {**made, "lastUpdateTime": format_time(now)}, float(deadline)
-    left = (parse_time(str(old.get("lastUpdateTime") or "")) or 0.0) + deadline - now
-    if left <= 0:
+        return {**condition, "lastUpdateTime": format_time(now)}, float(deadline)
+    remaining = (parse_time(str(old.get("lastUpdateTime") or "")) or 0.0) + deadline - now
+    if remaining <= 0:
         return _condition(PROGRESSING, "False", DEADLINE_EXCEEDED, f"{name} has timed out progressing.", old, now), None
-    return old, left
+    return old, remaining
 
 
 def _has_progressed(before: Json, status: Json) -> bool:
@@ -287,9 +295,9 @@ def _has_progressed(before: Json, status: Json) -> bool:
 
 
 def _condition(type: str, status: str, reason: str, message: str, old: Json | None, now: float) -> Json:
-    said = {"type": type, "status": status, "reason": reason, "message": message}
-    if old is not None and said.items() <= old.items():
+    condition = {"type": type, "status": status, "reason": reason, "message": message}
+    if old is not None and condition.items() <= old.items():
         return old
     same = old is not None and old.get("status") == status
     since = old["lastTransitionTime"] if same and old is not None else format_time(now)
-    return {**said, "lastUpdateTime": format_time(now), "lastTransitionTime": since}
+    return {**condition, "lastUpdateTime": format_time(now), "lastTransitionTime": since}

@@ -27,11 +27,11 @@ class PodGarbageCollector:
 
     def orphaned_pods(self, pods: Iterable[Json], nodes: Iterable[Json], now: float) -> Iterator[Json]:
         """The v1.Pods to delete: of nodes that were seen to go, and of nodes that do not exist and have run them."""
-        there = {str(node["metadata"]["name"]) for node in nodes}
-        self._gone = {name: since for name, since in self._gone.items() if name not in there}
+        existing = {str(node["metadata"]["name"]) for node in nodes}
+        self._gone = {name: since for name, since in self._gone.items() if name not in existing}
         for pod in pods:
             node = str((pod.get("spec") or {}).get("nodeName") or "")
-            if not node or node in there:
+            if not node or node in existing:
                 continue
             if node not in self._gone and (pod.get("status") or {}).get("startTime"):
                 self._gone[node] = now

@@ -29,16 +29,18 @@ def plan_replica_set(replica_set: Json, pods: Iterable[Json], now: float) -> Rep
     """The plan of an apps/v1 ReplicaSet; `pods` are the v1.Pods that it owns."""
     own = list(pods)
     running = [pod for pod in own if controller_utils.is_active(pod)]
-    rest = [] if controller_utils.is_terminating(replica_set) else _surplus(own)
-    missing = 0 if controller_utils.is_terminating(replica_set) else _wanted(replica_set) - len(running)
+    delete = [] if controller_utils.is_terminating(replica_set) else _surplus(own)
+    missing = 0 if controller_utils.is_terminating(replica_set) else _desired_replicas(replica_set) - len(running)
     if missing < 0:
-        rest += sorted(running, key=_rank)[:-missing]
-    return ReplicaPlan(max(0, missing), rest, _status(replica_set, running, now), _again(replica_set, running, now))
+        delete += sorted(running, key=_rank)[:-missing]
+    return ReplicaPlan(
+        max(0, missing), delete, _status(replica_set, running, now), _requeue_delay(replica_set, running, now)
+    )
 
 
-def _wanted(replica_set: Json) -> int:
-    wanted = replica_set["spec"].get("replicas")
-    return 1 if wanted is None else int(wanted)
+def _desired_replicas(replica_set: Json) -> int:
+    replicas = replica_set["spec"].get("replicas")
+    return 1 if replicas is None else int(replicas)
 
 
 def _surplus(pods: list[Json]) -> list[Json]:
@@ -58,17 +60,17 @@ def _created(pod: Json) -> float:
 
 def _status(replica_set: Json, running: list[Json], now: float) -> Json:
     seconds = int(replica_set["spec"].get("minReadySeconds") or 0)
-    wanted = ((replica_set["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
+    labels = ((replica_set["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
     return {
         "replicas": len(running),
-        "fullyLabeledReplicas": sum(wanted.items() <= (pod["metadata"].get("labels") or {}).items() for pod in running),
+        "fullyLabeledReplicas": sum(labels.items() <= (pod["metadata"].get("labels") or {}).items() for pod in running),
         "readyReplicas": sum(controller_utils.ready_since(pod) is not None for pod in running),
         "availableReplicas": sum(controller_utils.is_available(pod, seconds, now) for pod in running),
         "observedGeneration": replica_set["metadata"].get("generation", 0),
     }
 
 
-def _again(replica_set: Json, running: list[Json], now: float) -> float | None:
+def _requeue_delay(replica_set: Json, running: list[Json], now: float) -> float | None:
     seconds = int(replica_set["spec"].get("minReadySeconds") or 0)
     waiting = [since + seconds - now for pod in running if (since := controller_utils.ready_since(pod)) is not None]
-    return min((left for left in waiting if left > 0), default=None)
+    return min((delay for delay in waiting if delay > 0), default=None)

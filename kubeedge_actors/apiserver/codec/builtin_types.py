@@ -33,9 +33,9 @@ class BuiltinTypes:
         """The fields of one type, or None when it is not one."""
         return self._types.get(name)
 
-    def decode(self, value: Json, name: str, unknown: list[str]) -> Json:
+    def prune(self, value: Json, name: str, unknown: list[str]) -> Json:
         """A copy with known fields only; the paths of the others are added to `unknown`. Raises TypeMismatch."""
-        return TypedDecoder(self._types, name, unknown).struct(value, name, ())
+        return TypedDecoder(self._types, name, unknown).decode_struct(value, name, ())
 
 
 class TypedDecoder:
@@ -44,20 +44,20 @@ class TypedDecoder:
     def __init__(self, types: dict[str, dict[str, str]], kind: str, unknown: list[str]) -> None:
         self._types, self._kind, self._unknown = types, kind, unknown
 
-    def struct(self, value: Any, name: str, path: Path) -> Json:
+    def decode_struct(self, value: Any, name: str, path: Path) -> Json:
         """An object of a named type."""
         if not isinstance(value, dict):
             self._mismatch(value, f"v1.{name}", path)
         fields = self._types[name]
-        kept: Json = {}
+        decoded: Json = {}
         for key, inner in value.items():
             if (compact := fields.get(key)) is None:
                 self._unknown.append(dotted_path((*path, key)))
             elif inner is not None:
-                kept[key] = self.value(inner, compact, (*path, key))
-        return kept
+                decoded[key] = self.decode_value(inner, compact, (*path, key))
+        return decoded
 
-    def value(self, value: Any, compact: str, path: Path) -> Any:
+    def decode_value(self, value: Any, compact: str, path: Path) -> Any:
         """A value of a compact type; None inside maps and lists stays out of structs only."""
         if compact == "string":
             if not isinstance(value, str):
@@ -68,19 +68,19 @@ class TypedDecoder:
         if compact[0] == "{":
             return self._map(value, compact[1:-1], path)
         if compact in self._types:
-            return self.struct(value, compact, path)
+            return self.decode_struct(value, compact, path)
         return self._leaf(value, compact, path)
 
     def _list(self, value: Any, inner: str, path: Path) -> list[Any]:
         if not isinstance(value, list):
             self._mismatch(value, f"[]{GO_TYPES.get(inner, 'v1.' + inner)}", path)
-        return [self.value(item, inner, (*path, index)) for index, item in enumerate(value) if item is not None]
+        return [self.decode_value(item, inner, (*path, index)) for index, item in enumerate(value) if item is not None]
 
     def _map(self, value: Any, inner: str, path: Path) -> Json:
         if not isinstance(value, dict):
             self._mismatch(value, f"map[string]{GO_TYPES.get(inner, inner)}", path)
         empty = "" if inner in ("string", "bytes") else None
-        return {key: self.value(empty if item is None else item, inner, path) for key, item in value.items()}
+        return {key: self.decode_value(empty if item is None else item, inner, path) for key, item in value.items()}
 
     def _leaf(self, value: Any, compact: str, path: Path) -> Any:
         if compact == "any":
@@ -115,9 +115,9 @@ class TypedDecoder:
             raise TypeMismatch(f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}"')
         return normal
 
-    def _mismatch(self, value: Any, wanted: str, path: Path) -> NoReturn:
+    def _mismatch(self, value: Any, type_name: str, path: Path) -> NoReturn:
         text = f"json: cannot unmarshal {json_type(value)} into Go struct field {self._kind}.{go_path(path)} of type"
-        raise TypeMismatch(f"{text} {wanted}")
+        raise TypeMismatch(f"{text} {type_name}")
 
 
 def json_type(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 
 from ..crd.structural import StructuralSchema
 from ..errors import ApiError, FieldError, Json, bad_request
@@ -67,15 +67,15 @@ class ObjectDecoder:
         unknown: list[str] = []
         try:
             if not resource.is_custom:
-                return DecodedObject(self.types.decode(body, resource.type, unknown), unknown)
+                return DecodedObject(self.types.prune(body, resource.type, unknown), unknown)
             meta = body.get("metadata") or {}
-            kept = {**body, "metadata": self.types.decode(meta, "ObjectMeta", unknown)}
+            pruned = {**body, "metadata": self.types.prune(meta, "ObjectMeta", unknown)}
         except TypeMismatch as error:
             text = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error}'
             raise bad_request(text) from error
         if (schema := self._structural(resource)) is not None:
-            kept = schema.prune(kept, unknown)
-        return DecodedObject(kept, unknown)
+            pruned = schema.prune(pruned, unknown)
+        return DecodedObject(pruned, unknown)
 
     def default(self, body: Json, resource: Resource) -> None:
         """Fills in what was left out."""
@@ -87,13 +87,13 @@ class ObjectDecoder:
 
     def validate(self, body: Json, resource: Resource) -> list[FieldError]:
         """What is wrong with an object."""
-        found = list(metadata_errors(body["metadata"], resource.key in SHORT_NAMES))
+        errors = list(metadata_errors(body["metadata"], resource.key in SHORT_NAMES))
         if resource.is_custom:
             schema = self._structural(resource)
-            found.extend(schema.validate(body) if schema is not None else ())
+            errors.extend(schema.validate(body) if schema is not None else ())
         else:
-            found.extend(self.strategy(resource).validate(body))
-        return found
+            errors.extend(self.strategy(resource).validate(body))
+        return errors
 
     def strategy(self, resource: Resource) -> Strategy:
         """What is special about a kind."""
@@ -103,34 +103,34 @@ class ObjectDecoder:
 def decode_body(body: bytes, media: str, kind: str) -> Json:
     """The object in a body. Raises 400 and 415."""
     if media == PROTOBUF_TYPE:
-        from .protobuf import decode  # late: only kubectl's imperative commands need it
+        from .protobuf_decoder import decode  # late: only kubectl's imperative commands need it
 
         return decode(body, kind)
     if media not in (JSON_TYPE, ""):
         raise ApiError(415, "UnsupportedMediaType", KNOWN_TYPES)
-    found = json_value(body, kind)
-    if not isinstance(found, dict):
+    object = decode_json(body, kind)
+    if not isinstance(object, dict):
         text = body.decode(errors="replace")
         raise unrecognized_error(kind, "json: cannot unmarshal into Go value of type struct", text)
-    if not isinstance(found.get("metadata", {}), dict | None):
+    if not isinstance(object.get("metadata", {}), dict | None):
         raise bad_request(f"{kind} cannot be handled: metadata is not an object")
-    return found
+    return object
 
 
-def json_value(body: bytes, kind: str) -> Any:
+def decode_json(body: bytes, kind: str) -> Any:
     """A JSON value, or 400 in the words of the genuine server."""
     try:
-        return msgspec.json.decode(nesting.check_depth(body))
+        return msgspec.json.decode(depth_limit.check_depth(body))
     except msgspec.DecodeError as error:
         text = body.decode(errors="replace")
-        why = "unexpected end of JSON input" if not body or "truncated" in str(error) else str(error)
-        raise unrecognized_error(kind, f"json parse error: {why}", text, "couldn't get version/kind; ") from error
+        reason = "unexpected end of JSON input" if not body or "truncated" in str(error) else str(error)
+        raise unrecognized_error(kind, f"json parse error: {reason}", text, "couldn't get version/kind; ") from error
 
 
-def unrecognized_error(kind: str, why: str, text: str, prefix: str = "") -> ApiError:
+def unrecognized_error(kind: str, reason: str, text: str, prefix: str = "") -> ApiError:
     """400 of a body that is no object of that kind."""
     shown = f"{text[:30]} ..." if len(text) > 30 else text or "<empty>"
-    return bad_request(f"the object provided is unrecognized (must be of type {kind}): {prefix}{why} ({shown})")
+    return bad_request(f"the object provided is unrecognized (must be of type {kind}): {prefix}{reason} ({shown})")
 
 
 def version_without_group(version: str) -> str:
@@ -143,7 +143,7 @@ def field_validation(request: Request) -> str:
     return request.query.get("fieldValidation") or "Warn"
 
 
-def strict_error(unknown: Sequence[str]) -> str:
+def strict_error_text(unknown: Sequence[str]) -> str:
     """What a strict decoder says of unknown fields."""
     return "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown)
 

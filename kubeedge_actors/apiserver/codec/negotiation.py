@@ -16,7 +16,7 @@ FORMS = {
 }
 
 
-def choose(accept: str, allowed: tuple[str, ...]) -> tuple[str, str]:
+def negotiate(accept: str, allowed: tuple[str, ...]) -> tuple[str, str]:
     """(form, version) of the first satisfiable entry: ("", "") is the plain object. Raises 406 when there is none."""
     if not accept.strip():
         return OBJECT, ""
@@ -30,18 +30,18 @@ def choose(accept: str, allowed: tuple[str, ...]) -> tuple[str, str]:
         form = values.get("as", OBJECT)
         if form == OBJECT:
             return OBJECT, ""
-        if form in allowed and is_known_form(form, values):
+        if form in allowed and is_served_version(form, values):
             return form, values.get("v", "")
-    raise not_acceptable(seen_json)
+    raise not_acceptable_error(seen_json)
 
 
-def is_known_form(form: str, values: dict[str, str]) -> bool:
+def is_served_version(form: str, values: dict[str, str]) -> bool:
     """Whether group and version fit the form."""
     group, versions = FORMS[form]
     return values.get("g") == group and values.get("v") in versions
 
 
-def not_acceptable(parameters: bool) -> ApiError:
+def not_acceptable_error(parameters: bool) -> ApiError:
     """406; `parameters` says that JSON was offered, but only in a form that does not exist."""
     if parameters:
         return ApiError(406, "NotAcceptable", f"only the following media types are accepted: {SUPPORTED}")

@@ -13,8 +13,8 @@ from ..printers.by_kind import PRINTERS
 from ..printers.columns import TablePrinter
 from ..printers.custom import custom_printer
 from ..registry.builtin import Resource
-from ..registry.object_meta import new_object
-from ..registry.registry import Registry
+from ..registry.object_meta import prepare_create
+from ..registry.resource_registry import ResourceRegistry
 from ..storage.collection import Collection
 from ..storage.store import Store
 
@@ -24,7 +24,7 @@ Place = tuple[str, str, str]
 class CrdController:
     """Serves the resources of stored definitions; gives the schema and the table of each."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, registry: ResourceRegistry, clock: Callable[[], float] = time.time) -> None:
         self._registry, self._clock = registry, clock
         self._known: dict[str, tuple[int, str]] = {}
         self._schemas: dict[str, dict[Place, StructuralSchema]] = {}
@@ -32,15 +32,15 @@ class CrdController:
         self._schema_at: dict[Place, StructuralSchema] = {}
         self._table_at: dict[Place, TablePrinter] = {}
 
-    def structural(self, resource: Resource) -> StructuralSchema | None:
+    def structural_schema(self, resource: Resource) -> StructuralSchema | None:
         """The schema of a custom resource."""
-        return self._schema_at.get(place_of(resource))
+        return self._schema_at.get(group_version_resource(resource))
 
-    def table(self, resource: Resource) -> TablePrinter:
+    def table_printer(self, resource: Resource) -> TablePrinter:
         """The table of a resource."""
         if not resource.is_custom:
             return PRINTERS.get(resource.key, core.DEFAULT_PRINTER)
-        return self._table_at.get(place_of(resource), core.CUSTOM_RESOURCE_PRINTER)
+        return self._table_at.get(group_version_resource(resource), core.CUSTOM_RESOURCE_PRINTER)
 
     def needs_conversion(self, resource: Resource) -> bool:
         """Whether objects may be stored in another version than that of `resource`: the resource has several."""
@@ -51,12 +51,12 @@ class CrdController:
         resource = self._registry.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
         for body in bundled.definitions():
             old = store.get(definition.KEY, "", body["metadata"]["name"])
-            definition.set_defaults(body)
+            definition.default_definition(body)
             if old is None and resource is not None:
-                definition.prepare(body)
-                store.put(definition.KEY, new_object(resource, body, "", self._clock()))
-            elif old is not None and (found := old.object())["spec"] != body["spec"]:
-                store.put(definition.KEY, {**found, "spec": body["spec"]}, old.managed_fields)
+                definition.prepare_definition(body)
+                store.put(definition.KEY, prepare_create(resource, body, "", self._clock()))
+            elif old is not None and (stored := old.object())["spec"] != body["spec"]:
+                store.put(definition.KEY, {**stored, "spec": body["spec"]}, old.managed_fields)
         self.refresh(store)
 
     def on_published(self, store: Store, collection: Collection) -> None:
@@ -72,8 +72,8 @@ class CrdController:
         for name, entry in entries.items():
             if self._known.get(name, (0, ""))[0] != entry.revision:
                 self._serve(store, name, entry.revision, entry.object())
-        self._schema_at = {at: schema for found in self._schemas.values() for at, schema in found.items()}
-        self._table_at = {at: table for found in self._tables.values() for at, table in found.items()}
+        self._schema_at = {at: schema for versions in self._schemas.values() for at, schema in versions.items()}
+        self._table_at = {at: table for versions in self._tables.values() for at, table in versions.items()}
 
     def _serve(self, store: Store, name: str, revision: int, body: Json) -> None:
         resources = definition.served_resources(body)
@@ -94,6 +94,6 @@ class CrdController:
         del self._schemas[name], self._tables[name]
 
 
-def place_of(resource: Resource) -> Place:
+def group_version_resource(resource: Resource) -> Place:
     """Where a resource is served."""
     return resource.group, resource.version, resource.plural

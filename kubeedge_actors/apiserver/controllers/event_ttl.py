@@ -26,23 +26,23 @@ class EventTtl:
         self._store.trim()
         now = self._clock()
         entries = self._store.collection(KEY).scan()
-        seen: dict[tuple[str, str], tuple[int, float]] = {}
+        written: dict[tuple[str, str], tuple[int, float]] = {}
         removed = 0
         for entry in entries:
             key = (entry.namespace, entry.name)
-            known = self._written.get(key)
-            if known is None or known[0] != entry.revision:
-                known = (entry.revision, now if known is not None else last_written(entry, now))
-            seen[key] = known
-            if now - known[1] > TTL_SECONDS and removed < BATCH:
+            last = self._written.get(key)
+            if last is None or last[0] != entry.revision:
+                last = (entry.revision, now if last is not None else last_written(entry, now))
+            written[key] = last
+            if now - last[1] > TTL_SECONDS and removed < BATCH:
                 self._store.remove(KEY, entry)
                 removed += 1
-        self._written = seen
+        self._written = written
 
 
 def last_written(entry: Entry, now: float) -> float:
     """When an event was written last, as far as it tells."""
     body = entry.object()
     times = (body.get("lastTimestamp"), body.get("eventTime"), body["metadata"].get("creationTimestamp"))
-    found = [time for text in times if text and (time := parse_time(text)) is not None]
-    return min(max(found), now) if found else now
+    written = [time for text in times if text and (time := parse_time(text)) is not None]
+    return min(max(written), now) if written else now

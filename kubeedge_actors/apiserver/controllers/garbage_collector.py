@@ -10,9 +10,9 @@ from ..errors import Json
 from ..handlers.delete import BACKGROUND, FOREGROUND, ORPHAN, Deleter
 from ..registry.builtin import Resource
 from ..registry.object_meta import is_removable
-from ..registry.registry import Registry
+from ..registry.resource_registry import ResourceRegistry
 from ..storage.collection import Collection
-from ..storage.entry import Entry, Event
+from ..storage.entry import Entry, WatchCacheEvent
 from ..storage.store import Store
 
 BATCH = 50
@@ -23,7 +23,7 @@ class GarbageCollector:
     """Follows all events; `later` runs a function in a further turn of the loop."""
 
     def __init__(
-        self, store: Store, registry: Registry, remover: Deleter, later: Callable[[Callable[[], None]], object]
+        self, store: Store, registry: ResourceRegistry, remover: Deleter, later: Callable[[Callable[[], None]], object]
     ) -> None:
         self._store, self._registry, self._remover, self._later = (store, registry, remover, later)
         self._jobs: deque[Callable[[], None]] = deque()
@@ -46,7 +46,7 @@ class GarbageCollector:
         for event in events:
             self._look(collection.resource, event)
 
-    def _look(self, key: str, event: Event) -> None:
+    def _look(self, key: str, event: WatchCacheEvent) -> None:
         entry = event.new
         if event.removed:
             if self._store.dependents(entry.uid):
@@ -83,7 +83,7 @@ class GarbageCollector:
             return
         owners = current.object()["metadata"].get("ownerReferences", ())
         if not any(self._unknown(owner) or self._owner(owner, current) for owner in owners):
-            self._remover.remove(resource, current, BACKGROUND)
+            self._remover.begin_deletion(resource, current, BACKGROUND)
 
     def _unknown(self, reference: Json) -> bool:
         """Whether an owner is of a kind that is not served: it may live elsewhere, so it counts as being there."""
@@ -110,9 +110,9 @@ class GarbageCollector:
     def _orphan(self, key: str, entry: Entry) -> None:
         for dependent_key, dependent in self._store.dependents(entry.uid):
             body = dependent.object()
-            left = [owner for owner in body["metadata"]["ownerReferences"] if owner["uid"] != entry.uid]
-            body["metadata"]["ownerReferences"] = left
-            if not left:
+            owners = [owner for owner in body["metadata"]["ownerReferences"] if owner["uid"] != entry.uid]
+            body["metadata"]["ownerReferences"] = owners
+            if not owners:
                 del body["metadata"]["ownerReferences"]
             self._store.put(dependent_key, body, dependent.managed_fields)
         self._release(key, entry, ORPHAN)
@@ -121,26 +121,26 @@ class GarbageCollector:
         for dependent_key, dependent in self._store.dependents(entry.uid):
             resource = self._registry.of_key(dependent_key)
             if resource is not None and DELETING not in dependent.data:
-                self._remover.remove(resource, dependent, BACKGROUND)
+                self._remover.begin_deletion(resource, dependent, BACKGROUND)
         if not self._store.dependents(entry.uid):
             self._release(key, entry, FOREGROUND)
 
     def _dependent_gone(self, uid: str, key: str, dependent: Entry) -> None:
         """An owner that waits for its dependents may go now."""
         for reference in dependent.object()["metadata"].get("ownerReferences", ()):
-            found = self._owner(reference, dependent) if reference.get("uid") == uid else None
-            if found is not None and DELETING in found[1].data:
-                self._carry_out(found[0].key, found[1])
+            owner = self._owner(reference, dependent) if reference.get("uid") == uid else None
+            if owner is not None and DELETING in owner[1].data:
+                self._carry_out(owner[0].key, owner[1])
 
     def _release(self, key: str, entry: Entry, finalizer: str) -> None:
         current = self._store.get(key, entry.namespace, entry.name)
         if current is None or current.uid != entry.uid:
             return
         body = current.object()
-        left = [one for one in body["metadata"].get("finalizers", ()) if one != finalizer]
+        finalizers = [name for name in body["metadata"].get("finalizers", ()) if name != finalizer]
         body["metadata"].pop("finalizers", None)
-        if left:
-            body["metadata"]["finalizers"] = left
+        if finalizers:
+            body["metadata"]["finalizers"] = finalizers
         event = self._store.put(key, body, current.managed_fields)
         if is_removable(body):
             self._store.remove(key, event.new)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from ..codec.decoder import ObjectDecoder
 from ..handlers.delete import BACKGROUND, Deleter
-from ..registry.object_meta import is_removable, new_object
-from ..registry.registry import Registry
+from ..registry.object_meta import is_removable, prepare_create
+from ..registry.resource_registry import ResourceRegistry
 from ..storage.collection import Collection
 from ..storage.entry import Entry
 from ..storage.store import Store
@@ -22,7 +22,7 @@ class NamespaceController:
     """Follows namespaces; `later` runs a function in a further turn of the loop."""
 
     def __init__(
-        self, store: Store, registry: Registry, remover: Deleter, later: Callable[[Callable[[], None]], object]
+        self, store: Store, registry: ResourceRegistry, remover: Deleter, later: Callable[[Callable[[], None]], object]
     ) -> None:
         self._store, self._registry, self._remover, self._later = (store, registry, remover, later)
         self._going: set[str] = set()
@@ -33,7 +33,7 @@ class NamespaceController:
         resource = self._registry.find("", "v1", KEY)
         for name in ALWAYS:
             if resource is not None and self._store.get(KEY, "", name) is None:
-                body = new_object(resource, {"metadata": {"name": name}}, "", now)
+                body = prepare_create(resource, {"metadata": {"name": name}}, "", now)
                 intake.strategy(resource).prepare(body)
                 intake.default(body, resource)
                 self._store.put(KEY, body)
@@ -64,18 +64,18 @@ class NamespaceController:
         home = self._store.get(KEY, "", name)
         if home is None or home.fields.get(PHASE) != "Terminating":
             return
-        removed = left = 0
-        for resource in self._registry.stored():
+        removed = remaining = 0
+        for resource in self._registry.stored_resources():
             if not resource.namespaced:
                 continue
             for entry in self._store.collection(resource.key).scan(name):
-                left += 1
+                remaining += 1
                 if b'"deletionTimestamp"' not in entry.data and removed < BATCH:
-                    self._remover.remove(resource, entry, BACKGROUND)
+                    self._remover.begin_deletion(resource, entry, BACKGROUND)
                     removed += 1
         if removed:
             self._soon(name)
-        elif not left:
+        elif not remaining:
             self._finish(home)
 
     def _finish(self, home: Entry) -> None:

@@ -21,10 +21,10 @@ PRESERVE = "x-kubernetes-preserve-unknown-fields"
 def definitions() -> list[Json]:
     """All of them, as CustomResourceDefinition objects without status."""
     data = files(__package__).joinpath("definitions.json").read_bytes()
-    return [definition(short) for short in msgspec.json.decode(data)]
+    return [expand_definition(short) for short in msgspec.json.decode(data)]
 
 
-def definition(short: Json) -> Json:
+def expand_definition(short: Json) -> Json:
     """One definition from its short form."""
     group, plural, kind = short["group"], short["plural"], short["kind"]
     names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
@@ -70,8 +70,8 @@ def expand_object_schema(short: Json) -> Json:
     properties = {key.rstrip("!"): expand_schema(value) for key, value in short.items() if key != "..."}
     if properties:
         schema["properties"] = properties
-    if needed := [key[:-1] for key in short if key.endswith("!")]:
-        schema["required"] = needed
+    if required := [key[:-1] for key in short if key.endswith("!")]:
+        schema["required"] = required
     if "..." in short:
         schema[PRESERVE] = True
     return schema
@@ -80,9 +80,9 @@ def expand_object_schema(short: Json) -> Json:
 def as_yaml(value: Any, indent: str = "") -> str:
     """JSON as YAML of blocks: keys in their order, texts quoted, so that it needs no YAML library to write."""
     if isinstance(value, dict) and value:
-        return "".join(f"{indent}{key}:{_inner(each, indent + '  ')}" for key, each in value.items())
+        return "".join(f"{indent}{key}:{_inner(item, indent + '  ')}" for key, item in value.items())
     if isinstance(value, list) and value:
-        return "".join(f"{indent}- {as_yaml(each, indent + '  ').lstrip()}" for each in value)
+        return "".join(f"{indent}- {as_yaml(item, indent + '  ').lstrip()}" for item in value)
     return f"{indent}{msgspec.json.encode(value).decode()}\n"
 
 
@@ -91,6 +91,6 @@ def _inner(value: Any, indent: str) -> str:
     return f" {as_yaml(value)}" if flat else f"\n{as_yaml(value, indent)}"
 
 
-def write(file: Path) -> None:
+def write_manifest(file: Path) -> None:
     """All definitions as a manifest for kubectl."""
     file.write_text("---\n".join(map(as_yaml, definitions())), encoding="utf-8")

@@ -16,7 +16,7 @@ KEY = "apiextensions.k8s.io/customresourcedefinitions"
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 
 
-def set_defaults(body: Json) -> None:
+def default_definition(body: Json) -> None:
     """Names and conversion that follow from the rest."""
     spec = body.setdefault("spec", {})
     names = spec.setdefault("names", {})
@@ -27,7 +27,7 @@ def set_defaults(body: Json) -> None:
     spec.setdefault("conversion", {"strategy": "None"})
 
 
-def prepare(body: Json) -> None:
+def prepare_definition(body: Json) -> None:
     """At creation: nothing is accepted yet."""
     storing = [
         version.get("name", "") for version in body.get("spec", {}).get("versions", ()) if version.get("storage")
@@ -44,8 +44,8 @@ def definition_errors(body: Json) -> Iterator[FieldError]:
             yield required(f"spec.names.{field}")
     if not group:
         yield required("spec.group")
-    wanted = f"{names.get('plural', '')}.{group}"
-    if body["metadata"].get("name") != wanted:
+    full_name = f"{names.get('plural', '')}.{group}"
+    if body["metadata"].get("name") != full_name:
         name = body["metadata"].get("name", "")
         yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
     if spec.get("scope") not in ("Namespaced", "Cluster"):
@@ -56,33 +56,33 @@ def definition_errors(body: Json) -> Iterator[FieldError]:
     for index, version in enumerate(versions):
         if not version.get("name"):
             yield required(f"spec.versions[{index}].name")
-        where = f"spec.versions[{index}].schema.openAPIV3Schema"
+        schema_path = f"spec.versions[{index}].schema.openAPIV3Schema"
         schema = version.get("schema", {}).get("openAPIV3Schema")
         if not schema:
-            yield required(where, "schemas are required")
+            yield required(schema_path, "schemas are required")
         else:
-            yield from schema_errors(schema, where)
+            yield from schema_errors(schema, schema_path)
 
 
-def validate(body: Json) -> ErrorList:
+def validate_definition(body: Json) -> ErrorList:
     """Complaints about a definition."""
     return list(definition_errors(body))
 
 
-def validate_update(new: Json, old: Json) -> ErrorList:
+def validate_definition_update(new: Json, old: Json) -> ErrorList:
     """Group, scope and kind stay."""
     fixed = (("group",), ("scope",), ("names", "kind"), ("names", "plural"))
-    found = []
+    errors = []
     for path in fixed:
-        one, other = new["spec"], old["spec"]
+        new_value, old_value = new["spec"], old["spec"]
         for part in path:
-            one, other = one.get(part, {}), other.get(part, {})
-        if one != other:
-            found.append(invalid_value("spec." + ".".join(path), one, "field is immutable"))
-    return found
+            new_value, old_value = new_value.get(part, {}), old_value.get(part, {})
+        if new_value != old_value:
+            errors.append(invalid_value("spec." + ".".join(path), new_value, "field is immutable"))
+    return errors
 
 
-CRD_STRATEGY = Strategy(prepare, set_defaults, validate, validate_update)
+CRD_STRATEGY = Strategy(prepare_definition, default_definition, validate_definition, validate_definition_update)
 
 
 def established_status(body: Json, now: float) -> Json:
@@ -106,14 +106,14 @@ def served_resources(body: Json) -> tuple[Resource, ...]:
     spec = body["spec"]
     versions = [version for version in spec["versions"] if version.get("served")]
     versions.sort(key=lambda version: not version.get("storage"))
-    return tuple(resource(spec, version) for version in versions)
+    return tuple(resource_of_version(spec, version) for version in versions)
 
 
-def resource(spec: Json, version: Json) -> Resource:
+def resource_of_version(spec: Json, version: Json) -> Resource:
     """The resource of one version."""
     names = spec["names"]
     subs = version.get("subresources", {})
-    found = tuple(sub for sub in (SCALE, STATUS) if sub.name in subs)
+    subresources = tuple(sub for sub in (SCALE, STATUS) if sub.name in subs)
     return Resource(
         spec["group"],
         version["name"],
@@ -123,7 +123,7 @@ def resource(spec: Json, version: Json) -> Resource:
         singular=names.get("singular", ""),
         short=tuple(names.get("shortNames", ())),
         categories=tuple(names.get("categories", ())),
-        subresources=found,
+        subresources=subresources,
         verbs=VERBS,
         list_kind=names.get("listKind", ""),
     )

@@ -46,9 +46,9 @@ def keyword_errors(schema: dict[str, Any], path: str) -> Iterator[FieldError]:
         yield unsupported_value(f"{path}.type", schema["type"], TYPES)
     if not isinstance(schema.get("enum", []), list):
         yield invalid_value(f"{path}.enum", schema["enum"], "must be a list")
-    needed = schema.get("required", [])
-    if not isinstance(needed, list) or not all(isinstance(name, str) for name in needed):
-        yield invalid_value(f"{path}.required", needed, "must be a list of names")
+    required_names = schema.get("required", [])
+    if not isinstance(required_names, list) or not all(isinstance(name, str) for name in required_names):
+        yield invalid_value(f"{path}.required", required_names, "must be a list of names")
     for word in FLAGS:
         if not isinstance(schema.get(word, False), bool):
             yield invalid_value(f"{path}.{word}", schema[word], "must be true or false")
@@ -58,8 +58,8 @@ def keyword_errors(schema: dict[str, Any], path: str) -> Iterator[FieldError]:
             yield invalid_value(f"{path}.{word}", value, "must be a number")
         elif word == "multipleOf" and value <= 0:
             yield invalid_value(f"{path}.{word}", value, "must be greater than 0")
-    if (why := pattern_error(schema.get("pattern", ""))) is not None:
-        yield invalid_value(f"{path}.pattern", schema["pattern"], why)
+    if (reason := pattern_error(schema.get("pattern", ""))) is not None:
+        yield invalid_value(f"{path}.pattern", schema["pattern"], reason)
 
 
 def pattern_error(pattern: Any) -> str | None:

@@ -29,9 +29,9 @@ class StructuralSchema:
 
     def prune(self, body: Json, unknown: list[str]) -> Json:
         """The object without fields that the schema does not know; their paths are added to `unknown`."""
-        rest = {key: value for key, value in body.items() if key not in ROOT_FIELDS}
+        fields = {key: value for key, value in body.items() if key not in ROOT_FIELDS}
         roots = {key: value for key, value in body.items() if key in ROOT_FIELDS}
-        pruned: Json = prune(rest, self._schema, (), unknown)
+        pruned: Json = prune(fields, self._schema, (), unknown)
         return {**roots, **pruned}
 
     def default(self, body: Json) -> None:
@@ -41,8 +41,8 @@ class StructuralSchema:
 
     def validate(self, body: Json) -> list[FieldError]:
         """What the schema says against an object."""
-        rest = {key: value for key, value in body.items() if key not in ROOT_FIELDS}
-        return list(validate(rest, self._schema, ()))
+        fields = {key: value for key, value in body.items() if key not in ROOT_FIELDS}
+        return list(validate(fields, self._schema, ()))
 
 
 def prune(value: Any, schema: Schema, path: Path, unknown: list[str]) -> Any:
@@ -54,18 +54,18 @@ def prune(value: Any, schema: Schema, path: Path, unknown: list[str]) -> Any:
         return [prune(item, items, (*path, index), unknown) for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    kept = {}
+    pruned = {}
     properties, more = schema.get("properties", {}), schema.get("additionalProperties")
     for key, inner in value.items():
         if key in properties:
-            kept[key] = prune(inner, properties[key], (*path, key), unknown)
+            pruned[key] = prune(inner, properties[key], (*path, key), unknown)
         elif isinstance(more, dict):
-            kept[key] = prune(inner, more, (*path, key), unknown)
+            pruned[key] = prune(inner, more, (*path, key), unknown)
         elif more or schema.get(PRESERVE) or schema.get("x-kubernetes-embedded-resource"):
-            kept[key] = inner
+            pruned[key] = inner
         else:
             unknown.append(dotted_path((*path, key)))
-    return kept
+    return pruned
 
 
 def default(value: Any, schema: Schema) -> None:
@@ -79,11 +79,11 @@ def default(value: Any, schema: Schema) -> None:
     for key, inner in properties.items():
         if "default" in inner and (key not in value or (value[key] is None and not inner.get("nullable"))):
             value[key] = deepcopy(inner["default"])
-    for key, found in value.items():
+    for key, field_value in value.items():
         if key in properties:
-            default(found, properties[key])
+            default(field_value, properties[key])
         elif isinstance(more, dict):
-            default(found, more)
+            default(field_value, more)
 
 
 def drop_nulls(value: Any, schema: Schema) -> None:
@@ -109,8 +109,8 @@ def validate(value: Any, schema: Schema, path: Path) -> Iterator[FieldError]:
     if value is None and schema.get("nullable"):
         return
     if not type_fits(value, schema):
-        wanted = schema.get("type", "")
-        text = f'{dotted_path(path)} in body must be of type {wanted}: "{json_type(value)}"'
+        type_name = schema.get("type", "")
+        text = f'{dotted_path(path)} in body must be of type {type_name}: "{json_type(value)}"'
         yield FieldError(dotted_path(path), "FieldValueTypeInvalid", f'Invalid value: "{json_type(value)}": {text}')
         return
     if (choices := schema.get("enum")) is not None and value not in choices:
@@ -129,12 +129,12 @@ def type_fits(value: Any, schema: Schema) -> bool:
     """Whether a value has the schema's JSON type."""
     if schema.get("x-kubernetes-int-or-string"):
         return isinstance(value, int | str) and not isinstance(value, bool)
-    wanted = schema.get("type", "")
-    if wanted in NUMBERS:
-        whole = wanted == "integer" and isinstance(value, float) and value.is_integer()
-        return whole or (isinstance(value, NUMBERS[wanted]) and not isinstance(value, bool))
+    type_name = schema.get("type", "")
+    if type_name in NUMBERS:
+        whole = type_name == "integer" and isinstance(value, float) and value.is_integer()
+        return whole or (isinstance(value, NUMBERS[type_name]) and not isinstance(value, bool))
     types = {"object": dict, "array": list, "string": str, "boolean": bool}
-    return wanted not in types or isinstance(value, types[wanted])
+    return type_name not in types or isinstance(value, types[type_name])
 
 
 def validate_object(value: Json, schema: Schema, path: Path) -> Iterator[FieldError]:
@@ -194,6 +194,6 @@ def validate_number(value: float, schema: Schema, path: Path) -> Iterator[FieldE
         yield invalid_error(path, value, f"should be a multiple of {step}")
 
 
-def invalid_error(path: Path, value: object, why: str) -> FieldError:
+def invalid_error(path: Path, value: object, reason: str) -> FieldError:
     """A complaint in the words of the genuine validator."""
-    return invalid_value(dotted_path(path), value, f"{dotted_path(path)} in body {why}")
+    return invalid_value(dotted_path(path), value, f"{dotted_path(path)} in body {reason}")

@@ -24,7 +24,7 @@ OWN_RULES = [
 ]
 
 
-class Reviews:
+class AccessReviewHandler:
     """Answers the creation of reviews."""
 
     def __init__(self, intake: ObjectDecoder, clock: Callable[[], float] = time.time) -> None:
@@ -48,7 +48,7 @@ def is_allowed(user: User, spec: Json) -> bool:
     if user.is_administrator:
         return True
     path = spec.get("nonResourceAttributes", {}).get("path", "")
-    return any(path == known or path.startswith(known + "/") for known in KNOWN_PATHS)
+    return any(path == prefix or path.startswith(prefix + "/") for prefix in KNOWN_PATHS)
 
 
 def resource_rules(user: User) -> Json:

@@ -7,12 +7,21 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.kubernetes.time import format_time, parse_time
 
 from ..codec.decoder import PROTOBUF_TYPE
-from ..codec.response_encoder import MANY, ONE, Renderings
-from ..errors import Json, bad_request, conflict, details_of, invalid_options, not_found, success, unsupported_value
+from ..codec.response_encoder import MANY, ONE, ResponseEncoders
+from ..errors import (
+    Json,
+    bad_request,
+    conflict,
+    details_of,
+    invalid_options,
+    not_found,
+    success_status,
+    unsupported_value,
+)
 from ..http_messages import Request, Response, json_response
 from ..registry.builtin import Resource
 from ..registry.object_meta import META_ORDER, is_removable
@@ -56,47 +65,49 @@ BACKGROUND = DeleteOptions()
 class Deleter:
     """Handles delete and deletecollection; used by the background controllers too."""
 
-    def __init__(self, store: Store, renderings: Renderings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, renderings: ResponseEncoders, clock: Callable[[], float] = time.time) -> None:
         self._store, self._renderings, self._clock = store, renderings, clock
 
     def delete(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """DELETE of one object."""
-        options = read_options(request)
+        options = read_delete_options(request)
         entry = self._store.get(resource.key, target.namespace, target.name)
         if entry is None:
             raise not_found(resource.group, resource.plural, target.name)
         check_preconditions(options, entry, resource)
         if request.dry_run or options.dryRun:
-            return self._answer(request, resource, entry, gone=True)
-        last, gone = self.remove(resource, entry, options)
-        return self._answer(request, resource, last, gone)
+            return self._answer(request, resource, entry, removed=True)
+        last, removed = self.begin_deletion(resource, entry, options)
+        return self._answer(request, resource, last, removed)
 
-    def _answer(self, request: Request, resource: Resource, entry: Entry, gone: bool) -> Response:
-        if not gone or resource.delete_returns_object:
-            return Response(self._renderings.choose(request, resource, ONE).encode_object(entry))
+    def _answer(self, request: Request, resource: Resource, entry: Entry, removed: bool) -> Response:
+        if not removed or resource.delete_returns_object:
+            return Response(self._renderings.negotiate(request, resource, ONE).encode_object(entry))
         details = details_of(resource.group, resource.plural, entry.name) | {"uid": entry.uid}
-        return json_response(success(details))
+        return json_response(success_status(details))
 
     def delete_collection(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """DELETE of all objects that a selection fits; answers the list of them."""
-        options = read_options(request)
-        rendering = self._renderings.choose(request, resource, MANY)
+        options = read_delete_options(request)
+        rendering = self._renderings.negotiate(request, resource, MANY)
         chosen = selection(request, target, resource)
         entries = list(matching_entries(self._store.collection(resource.key).scan(chosen.namespace), chosen))
         if not (request.dry_run or options.dryRun):
-            entries = [self.remove(resource, entry, options)[0] for entry in entries]
+            entries = [self.begin_deletion(resource, entry, options)[0] for entry in entries]
         return Response(rendering.encode_list(entries, {"resourceVersion": str(self._store.revision)}))
 
-    def remove(self, resource: Resource, entry: Entry, options: DeleteOptions = BACKGROUND) -> tuple[Entry, bool]:
+    def begin_deletion(
+        self, resource: Resource, entry: Entry, options: DeleteOptions = BACKGROUND
+    ) -> tuple[Entry, bool]:
         """Deletes an object or begins to; answers its last state and whether it is gone."""
         body = entry.object()
         if resource.key == "namespaces":
             return self._namespace(resource, entry, body)
-        finalizers = finalizers_after(body, options)
+        finalizers = deletion_finalizers(body, options)
         grace = grace_period(body, options) if resource.key == "pods" else 0
         meta = body["metadata"]
         if "deletionTimestamp" in meta:
-            return self._again(resource, entry, body, grace, finalizers)
+            return self._repeat_delete(resource, entry, body, grace, finalizers)
         bound_pod = resource.key == "pods" and "nodeName" in body.get("spec", {})
         if grace == 0 and not finalizers and not bound_pod:
             return self._store.remove(resource.key, entry).new, True
@@ -112,7 +123,7 @@ class Deleter:
         body.setdefault("status", {})["phase"] = "Terminating"
         return self._go_on(resource, entry, body)
 
-    def _again(
+    def _repeat_delete(
         self, resource: Resource, entry: Entry, body: Json, grace: int, finalizers: list[str]
     ) -> tuple[Entry, bool]:
         """A further delete: a shorter grace counts, a longer one does not."""
@@ -156,13 +167,13 @@ def set_finalizers(meta: Json, finalizers: list[str]) -> None:
         meta["finalizers"] = finalizers
 
 
-def finalizers_after(body: Json, options: DeleteOptions) -> list[str]:
+def deletion_finalizers(body: Json, options: DeleteOptions) -> list[str]:
     """The finalizers with the one that the policy asks for."""
-    found = list(body["metadata"].get("finalizers", ()))
-    wanted = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(options.policy)
-    if wanted and wanted not in found:
-        found.append(wanted)
-    return found
+    finalizers = list(body["metadata"].get("finalizers", ()))
+    finalizer = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(options.policy)
+    if finalizer and finalizer not in finalizers:
+        finalizers.append(finalizer)
+    return finalizers
 
 
 def grace_period(pod: Json, options: DeleteOptions) -> int:
@@ -170,25 +181,25 @@ def grace_period(pod: Json, options: DeleteOptions) -> int:
     spec, phase = pod.get("spec", {}), pod.get("status", {}).get("phase")
     if "nodeName" not in spec or phase in FINISHED:
         return 0
-    asked = options.gracePeriodSeconds
-    if asked is None:
-        asked = pod["metadata"].get("deletionGracePeriodSeconds", spec.get("terminationGracePeriodSeconds", 30))
-    return max(0, int(asked))
+    seconds = options.gracePeriodSeconds
+    if seconds is None:
+        seconds = pod["metadata"].get("deletionGracePeriodSeconds", spec.get("terminationGracePeriodSeconds", 30))
+    return max(0, int(seconds))
 
 
-def read_options(request: Request) -> DeleteOptions:
+def read_delete_options(request: Request) -> DeleteOptions:
     """Delete options from the query and the body; the body wins. Raises 400 and 422."""
-    found: Json = {}
+    fields: Json = {}
     query = request.query
     if "gracePeriodSeconds" in query:
-        found["gracePeriodSeconds"] = parse_number(query["gracePeriodSeconds"])
+        fields["gracePeriodSeconds"] = parse_number(query["gracePeriodSeconds"])
     for field in ("propagationPolicy",):
         if query.get(field):
-            found[field] = query[field]
+            fields[field] = query[field]
     if request.body:
-        found |= body_options(request)
+        fields |= body_delete_options(request)
     try:
-        options = msgspec.convert(found, DeleteOptions)
+        options = msgspec.convert(fields, DeleteOptions)
     except msgspec.ValidationError as error:
         raise bad_request(f"DeleteOptions cannot be handled: {error}") from error
     if options.policy not in POLICIES:
@@ -197,19 +208,19 @@ def read_options(request: Request) -> DeleteOptions:
     return options
 
 
-def body_options(request: Request) -> Json:
+def body_delete_options(request: Request) -> Json:
     """Delete options of a body."""
     if request.headers.get("content-type", "").startswith(PROTOBUF_TYPE):
-        from ..codec.protobuf import decode  # late: only old clients send it
+        from ..codec.protobuf_decoder import decode  # late: only old clients send it
 
         return decode(request.body, "DeleteOptions")
     try:
-        found = msgspec.json.decode(nesting.check_depth(request.body))
+        fields = msgspec.json.decode(depth_limit.check_depth(request.body))
     except msgspec.DecodeError as error:
         raise bad_request(f"error decoding DeleteOptions: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         raise bad_request("error decoding DeleteOptions: not an object")
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def parse_number(text: str) -> int:
@@ -222,16 +233,16 @@ def parse_number(text: str) -> int:
 
 def check_preconditions(options: DeleteOptions, entry: Entry, resource: Resource) -> None:
     """Raises 409 when a precondition does not hold."""
-    wanted = options.preconditions
-    if wanted is None:
+    preconditions = options.preconditions
+    if preconditions is None:
         return
-    for what, value, actual in (
-        ("UID", wanted.uid, entry.uid),
-        ("ResourceVersion", wanted.resourceVersion, str(entry.revision)),
+    for field, value, actual in (
+        ("UID", preconditions.uid, entry.uid),
+        ("ResourceVersion", preconditions.resourceVersion, str(entry.revision)),
     ):
         if value is not None and value != actual:
-            why = f"the {what} in the precondition ({value}) does not match the {what} in record ({actual}). "
-            why += "The object might have been deleted and then recreated"
-            if what == "ResourceVersion":
-                why = why.replace("deleted and then recreated", "modified")
-            raise conflict(resource.group, resource.kind, entry.name, why)
+            reason = f"the {field} in the precondition ({value}) does not match the {field} in record ({actual}). "
+            reason += "The object might have been deleted and then recreated"
+            if field == "ResourceVersion":
+                reason = reason.replace("deleted and then recreated", "modified")
+            raise conflict(resource.group, resource.kind, entry.name, reason)

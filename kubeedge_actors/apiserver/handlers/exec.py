@@ -42,7 +42,7 @@ class Duplex(Protocol):
         """Have `callback` called when `read` has something new to say, and now."""
 
 
-class ExecQuery(msgspec.Struct, frozen=True):
+class PodExecRequest(msgspec.Struct, frozen=True):
     """Which container, and the request to carry there: `query` is the query string, `headers` those of the upgrade."""
 
     namespace: str
@@ -54,7 +54,7 @@ class ExecQuery(msgspec.Struct, frozen=True):
     headers: Mapping[str, list[str]]
 
 
-ExecSource = Callable[[ExecQuery], Duplex]
+ExecSource = Callable[[PodExecRequest], Duplex]
 
 
 class Upgrade(msgspec.Struct):
@@ -63,7 +63,7 @@ class Upgrade(msgspec.Struct):
     duplex: Duplex
 
 
-def exec_answer(request: Request, pod: Json, source: ExecSource | None) -> Upgrade:
+def exec_response(request: Request, pod: Json, source: ExecSource | None) -> Upgrade:
     """The answer to a request for a command in a container. Raises 400, 501, 503."""
     meta, spec = pod["metadata"], pod.get("spec", {})
     if not spec.get("nodeName"):
@@ -74,7 +74,7 @@ def exec_answer(request: Request, pod: Json, source: ExecSource | None) -> Upgra
         raise ApiError(501, "NotImplemented", "exec is not served by this API server")
     container = log_container(request, meta["name"], spec)
     headers = {name.title(): [value] for name, value in request.headers.items() if name.startswith(FORWARDED_HEADERS)}
-    query = ExecQuery(
+    query = PodExecRequest(
         meta["namespace"], meta["name"], spec["nodeName"], container, request.method, request.query_string, headers
     )
     try:
@@ -83,7 +83,7 @@ def exec_answer(request: Request, pod: Json, source: ExecSource | None) -> Upgra
         raise unavailable_error(error) from error
 
 
-class Pipe(asyncio.Protocol):
+class ConnectionRelay(asyncio.Protocol):
     """Joins a client's connection and a Duplex; `gone` is called when it is over."""
 
     def __init__(
@@ -91,12 +91,12 @@ class Pipe(asyncio.Protocol):
         transport: asyncio.Transport,
         duplex: Duplex,
         loop: asyncio.AbstractEventLoop,
-        gone: Callable[[Pipe], None],
+        on_closed: Callable[[ConnectionRelay], None],
     ) -> None:
-        self._transport, self._duplex, self._loop, self._gone = transport, duplex, loop, gone
+        self._transport, self._duplex, self._loop, self._gone = transport, duplex, loop, on_closed
         self._answered = self._paused = False
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start to copy."""
         self._duplex.call_on_change(self._alarm)
 
@@ -133,7 +133,7 @@ class Pipe(asyncio.Protocol):
                     return
         except DriverError as error:
             if not self._answered:
-                self._transport.write(error_bytes(unavailable_error(error)))
+                self._transport.write(error_response_bytes(unavailable_error(error)))
             self._transport.close()
 
     def pause_writing(self) -> None:
@@ -156,7 +156,7 @@ class Pipe(asyncio.Protocol):
         self._transport.close()
 
 
-def error_bytes(error: ApiError) -> bytes:
+def error_response_bytes(error: ApiError) -> bytes:
     """A whole HTTP answer."""
     body = msgspec.json.encode(error.body())
     head = f"HTTP/1.1 {error.code} {HTTPStatus(error.code).phrase}\r\nContent-Type: application/json\r\n"
@@ -166,10 +166,10 @@ def error_bytes(error: ApiError) -> bytes:
 def upgrade_connection(protocol: Any, duplex: Duplex) -> None:
     """Hand the connection of a uvicorn protocol, in the middle of a request, to `duplex`."""
     connections: set[Any] = protocol.connections
-    pipe = Pipe(cast(asyncio.Transport, protocol.transport), duplex, protocol.loop, connections.discard)
+    pipe = ConnectionRelay(cast(asyncio.Transport, protocol.transport), duplex, protocol.loop, connections.discard)
     protocol.cycle.disconnected = True  # uvicorn expects no answer any more
     protocol.transport.set_protocol(pipe)
     connections.discard(protocol)
     connections.add(pipe)
     protocol.transport.resume_reading()
-    pipe.begin()
+    pipe.start()

@@ -13,12 +13,12 @@ from kubeedge_actors.errors import DriverError, LinkError
 
 from ..errors import ApiError, Json, bad_request, invalid_value
 from ..errors import invalid as invalid_object
-from ..http_messages import Request, Response, Stream
+from ..http_messages import Request, Response, StreamingResponse
 
 TEXT = "text/plain"
 
 
-class LogQuery(msgspec.Struct, frozen=True):
+class PodLogRequest(msgspec.Struct, frozen=True):
     """Which log, and which part of it. Seconds, lines and bytes are None when not asked for."""
 
     namespace: str
@@ -37,24 +37,24 @@ class LogQuery(msgspec.Struct, frozen=True):
 # Called in a thread of its own; gives the text piece by piece. While it follows it yields b"" at least once a second,
 # so that it can be closed when the client has left. A DriverError before the first piece, be it empty, is the answer, an
 # ApiError too; a later one ends the text.
-LogSource = Callable[[LogQuery], Iterator[bytes]]
+LogSource = Callable[[PodLogRequest], Iterator[bytes]]
 
 
-def log_answer(request: Request, pod: Json, source: LogSource | None) -> Response | Stream:
+def log_response(request: Request, pod: Json, source: LogSource | None) -> Response | StreamingResponse:
     """The answer to GET of a pod's log. Raises 400, 422, 501."""
-    query = log_query(request, pod)
+    query = parse_log_request(request, pod)
     if not query.node:
         return Response(b"", 204)
     if source is None:
         raise ApiError(501, "NotImplemented", "the server has no source of container logs")
     pieces = source(query)
-    return Stream(lambda: iterate_in_thread(pieces), TEXT, patient=True)
+    return StreamingResponse(lambda: iterate_in_thread(pieces), TEXT, patient=True)
 
 
-def log_query(request: Request, pod: Json) -> LogQuery:
+def parse_log_request(request: Request, pod: Json) -> PodLogRequest:
     """What the query parameters ask for. Raises 400 and 422."""
     meta, spec = pod["metadata"], pod.get("spec", {})
-    return LogQuery(
+    return PodLogRequest(
         meta["namespace"],
         meta["name"],
         spec.get("nodeName", ""),
@@ -72,11 +72,11 @@ def log_query(request: Request, pod: Json) -> LogQuery:
 def log_container(request: Request, pod: str, spec: Json) -> str:
     """The container that is meant; it need not be named when there is one only. Raises 400."""
     names = [c["name"] for field in ("containers", "initContainers") for c in spec.get(field, ())]
-    asked = request.query.get("container", "")
-    if asked:
-        if asked not in names:
-            raise bad_request(f"container {asked} is not valid for pod {pod}")
-        return asked
+    name = request.query.get("container", "")
+    if name:
+        if name not in names:
+            raise bad_request(f"container {name} is not valid for pod {pod}")
+        return name
     if len(spec.get("containers", ())) == 1:
         return str(spec["containers"][0]["name"])
     choices = " ".join(container["name"] for container in spec.get("containers", ()))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 
-from ..codec.response_encoder import MANY, ONE, Renderings
+from ..codec.response_encoder import MANY, ONE, ResponseEncoders
 from ..errors import (
     FieldError,
     bad_request,
@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..http_messages import Request, Response
 from ..registry.builtin import Resource
-from ..registry.selectors import Selection, parse_fields, parse_labels
+from ..registry.selectors import Selection, parse_field_selector, parse_label_selector
 from ..request_info import RequestInfo
 from ..storage.collection import Collection
 from ..storage.entry import Entry
@@ -37,7 +37,7 @@ TOKEN_TOO_OLD = (
 )
 
 
-class Page(msgspec.Struct, frozen=True):
+class ContinueToken(msgspec.Struct, frozen=True):
     """Position of a paged list: the revision of its first page, and the last object sent."""
 
     rv: int
@@ -48,15 +48,15 @@ class Page(msgspec.Struct, frozen=True):
 class Reader:
     """Answers get and list."""
 
-    def __init__(self, store: Store, renderings: Renderings) -> None:
+    def __init__(self, store: Store, renderings: ResponseEncoders) -> None:
         self._store, self._renderings = store, renderings
 
     def get(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """One object."""
-        rendering = self._renderings.choose(request, resource, ONE)
-        wanted = version_of(request.query.get("resourceVersion", ""))
-        if wanted > self._store.revision:
-            raise too_large_version(wanted, self._store.revision)
+        rendering = self._renderings.negotiate(request, resource, ONE)
+        version = parse_resource_version(request.query.get("resourceVersion", ""))
+        if version > self._store.revision:
+            raise too_large_version(version, self._store.revision)
         return Response(rendering.encode_object(self.entry(target, resource)))
 
     def entry(self, target: RequestInfo, resource: Resource) -> Entry:
@@ -65,9 +65,9 @@ class Reader:
 
     def list(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """A list, or a page of one."""
-        rendering = self._renderings.choose(request, resource, MANY)
+        rendering = self._renderings.negotiate(request, resource, MANY)
         chosen = selection(request, target, resource)
-        check_options(request)
+        validate_list_options(request)
         collection = self._store.collection(resource.key)
         limit = page_limit(request)
         page = decode_continue(request)
@@ -80,7 +80,7 @@ class Reader:
         meta: dict[str, object] = {"resourceVersion": str(revision)}
         if 0 < limit < len(entries):
             last = entries[limit - 1]
-            meta["continue"] = encode_continue(Page(revision, last.namespace, last.name))
+            meta["continue"] = encode_continue(ContinueToken(revision, last.namespace, last.name))
             if not chosen.has_selectors:
                 meta["remainingItemCount"] = len(entries) - limit
             entries = entries[:limit]
@@ -88,18 +88,18 @@ class Reader:
 
     def _revision(self, request: Request) -> int:
         current = self._store.revision
-        wanted = version_of(request.query.get("resourceVersion", ""))
-        if wanted > current:
-            raise too_large_version(wanted, current)
-        return wanted if request.query.get("resourceVersionMatch") == "Exact" else current
+        version = parse_resource_version(request.query.get("resourceVersion", ""))
+        if version > current:
+            raise too_large_version(version, current)
+        return version if request.query.get("resourceVersionMatch") == "Exact" else current
 
 
 def selection(request: Request, target: RequestInfo, resource: Resource) -> Selection:
     """What a list, watch or collection delete is about. Raises 400 on bad selectors."""
     allowed = (*EVERYWHERE, *(field.label for field in resource.fields))
-    terms = parse_fields(request.query.get("fieldSelector", ""), allowed, bool(resource.fields))
+    terms = parse_field_selector(request.query.get("fieldSelector", ""), allowed, bool(resource.fields))
     namespace = target.namespace if resource.namespaced and target.namespace else None
-    return Selection(namespace, parse_labels(request.query.get("labelSelector", "")), terms)
+    return Selection(namespace, parse_label_selector(request.query.get("labelSelector", "")), terms)
 
 
 def snapshot(collection: Collection, revision: int, current: int, chosen: Selection, paging: bool) -> Sequence[Entry]:
@@ -117,7 +117,7 @@ def matching_entries(entries: Sequence[Entry], chosen: Selection) -> Sequence[En
     return [entry for entry in entries if chosen.fits(entry)] if chosen.has_selectors else entries
 
 
-def version_of(text: str) -> int:
+def parse_resource_version(text: str) -> int:
     """A resourceVersion; 0 when there is none. Raises 400."""
     if not text:
         return 0
@@ -131,22 +131,22 @@ def invalid_version_text(text: str) -> str:
     return f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
 
 
-def check_options(request: Request) -> None:
+def validate_list_options(request: Request) -> None:
     """Refuses combinations of list options that make no sense, with 422."""
     match, version = request.query.get("resourceVersionMatch", ""), request.query.get("resourceVersion", "")
-    found: list[FieldError] = []
+    errors: list[FieldError] = []
     if match and not version:
         text = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        found.append(forbidden_field("resourceVersionMatch", text))
+        errors.append(forbidden_field("resourceVersionMatch", text))
     elif match and match not in ("Exact", "NotOlderThan"):
-        found.append(unsupported_value("resourceVersionMatch", match, ("Exact", "NotOlderThan", "")))
+        errors.append(unsupported_value("resourceVersionMatch", match, ("Exact", "NotOlderThan", "")))
     elif match == "Exact" and version == "0":
         text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        found.append(forbidden_field("resourceVersionMatch", text))
+        errors.append(forbidden_field("resourceVersionMatch", text))
     if "sendInitialEvents" in request.query:
-        found.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
-    if found:
-        raise invalid_options("ListOptions", *found)
+        errors.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if errors:
+        raise invalid_options("ListOptions", *errors)
 
 
 def page_limit(request: Request) -> int:
@@ -161,12 +161,12 @@ def page_limit(request: Request) -> int:
     return int(text)
 
 
-def encode_continue(page: Page) -> str:
+def encode_continue(page: ContinueToken) -> str:
     """The continue token of a page."""
     return base64.urlsafe_b64encode(msgspec.json.encode(page)).decode().rstrip("=")
 
 
-def decode_continue(request: Request) -> Page | None:
+def decode_continue(request: Request) -> ContinueToken | None:
     """The page that a continue token asks for. Raises 400."""
     token = request.query.get("continue", "")
     if not token:
@@ -175,7 +175,7 @@ def decode_continue(request: Request) -> Page | None:
         raise bad_request("specifying resource version is not allowed when using continue")
     try:
         data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        return msgspec.json.decode(nesting.check_depth(data), type=Page)
+        return msgspec.json.decode(depth_limit.check_depth(data), type=ContinueToken)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
 

@@ -26,7 +26,7 @@ MIN_SECONDS, DEFAULT_SECONDS, MAX_SECONDS = 600, 3600, 1 << 32
 REQUEST = Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest", type="TokenRequest")
 
 
-class TokenRequests:
+class TokenRequestHandler:
     """Answers POST to `serviceaccounts/<name>/token`. The key lives as long as the server."""
 
     def __init__(self, intake: ObjectDecoder, clock: Callable[[], float] = time.time) -> None:
@@ -53,7 +53,7 @@ class TokenRequests:
 
     def _signed(self, claims: Json) -> str:
         """A JSON web token, HS256."""
-        parts = [token_part({"alg": "HS256", "typ": "JWT"}), token_part(claims)]
+        parts = [jwt_part({"alg": "HS256", "typ": "JWT"}), jwt_part(claims)]
         signature = hmac.new(self._key, ".".join(parts).encode(), hashlib.sha256).digest()
         return ".".join([*parts, base64url(signature)])
 
@@ -63,7 +63,7 @@ def service_account_user(account: Entry) -> str:
     return f"system:serviceaccount:{account.namespace}:{account.name}"
 
 
-def token_part(content: Json) -> str:
+def jwt_part(content: Json) -> str:
     """One part of a JSON web token."""
     return base64url(msgspec.json.encode(content))
 

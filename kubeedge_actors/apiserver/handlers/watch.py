@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from ..codec.negotiation import METADATA, METADATA_LIST, TABLE
-from ..codec.response_encoder import Rendering, Renderings
+from ..codec.response_encoder import ResponseEncoder, ResponseEncoders
 from ..errors import ApiError, Json, expired, forbidden_field, invalid_options
-from ..http_messages import Request, Stream
+from ..http_messages import Request, StreamingResponse
 from ..registry.builtin import Resource
 from ..registry.selectors import Selection
 from ..request_info import RequestInfo
 from ..storage.collection import Collection
-from ..storage.entry import Entry, Event
+from ..storage.entry import Entry, WatchCacheEvent
 from ..storage.store import Store
 from .read import invalid_version_text, selection
 
@@ -56,7 +56,7 @@ class WatchNotifier:
                 waiter.set()
 
     def subscribe(self, resource: str, waiter: asyncio.Event) -> Callable[[], None]:
-        """Rings `waiter` for events of a resource until the answered function is called."""
+        """Wakes `waiter` for events of a resource until the answered function is called."""
         waiters = self._waiting.setdefault(resource, set())
         waiters.add(waiter)
         return lambda: waiters.discard(waiter)
@@ -65,23 +65,23 @@ class WatchNotifier:
 class Watcher:
     """Answers watch."""
 
-    def __init__(self, store: Store, renderings: Renderings, bell: WatchNotifier) -> None:
+    def __init__(self, store: Store, renderings: ResponseEncoders, bell: WatchNotifier) -> None:
         self._store, self._renderings, self._bell = store, renderings, bell
 
     def _committed(self) -> int:
         return self._store.committed
 
-    def watch(self, request: Request, target: RequestInfo, resource: Resource) -> Stream:
+    def watch(self, request: Request, target: RequestInfo, resource: Resource) -> StreamingResponse:
         """A stream of events. Raises 400, 406, 422 before it begins."""
-        rendering = self._renderings.choose(request, resource, FORMS)
+        rendering = self._renderings.negotiate(request, resource, FORMS)
         chosen = selection(request, target, resource)
-        plan = watch_options(request)
+        plan = parse_watch_options(request)
         collection = self._store.collection(resource.key)
         current = self._store.revision
         start = current if plan.initial or not plan.since else plan.since
-        found = [entry for entry in collection.scan(chosen.namespace) if chosen.fits(entry)] if plan.initial else []
-        session = WatchStream(plan, rendering, chosen, collection, start, found, self._bell, self._committed)
-        return Stream(session.run)
+        initial = [entry for entry in collection.scan(chosen.namespace) if chosen.fits(entry)] if plan.initial else []
+        session = WatchStream(plan, rendering, chosen, collection, start, initial, self._bell, self._committed)
+        return StreamingResponse(session.lines)
 
 
 class WatchStream:
@@ -93,22 +93,22 @@ class WatchStream:
     def __init__(
         self,
         plan: WatchOptions,
-        rendering: Rendering,
+        rendering: ResponseEncoder,
         chosen: Selection,
         collection: Collection,
         start: int,
-        found: Sequence[Entry],
+        initial: Sequence[Entry],
         bell: WatchNotifier,
         committed: Callable[[], int],
     ) -> None:
         self._committed = committed
         self._plan, self._rendering, self._chosen = plan, rendering, chosen
-        self._collection, self._start, self._found, self._bell = collection, start, found, bell
+        self._collection, self._start, self._found, self._bell = collection, start, initial, bell
         self._position = collection.position_after(start)
         self._seen = start
         self._first = True
 
-    async def run(self) -> AsyncIterator[bytes]:
+    async def lines(self) -> AsyncIterator[bytes]:
         """The lines of the stream."""
         if self._position is None:
             yield error_line(expired(f"too old resource version: {self._start} ({self._collection.floor})"))
@@ -159,7 +159,7 @@ class WatchStream:
         last = end - BOOKMARK_BEFORE_END
         return min(now + BOOKMARK_EVERY, last) if self._plan.bookmarks and now < last else math.inf
 
-    def _lines(self, events: Sequence[Event]) -> bytes:
+    def _lines(self, events: Sequence[WatchCacheEvent]) -> bytes:
         if not events:
             return b""
         self._position = (self._position or 0) + len(events)
@@ -181,7 +181,7 @@ class WatchStream:
 
 
 async def wait_notified(waiter: asyncio.Event, seconds: float) -> None:
-    """Waits until rung, at most so long."""
+    """Waits until woken, at most so long."""
     loop = asyncio.get_running_loop()
     timer = loop.call_later(max(0.0, seconds), waiter.set)
     try:
@@ -190,7 +190,7 @@ async def wait_notified(waiter: asyncio.Event, seconds: float) -> None:
         timer.cancel()
 
 
-def event_type_for(event: Event, chosen: Selection) -> str | None:
+def event_type_for(event: WatchCacheEvent, chosen: Selection) -> str | None:
     """What an event is for a selection: objects may enter and leave it. None: nothing."""
     before = event.old is not None and chosen.fits(event.old)
     after = not event.removed and chosen.fits(event.new)
@@ -199,22 +199,22 @@ def event_type_for(event: Event, chosen: Selection) -> str | None:
     return "ADDED" if after else "DELETED" if before else None
 
 
-def watch_options(request: Request) -> WatchOptions:
-    """The plan of a watch. Raises 422, and 500 for an unreadable version, as the genuine server does."""
+def parse_watch_options(request: Request) -> WatchOptions:
+    """The options of a watch. Raises 422, and 500 for an unreadable version, as the genuine server does."""
     query = request.query
     text = query.get("resourceVersion", "")
     if text and not (text.isascii() and text.isdigit()):
         raise ApiError(500, "", invalid_version_text(text))
     since = int(text or 0)
     bookmarks = request.flag("allowWatchBookmarks")
-    asked = query.get("sendInitialEvents")
-    if asked is not None and query.get("resourceVersionMatch") != "NotOlderThan":
-        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", why))
-    if asked is None and query.get("resourceVersionMatch"):
-        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", why))
-    initial = asked == "true" if asked is not None else since == 0
+    send_initial = query.get("sendInitialEvents")
+    if send_initial is not None and query.get("resourceVersionMatch") != "NotOlderThan":
+        reason = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", reason))
+    if send_initial is None and query.get("resourceVersionMatch"):
+        reason = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        raise invalid_options("ListOptions", forbidden_field("resourceVersionMatch", reason))
+    initial = send_initial == "true" if send_initial is not None else since == 0
     try:
         seconds = float(query.get("timeoutSeconds") or MAX_SECONDS)
     except ValueError:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..codec.decoder import DecodedObject, ObjectDecoder, field_validation, strict_error, warning_header
-from ..codec.response_encoder import ONE, Renderings
+from ..codec.decoder import DecodedObject, ObjectDecoder, field_validation, strict_error_text, warning_header
+from ..codec.response_encoder import ONE, ResponseEncoders
 from ..errors import (
     MODIFIED,
     ApiError,
@@ -24,14 +24,14 @@ from ..errors import (
     not_found,
 )
 from ..http_messages import Request, Response
-from ..patch.dispatch import Patcher
+from ..patch.patcher import Patcher
 from ..registry.builtin import Resource
 from ..registry.object_meta import (
     finalizer_errors,
     is_removable,
     is_unchanged,
-    new_object,
-    next_version,
+    prepare_create,
+    prepare_update,
     update_generation,
 )
 from ..request_info import RequestInfo
@@ -53,7 +53,7 @@ class Writer:
         store: Store,
         intake: ObjectDecoder,
         patcher: Patcher,
-        renderings: Renderings,
+        renderings: ResponseEncoders,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._intake, self._patcher = store, intake, patcher
@@ -70,7 +70,7 @@ class Writer:
         """Stores a new object of the right kind; it is checked and defaulted first."""
         shaped = self._decoded(request, resource, body)
         self._check_new(shaped.body, namespace)
-        new = new_object(resource, shaped.body, namespace, self._clock())
+        new = prepare_create(resource, shaped.body, namespace, self._clock())
         if namespace:
             self._check_namespace(namespace, resource, new)
         self._complete(resource, new)
@@ -83,7 +83,7 @@ class Writer:
     def _store_new(
         self, request: Request, resource: Resource, new: Json, managed_fields: bytes | None, headers: dict[str, str]
     ) -> Response:
-        rendering = self._renderings.choose(request, resource, ONE)
+        rendering = self._renderings.negotiate(request, resource, ONE)
         if request.dry_run:
             return Response(rendering.encode_object(dry_run_entry(new)), 201, headers=headers)
         event = self._store.put(resource.key, new, managed_fields)
@@ -102,7 +102,7 @@ class Writer:
         mode = field_validation(request)
         if shaped.unknown and mode == "Strict":
             text = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
-            raise bad_request(text + strict_error(shaped.unknown))
+            raise bad_request(text + strict_error_text(shaped.unknown))
         if mode == "Ignore":
             shaped.unknown.clear()
         return shaped
@@ -118,10 +118,10 @@ class Writer:
         if home is None:
             raise not_found("", "namespaces", namespace)
         if home.fields.get("status.phase") == "Terminating":
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            reason = f"unable to create new content in namespace {namespace} because it is being terminated"
             text = f"namespace {namespace} is being terminated"
             cause = FieldError("metadata.namespace", "NamespaceTerminating", text)
-            raise forbidden(resource.group, resource.plural, new["metadata"].get("name", ""), why, [cause])
+            raise forbidden(resource.group, resource.plural, new["metadata"].get("name", ""), reason, [cause])
 
     def update(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """PUT."""
@@ -139,20 +139,22 @@ class Writer:
             get_or_404(self._store, target, resource)
             raise invalid(resource.group, resource.plural, target.name, [error])
         shaped = self._decoded(request, resource, body)
-        return self.change(request, target, resource, lambda old: shaped.body, warning_header(shaped.unknown))
+        return self.guaranteed_update(
+            request, target, resource, lambda old: shaped.body, warning_header(shaped.unknown)
+        )
 
     def patch(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """PATCH."""
         if self._patcher.is_apply(request):
             return self._apply(request, target, resource)
-        change = self._patcher.change(request, resource)
+        change = self._patcher.patch_function(request, resource)
         headers: dict[str, str] = {}
 
         def patched(old: Json) -> Json:
             shaped = self._intake.prune(change(old), resource)
             if shaped.unknown and field_validation(request) == "Strict":
                 shown = request.body.decode(errors="replace")
-                error = invalid_value("patch", shown, strict_error(shaped.unknown))
+                error = invalid_value("patch", shown, strict_error_text(shaped.unknown))
                 raise invalid(resource.group, resource.kind, target.name, [error])
             headers.update(warning_header(shaped.unknown) if field_validation(request) == "Warn" else {})
             return shaped.body
@@ -160,7 +162,7 @@ class Writer:
         if self._store.get(resource.key, target.namespace, target.name) is None and resource.allow_create_on_update:
             start = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {"name": target.name}}
             return self.create_object(request, target.namespace, resource, change(start))
-        return self.change(request, target, resource, patched, headers)
+        return self.guaranteed_update(request, target, resource, patched, headers)
 
     def _apply(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         entry = self._store.get(resource.key, target.namespace, target.name)
@@ -168,17 +170,19 @@ class Writer:
         shaped = self._decoded(request, resource, applied.body)
         headers = warning_header(shaped.unknown)
         if entry is not None:
-            return self.change(request, target, resource, lambda old: shaped.body, headers, applied.managed_fields)
+            return self.guaranteed_update(
+                request, target, resource, lambda old: shaped.body, headers, applied.managed_fields
+            )
         if target.subresource:
             raise not_found(resource.group, resource.plural, target.name)
-        new = new_object(resource, shaped.body, target.namespace, self._clock())
+        new = prepare_create(resource, shaped.body, target.namespace, self._clock())
         if target.namespace:
             self._check_namespace(target.namespace, resource, new)
         self._complete(resource, new)
         self._raise_invalid(resource, target.name, self._intake.validate(new, resource))
         return self._store_new(request, resource, new, applied.managed_fields, headers)
 
-    def change(
+    def guaranteed_update(
         self,
         request: Request,
         target: RequestInfo,
@@ -187,13 +191,13 @@ class Writer:
         headers: dict[str, str],
         managed_fields: bytes | None = None,
     ) -> Response:
-        """Stores what `change` makes of an object, unless nothing changes. Raises 404, 409, 422."""
+        """Stores what the function `change` makes of an object, unless nothing changes. Raises 404, 409, 422."""
         entry = get_or_404(self._store, target, resource)
         old = entry.object()
-        given = change(entry.object())
-        check_preconditions(given, old, resource)
-        new = self._next(target, resource, given, old)
-        rendering = self._renderings.choose(request, resource, ONE)
+        requested = change(entry.object())
+        check_preconditions(requested, old, resource)
+        new = self._next(target, resource, requested, old)
+        rendering = self._renderings.negotiate(request, resource, ONE)
         managed_fields = (
             self._patcher.managed_fields_after(entry, new, request, target, resource)
             if managed_fields is None
@@ -207,16 +211,16 @@ class Writer:
             rendering.encode_object(self.store_change(resource, entry, new, managed_fields)), headers=headers
         )
 
-    def _next(self, target: RequestInfo, resource: Resource, given: Json, old: Json) -> Json:
+    def _next(self, target: RequestInfo, resource: Resource, requested: Json, old: Json) -> Json:
         if target.subresource == "status":
-            new = status_change(resource, given, old)
+            new = with_status(resource, requested, old)
             if not resource.is_custom:
                 self._intake.default(new, resource)
             complaints = [*metadata_complaints(new["metadata"], False), *finalizer_errors(new, old)]
             complaints.extend(self._intake.validate(new, resource) if resource.is_custom else ())
             self._raise_invalid(resource, target.name, complaints)
             return new
-        new = next_version(resource, given, old)
+        new = prepare_update(resource, requested, old)
         if resource.has_status:
             new.pop("status", None)
             if "status" in old:
@@ -241,13 +245,13 @@ class Writer:
             raise invalid(resource.group, resource.kind, name, errors)
 
 
-def status_change(resource: Resource, given: Json, old: Json) -> Json:
+def with_status(resource: Resource, requested: Json, old: Json) -> Json:
     """The object with another status; of pods and nodes also with other labels and the like."""
-    new = next_version(resource, given, old) if resource.key in STATUS_WITH_METADATA else old
-    kept = {key: value for key, value in old.items() if key not in ("metadata", "status")}
-    new = {**kept, "metadata": new["metadata"]}
-    if "status" in given:
-        new["status"] = given["status"]
+    new = prepare_update(resource, requested, old) if resource.key in STATUS_WITH_METADATA else old
+    unchanged = {key: value for key, value in old.items() if key not in ("metadata", "status")}
+    new = {**unchanged, "metadata": new["metadata"]}
+    if "status" in requested:
+        new["status"] = requested["status"]
     return new
 
 
@@ -270,18 +274,18 @@ def check_namespace_field(meta: Json, namespace: str) -> None:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def check_preconditions(given: Json, old: Json, resource: Resource) -> None:
+def check_preconditions(requested: Json, old: Json, resource: Resource) -> None:
     """The version and the uid that the client knows are still those of the object."""
-    meta, known = given.get("metadata") or {}, old["metadata"]
-    name = known["name"]
-    check = RequestInfo(resource.group, resource.version, resource.plural, known.get("namespace", ""), name)
+    meta, stored = requested.get("metadata") or {}, old["metadata"]
+    name = stored["name"]
+    check = RequestInfo(resource.group, resource.version, resource.plural, stored.get("namespace", ""), name)
     check_name(meta.get("name") or name, check)
     uid = meta.get("uid")
-    if uid and uid != known["uid"]:
+    if uid and uid != stored["uid"]:
         key = "/".join(part for part in ("/registry", resource.plural, check.namespace, name) if part)
-        why = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
-        why += f"Precondition failed: UID in precondition: {uid}, UID in object meta: {known['uid']}"
-        raise conflict(resource.group, resource.plural, name, why)
+        reason = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        reason += f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored['uid']}"
+        raise conflict(resource.group, resource.plural, name, reason)
     version = meta.get("resourceVersion")
-    if version and version not in ("0", known["resourceVersion"]):
+    if version and version not in ("0", stored["resourceVersion"]):
         raise conflict(resource.group, resource.plural, name, MODIFIED)

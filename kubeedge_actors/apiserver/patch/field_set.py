@@ -19,12 +19,12 @@ META_FIELDS = ("labels", "annotations", "finalizers", "ownerReferences")
 MISSING = object()
 
 
-def dumps(value: Any) -> str:
+def to_json(value: Any) -> str:
     """A value as JSON text."""
     return msgspec.json.encode(value).decode()
 
 
-class Walk:
+class TypedWalker:
     """Paths and values of objects whose field types `fields_of(type)` tells."""
 
     def __init__(self, fields_of: FieldsOf) -> None:
@@ -33,16 +33,16 @@ class Walk:
     def leaves(self, body: Json, kind: str) -> dict[Path, Any]:
         """Every leaf of an object with its value, without what identifies it."""
         meta = {key: value for key, value in (body.get("metadata") or {}).items() if key in META_FIELDS}
-        rest = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
-        return dict(self._of_struct({**rest, "metadata": meta} if meta else rest, kind, ()))
+        fields = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
+        return dict(self._of_struct({**fields, "metadata": meta} if meta else fields, kind, ()))
 
     def _of_struct(self, value: Json, kind: str, path: Path) -> Iterator[tuple[Path, Any]]:
         fields = self._fields_of(kind) or {}
         for key, inner in value.items():
             yield from self._of_field(inner, (kind, key), fields.get(key, ""), (*path, f"f:{key}"))
 
-    def _of_field(self, value: Any, where: tuple[str, str], compact: str, path: Path) -> Iterator[tuple[Path, Any]]:
-        merge_key = MERGE_KEYS.get(where)
+    def _of_field(self, value: Any, field: tuple[str, str], compact: str, path: Path) -> Iterator[tuple[Path, Any]]:
+        merge_key = MERGE_KEYS.get(field)
         if isinstance(value, dict) and value:
             yield from self._of_struct(value, compact.strip("{}"), path)
         elif isinstance(value, list) and merge_key is not None:
@@ -53,15 +53,15 @@ class Walk:
 
     def _of_item(self, item: Any, merge_key: str, kind: str, path: Path) -> Iterator[tuple[Path, Any]]:
         if not merge_key or not isinstance(item, dict):
-            yield (*path, f"v:{dumps(item)}"), item
+            yield (*path, f"v:{to_json(item)}"), item
             return
-        step = f"k:{dumps({merge_key: item.get(merge_key)})}"
+        step = f"k:{to_json({merge_key: item.get(merge_key)})}"
         yield (*path, step, "."), None
         yield from self._of_struct(item, kind, (*path, step))
 
-    def merge(self, old: Any, new: Any, kind: str, where: tuple[str, str] = ("", "")) -> Any:
+    def merge(self, old: Any, new: Any, kind: str, field: tuple[str, str] = ("", "")) -> Any:
         """The old value with an applied one laid over it."""
-        merge_key = MERGE_KEYS.get(where)
+        merge_key = MERGE_KEYS.get(field)
         if isinstance(new, dict) and isinstance(old, dict):
             fields = self._fields_of(kind) or {}
             merged = dict(old)
@@ -78,7 +78,7 @@ class Walk:
             return [*old, *(item for item in new if item not in old)]
         merged = list(old)
         for item in new:
-            at = next((i for i, found in enumerate(merged) if found.get(merge_key) == item.get(merge_key)), None)
+            at = next((i for i, old_item in enumerate(merged) if old_item.get(merge_key) == item.get(merge_key)), None)
             if at is None:
                 merged.append(item)
             else:
@@ -86,7 +86,7 @@ class Walk:
         return merged
 
 
-def remove(value: Any, path: Path) -> None:
+def remove_path(value: Any, path: Path) -> None:
     """Takes one path out of an object, in place; containers that it empties go with it."""
     if not path or path[0] == ".":
         return
@@ -94,7 +94,7 @@ def remove(value: Any, path: Path) -> None:
     if step.startswith("f:") and isinstance(value, dict):
         key = step[2:]
         if key in value:
-            remove(value[key], rest)
+            remove_path(value[key], rest)
             if not rest or value[key] in ({}, []):
                 del value[key]
     elif step.startswith("k:") and isinstance(value, list):
@@ -102,7 +102,7 @@ def remove(value: Any, path: Path) -> None:
         if item is not None and rest == (".",):
             value.remove(item)
         elif item is not None:
-            remove(item, rest)
+            remove_path(item, rest)
     elif step.startswith("v:") and isinstance(value, list):
         plain = msgspec.json.decode(step[2:])
         value[:] = [item for item in value if item != plain]
@@ -110,9 +110,9 @@ def remove(value: Any, path: Path) -> None:
 
 def item_of(items: list[Any], step: str) -> Any:
     """The list item that a `k:` step names."""
-    wanted: Json = msgspec.json.decode(step[2:])
+    keys: Json = msgspec.json.decode(step[2:])
     for item in items:
-        if isinstance(item, dict) and all(item.get(key) == value for key, value in wanted.items()):
+        if isinstance(item, dict) and all(item.get(key) == value for key, value in keys.items()):
             return item
     return None
 
@@ -125,7 +125,7 @@ def path_text(path: Path) -> str:
             text += f".{step[2:]}"
         elif step.startswith("k:"):
             keys: Json = msgspec.json.decode(step[2:])
-            text += "[" + ",".join(f"{key}={dumps(value)}" for key, value in keys.items()) + "]"
+            text += "[" + ",".join(f"{key}={to_json(value)}" for key, value in keys.items()) + "]"
         elif step.startswith("v:"):
             text += f"[={step[2:]}]"
     return text

@@ -23,11 +23,11 @@ def apply(original: Any, operations: Any) -> Any:
         raise MalformedPatch("json: cannot unmarshal into Go value of type jsonpatch.Patch")
     document = deepcopy(original)
     for operation in operations:
-        document = apply_one(document, operation)
+        document = apply_operation(document, operation)
     return document
 
 
-def apply_one(document: Any, operation: Any) -> Any:
+def apply_operation(document: Any, operation: Any) -> Any:
     """The document after one operation. Raises MalformedPatch and PatchFailed."""
     if not isinstance(operation, dict) or operation.get("op") not in OPERATIONS or "path" not in operation:
         raise MalformedPatch(f"Unexpected kind: {operation}")
@@ -35,10 +35,10 @@ def apply_one(document: Any, operation: Any) -> Any:
     if kind in ("move", "copy"):
         source = parse_pointer(operation.get("from"))
         value = deepcopy(lookup(document, source))
-        document = write(document, source, None, "remove") if kind == "move" else document
-        return write(document, path, value, "add")
+        document = apply_at(document, source, None, "remove") if kind == "move" else document
+        return apply_at(document, path, value, "add")
     if kind == "remove":
-        return write(document, path, None, "remove")
+        return apply_at(document, path, None, "remove")
     if "value" not in operation and kind != "test":
         raise MalformedPatch(f"operation {kind} has no value")
     value = operation.get("value")
@@ -46,18 +46,18 @@ def apply_one(document: Any, operation: Any) -> Any:
         if not json_equal(lookup(document, path, absent=None), value):
             raise PatchFailed(f"testing value {operation['path']} failed")
         return document
-    return write(document, path, deepcopy(value), kind)
+    return apply_at(document, path, deepcopy(value), kind)
 
 
-def json_equal(one: Any, other: Any) -> bool:
+def json_equal(left: Any, right: Any) -> bool:
     """JSON equality: true is not 1."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(json_equal(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(json_equal(a, b) for a, b in zip(one, other, strict=True))
-    return bool(one == other)
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(json_equal(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(json_equal(a, b) for a, b in zip(left, right, strict=True))
+    return bool(left == right)
 
 
 def parse_pointer(text: Any) -> list[str]:
@@ -95,7 +95,7 @@ def list_index(items: list[Any], step: str) -> int:
     return at
 
 
-def write(document: Any, path: Sequence[str], value: Any, kind: str) -> Any:
+def apply_at(document: Any, path: Sequence[str], value: Any, kind: str) -> Any:
     """The document after an add, replace or remove at a path. Raises PatchFailed."""
     if not path:
         if kind == "remove":
@@ -104,9 +104,9 @@ def write(document: Any, path: Sequence[str], value: Any, kind: str) -> Any:
     parent, last = lookup(document, path[:-1]), path[-1]
     try:
         if isinstance(parent, dict):
-            write_key(parent, last, value, kind)
+            apply_at_key(parent, last, value, kind)
         elif isinstance(parent, list):
-            write_item(parent, last, value, kind)
+            apply_at_index(parent, last, value, kind)
         else:
             raise PatchFailed(f"path /{'/'.join(path)} does not exist")
     except (KeyError, IndexError) as error:
@@ -114,7 +114,7 @@ def write(document: Any, path: Sequence[str], value: Any, kind: str) -> Any:
     return document
 
 
-def write_key(parent: dict[str, Any], key: str, value: Any, kind: str) -> None:
+def apply_at_key(parent: dict[str, Any], key: str, value: Any, kind: str) -> None:
     """Changes one key of an object."""
     if kind == "remove":
         del parent[key]
@@ -122,7 +122,7 @@ def write_key(parent: dict[str, Any], key: str, value: Any, kind: str) -> None:
         parent[key] = value
 
 
-def write_item(parent: list[Any], step: str, value: Any, kind: str) -> None:
+def apply_at_index(parent: list[Any], step: str, value: Any, kind: str) -> None:
     """Changes one item of a list; an add inserts before it, `-` at the end."""
     if kind == "add" and (step == "-" or step == str(len(parent))):
         parent.append(value)

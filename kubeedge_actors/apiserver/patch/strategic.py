@@ -36,7 +36,7 @@ class StrategicMerge:
         fields = self._fields_of(kind) or {}
         for key, value in patch.items():
             if key.startswith(DELETE_ITEMS):
-                remove_items(merged, key[len(DELETE_ITEMS) :], value)
+                delete_from_primitive_list(merged, key[len(DELETE_ITEMS) :], value)
             elif not key.startswith("$"):
                 self._field(merged, key, value, fields.get(key, ""), kind, patch)
         for key, order in patch.items():
@@ -44,7 +44,7 @@ class StrategicMerge:
                 name = key[len(ORDER) :]
                 merge_key = MERGE_KEYS.get((kind, name))
                 if isinstance(merged.get(name), list) and merge_key is not None:
-                    merged[name] = reordered([], merged[name], order, merge_key)
+                    merged[name] = set_element_order([], merged[name], order, merge_key)
         return retain_keys(merged, patch)
 
     def _field(self, merged: Json, key: str, value: Any, compact: str, kind: str, patch: Json) -> None:
@@ -66,8 +66,8 @@ class StrategicMerge:
 
     def _list(self, old: list[Any], patch: list[Any], key: str | None, kind: str, order: list[Any] | None) -> list[Any]:
         if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" and len(item) == 1 for item in patch):
-            rest = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)]
-            return [self._clean(item) for item in rest]
+            items = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)]
+            return [self._clean(item) for item in items]
         if key is None:
             return [self._clean(item) for item in patch]
         if key == "":
@@ -77,7 +77,7 @@ class StrategicMerge:
             merged, touched = self._keyed(old, patch, key, kind)
         if order is None:
             return merged
-        return reordered(touched, merged, order, key)
+        return set_element_order(touched, merged, order, key)
 
     def _keyed(self, old: list[Any], patch: list[Any], key: str, kind: str) -> tuple[list[Any], list[Any]]:
         merged = [item for item in old if isinstance(item, dict)]
@@ -85,9 +85,9 @@ class StrategicMerge:
         for item in patch:
             if not isinstance(item, dict) or key not in item:
                 raise BadPatch(f"map: {item} does not contain declared merge key: {key}")
-            at = next((index for index, found in enumerate(merged) if found.get(key) == item[key]), None)
+            at = next((index for index, old_item in enumerate(merged) if old_item.get(key) == item[key]), None)
             if item.get(DIRECTIVE) == "delete":
-                merged = [found for found in merged if found.get(key) != item[key]]
+                merged = [old_item for old_item in merged if old_item.get(key) != item[key]]
                 continue
             result = self.merge(merged[at] if at is not None else {}, item, kind)
             if at is None:
@@ -100,15 +100,15 @@ class StrategicMerge:
     def _clean(self, value: Any) -> Any:
         """A value that is new to the object: without directives and nulls."""
         if isinstance(value, dict):
-            kept = {k: v for k, v in value.items() if not k.startswith("$") and v is not None}
-            return {key: self._clean(inner) for key, inner in kept.items()}
+            fields = {k: v for k, v in value.items() if not k.startswith("$") and v is not None}
+            return {key: self._clean(inner) for key, inner in fields.items()}
         return [self._clean(item) for item in value] if isinstance(value, list) else value
 
 
-def remove_items(merged: Json, field: str, gone: list[Any]) -> None:
+def delete_from_primitive_list(merged: Json, field: str, values: list[Any]) -> None:
     """Takes plain values out of a list."""
     if isinstance(merged.get(field), list):
-        merged[field] = [item for item in merged[field] if item not in gone]
+        merged[field] = [item for item in merged[field] if item not in values]
 
 
 def retain_keys(merged: Json, patch: Json) -> Json:
@@ -117,22 +117,22 @@ def retain_keys(merged: Json, patch: Json) -> Json:
     return merged if keep is None else {key: value for key, value in merged.items() if key in keep}
 
 
-def identity(item: Any, key: str) -> Any:
+def merge_key_value(item: Any, key: str) -> Any:
     """The merge key value of a list item."""
     return item.get(key) if key and isinstance(item, dict) else item
 
 
-def reordered(touched: list[Any], merged: list[Any], order: list[Any], key: str) -> list[Any]:
+def set_element_order(touched: list[Any], merged: list[Any], order: list[Any], key: str) -> list[Any]:
     """The merged list in the order that the patch sets; items that it does not name keep their place among the others."""
-    wanted = [identity(item, key) for item in order]
-    named = [item for item in merged if identity(item, key) in wanted]
-    named.sort(key=lambda item: wanted.index(identity(item, key)))
-    others = [item for item in merged if identity(item, key) not in wanted]
-    before = {index_key(identity(item, key)): index for index, item in enumerate(merged)}
-    new = {index_key(identity(item, key)) for item in touched}
+    identities = [merge_key_value(item, key) for item in order]
+    named = [item for item in merged if merge_key_value(item, key) in identities]
+    named.sort(key=lambda item: identities.index(merge_key_value(item, key)))
+    others = [item for item in merged if merge_key_value(item, key) not in identities]
+    before = {index_key(merge_key_value(item, key)): index for index, item in enumerate(merged)}
+    new = {index_key(merge_key_value(item, key)) for item in touched}
     result: list[Any] = []
     while named and others:
-        left, right = index_key(identity(others[0], key)), index_key(identity(named[0], key))
+        left, right = index_key(merge_key_value(others[0], key)), index_key(merge_key_value(named[0], key))
         first_is_old = right not in new or before[left] < before[right]
         result.append(others.pop(0) if first_is_old and before[left] < before[right] else named.pop(0))
     return [*result, *named, *others]

@@ -26,9 +26,9 @@ def column(name: str, kind: str = "string", priority: int = 0, style: str = "") 
 
 def columns(*texts: str) -> tuple[Json, ...]:
     """Columns in short: `Name` is the name column, `*` at the end shows with -o wide, `#` is an integer."""
-    found = []
+    result = []
     for text in texts:
         name = text.rstrip("*#")
         style = "name" if name == "Name" else ""
-        found.append(column(name, "integer" if "#" in text else "string", int("*" in text), style))
-    return tuple(found)
+        result.append(column(name, "integer" if "#" in text else "string", int("*" in text), style))
+    return tuple(result)

@@ -16,9 +16,18 @@ STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\*)\]|\['([^']+)'\]")
 def custom_printer(printed: Sequence[Json]) -> TablePrinter:
     """The table of a definition's `additionalPrinterColumns`."""
     own = [
-        column(one["name"], one.get("type", "string"), one.get("priority", 0), one.get("format", "")) for one in printed
+        column(
+            printer_column["name"],
+            printer_column.get("type", "string"),
+            printer_column.get("priority", 0),
+            printer_column.get("format", ""),
+        )
+        for printer_column in printed
     ]
-    paths = [(one.get("type", "string"), STEP.findall(one.get("jsonPath", ""))) for one in printed]
+    paths = [
+        (printer_column.get("type", "string"), STEP.findall(printer_column.get("jsonPath", "")))
+        for printer_column in printed
+    ]
 
     def cells(body: Json, now: float) -> Sequence[Any]:
         return body["metadata"]["name"], *(cell(body, kind, steps, now) for kind, steps in paths)

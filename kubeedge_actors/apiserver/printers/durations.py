@@ -10,30 +10,30 @@ UNKNOWN, INVALID, NONE = "<unknown>", "<invalid>", "<none>"
 
 def human_duration(seconds: float) -> str:
     """A duration in one or two units: `119s`, `2m1s`, `4h5m`, `2d2h`, `34d`, `2y80d`."""
-    whole = int(seconds)
-    if whole < -1:
+    total = int(seconds)
+    if total < -1:
         return INVALID
-    if whole < 2 * MINUTE:
-        return f"{max(whole, 0)}s"
-    if whole < 10 * MINUTE:
-        return two_units(whole, MINUTE, "m", 1, "s")
-    if whole < 3 * HOUR:
-        return f"{whole // MINUTE}m"
-    if whole < 8 * HOUR:
-        return two_units(whole, HOUR, "h", MINUTE, "m")
-    if whole < 2 * DAY:
-        return f"{whole // HOUR}h"
-    if whole < 8 * DAY:
-        return two_units(whole, DAY, "d", HOUR, "h")
-    if whole < 2 * YEAR:
-        return f"{whole // DAY}d"
-    return two_units(whole, YEAR, "y", DAY, "d") if whole < 8 * YEAR else f"{whole // YEAR}y"
+    if total < 2 * MINUTE:
+        return f"{max(total, 0)}s"
+    if total < 10 * MINUTE:
+        return two_units(total, MINUTE, "m", 1, "s")
+    if total < 3 * HOUR:
+        return f"{total // MINUTE}m"
+    if total < 8 * HOUR:
+        return two_units(total, HOUR, "h", MINUTE, "m")
+    if total < 2 * DAY:
+        return f"{total // HOUR}h"
+    if total < 8 * DAY:
+        return two_units(total, DAY, "d", HOUR, "h")
+    if total < 2 * YEAR:
+        return f"{total // DAY}d"
+    return two_units(total, YEAR, "y", DAY, "d") if total < 8 * YEAR else f"{total // YEAR}y"
 
 
-def two_units(whole: int, big: int, big_letter: str, small: int, small_letter: str) -> str:
+def two_units(seconds: int, big: int, big_letter: str, small: int, small_letter: str) -> str:
     """Two units; the smaller one is left out when it is zero."""
-    rest = whole % big // small
-    return f"{whole // big}{big_letter}" + (f"{rest}{small_letter}" if rest else "")
+    remainder = seconds % big // small
+    return f"{seconds // big}{big_letter}" + (f"{remainder}{small_letter}" if remainder else "")
 
 
 def age(timestamp: str | None, now: float) -> str:

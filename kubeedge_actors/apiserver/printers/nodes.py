@@ -36,10 +36,10 @@ def node_cells(node: Json, now: float) -> Sequence[Any]:
         roles_cell(meta.get("labels", {})),
         age(meta.get("creationTimestamp"), now),
         info.get("kubeletVersion", ""),
-        address(status, "InternalIP"),
-        address(status, "ExternalIP"),
+        first_address(status, "InternalIP"),
+        first_address(status, "ExternalIP"),
         info.get("osImage") or UNKNOWN,
-        kernel(info),
+        kernel_cell(info),
         info.get("containerRuntimeVersion") or UNKNOWN,
     )
 
@@ -53,18 +53,18 @@ def status_cell(node: Json) -> str:
 
 def roles_cell(labels: Json) -> str:
     """The roles that labels give."""
-    found = {key[len(ROLE) :] for key in labels if key.startswith(ROLE) and len(key) > len(ROLE)}
+    roles = {key[len(ROLE) :] for key in labels if key.startswith(ROLE) and len(key) > len(ROLE)}
     if labels.get("kubernetes.io/role"):
-        found.add(labels["kubernetes.io/role"])
-    return ",".join(sorted(found)) or NONE
+        roles.add(labels["kubernetes.io/role"])
+    return ",".join(sorted(roles)) or NONE
 
 
-def address(status: Json, kind: str) -> str:
+def first_address(status: Json, kind: str) -> str:
     """The first address of a type."""
     return next((a.get("address", NONE) for a in status.get("addresses", ()) if a.get("type") == kind), NONE)
 
 
-def kernel(info: Json) -> str:
+def kernel_cell(info: Json) -> str:
     """The kernel, and the architecture when the node tells it."""
     version = info.get("kernelVersion")
     if not version:

@@ -18,14 +18,17 @@ COLUMNS = columns("Name", "Ready", "Status", "Restarts", "Age", "IP*", "Node*", 
 def pod_cells(pod: Json, now: float) -> Sequence[Any]:
     """The row of a pod."""
     meta, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
-    kept = sidecar_names(spec)
-    found = [*status.get("containerStatuses", ()), *(one for one in init_statuses(status) if one.get("name") in kept)]
-    ready = sum(1 for one in found if one.get("ready") and "running" in one.get("state", {}))
+    sidecars = sidecar_names(spec)
+    statuses = [
+        *status.get("containerStatuses", ()),
+        *(container for container in init_statuses(status) if container.get("name") in sidecars),
+    ]
+    ready = sum(1 for container in statuses if container.get("ready") and "running" in container.get("state", {}))
     return (
         meta["name"],
-        f"{ready}/{len(spec.get('containers', ())) + len(kept)}",
+        f"{ready}/{len(spec.get('containers', ())) + len(sidecars)}",
         status_cell(pod),
-        restarts_cell(status, kept, now),
+        restarts_cell(status, sidecars, now),
         age(meta.get("creationTimestamp"), now),
         status.get("podIP") or NONE,
         spec.get("nodeName") or NONE,
@@ -43,21 +46,21 @@ def status_cell(pod: Json) -> str:
     if initial:
         return initial
     plain: str = status.get("reason") or status.get("phase") or "Pending"
-    found = status.get("containerStatuses")
-    return container_problem(found, status, plain) if found else plain
+    statuses = status.get("containerStatuses")
+    return container_problem(statuses, status, plain) if statuses else plain
 
 
-def container_problem(found: Sequence[Json], status: Json, plain: str) -> str:
+def container_problem(statuses: Sequence[Json], status: Json, plain: str) -> str:
     """The state that the first troubled container gives; `plain` when there is none."""
     text, running = plain, False
-    for one in reversed(found):
-        now = one.get("state", {})
+    for container in reversed(statuses):
+        now = container.get("state", {})
         waiting, ended = now.get("waiting", {}), now.get("terminated")
         if waiting.get("reason"):
             text = waiting["reason"]
         elif ended is not None:
             text = terminated_reason(ended)
-        elif one.get("ready") and "running" in now:
+        elif container.get("ready") and "running" in now:
             running = True
     if text == "Completed" and running:
         return "Running" if is_ready(status) else "NotReady"
@@ -78,23 +81,25 @@ def is_ready(status: Json) -> bool:
 
 def sidecar_names(spec: Json) -> set[str]:
     """The init containers that go on beside the others, by name."""
-    return {one["name"] for one in spec.get("initContainers", ()) if one.get("restartPolicy") == "Always"}
+    return {
+        container["name"] for container in spec.get("initContainers", ()) if container.get("restartPolicy") == "Always"
+    }
 
 
 def init_statuses(status: Json) -> Sequence[Json]:
     """What is known of the init containers."""
-    found: Sequence[Json] = status.get("initContainerStatuses", ())
-    return found
+    statuses: Sequence[Json] = status.get("initContainerStatuses", ())
+    return statuses
 
 
 def init_status(pod: Json) -> str:
     """What the first init container that is not done, or as a sidecar not started, is doing; empty when there is none."""
     spec = pod.get("spec", {})
-    total, kept = len(spec.get("initContainers", ())), sidecar_names(spec)
-    for index, one in enumerate(init_statuses(pod.get("status", {}))):
-        if is_init_done(one, kept):
+    total, sidecars = len(spec.get("initContainers", ())), sidecar_names(spec)
+    for index, container in enumerate(init_statuses(pod.get("status", {}))):
+        if is_init_done(container, sidecars):
             continue
-        now = one.get("state", {})
+        now = container.get("state", {})
         ended, waiting = now.get("terminated"), now.get("waiting", {})
         if ended is not None:
             return f"Init:{terminated_reason(ended)}"
@@ -103,30 +108,35 @@ def init_status(pod: Json) -> str:
     return ""
 
 
-def restarts_cell(status: Json, kept: set[str], now: float) -> str:
-    """How often containers were restarted, and when last; `kept`: the sidecars."""
-    found = [*(one for one in init_statuses(status) if one.get("name") in kept), *status.get("containerStatuses", ())]
-    if any(not is_init_done(one, kept) for one in init_statuses(status)):
-        found = [*init_statuses(status)]
-    count = sum(one.get("restartCount", 0) for one in found)
-    ends = [one.get("lastState", {}).get("terminated", {}).get("finishedAt") for one in found]
+def restarts_cell(status: Json, sidecars: set[str], now: float) -> str:
+    """How often containers were restarted, and when last; `sidecars`: the sidecars."""
+    statuses = [
+        *(container for container in init_statuses(status) if container.get("name") in sidecars),
+        *status.get("containerStatuses", ()),
+    ]
+    if any(not is_init_done(container, sidecars) for container in init_statuses(status)):
+        statuses = [*init_statuses(status)]
+    count = sum(container.get("restartCount", 0) for container in statuses)
+    ends = [container.get("lastState", {}).get("terminated", {}).get("finishedAt") for container in statuses]
     times = [time for end in ends if end and (time := parse_time(end)) is not None]
     return f"{count} ({human_duration(now - max(times))} ago)" if count and times else str(count)
 
 
-def is_init_done(one: Json, kept: set[str]) -> bool:
-    """Whether an init container has ended well, or is a sidecar (one of `kept`) and started: the next one's turn has come."""
-    ended = one.get("state", {}).get("terminated")
-    return (ended is not None and not ended.get("exitCode")) or (one.get("name") in kept and bool(one.get("started")))
+def is_init_done(container: Json, sidecars: set[str]) -> bool:
+    """Whether an init container has ended well, or is a sidecar (one of `sidecars`) and started: the next one's turn has come."""
+    ended = container.get("state", {}).get("terminated")
+    return (ended is not None and not ended.get("exitCode")) or (
+        container.get("name") in sidecars and bool(container.get("started"))
+    )
 
 
 def readiness_gates_cell(spec: Json, status: Json) -> str:
     """How many readiness gates are open."""
-    wanted = [gate.get("conditionType") for gate in spec.get("readinessGates", ())]
-    if not wanted:
+    gates = [gate.get("conditionType") for gate in spec.get("readinessGates", ())]
+    if not gates:
         return NONE
     open_now = {c.get("type") for c in status.get("conditions", ()) if c.get("status") == "True"}
-    return f"{sum(1 for gate in wanted if gate in open_now)}/{len(wanted)}"
+    return f"{sum(1 for gate in gates if gate in open_now)}/{len(gates)}"
 
 
 PODS = TablePrinter(COLUMNS, pod_cells)

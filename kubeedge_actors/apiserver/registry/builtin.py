@@ -88,14 +88,14 @@ class Resource(msgspec.Struct, frozen=True):
 
 def field_labels(*texts: str) -> tuple[FieldLabel, ...]:
     """Field labels from their dotted names; `name|default` gives the value of an absent field."""
-    found = []
+    labels = []
     for text in texts:
         label, _, absent = text.partition("|")
-        found.append(FieldLabel(label, tuple(label.split(".")), absent))
-    return tuple(found)
+        labels.append(FieldLabel(label, tuple(label.split(".")), absent))
+    return tuple(labels)
 
 
-def fields_of(resource: Resource, body: Json) -> Mapping[str, str]:
+def selectable_fields(resource: Resource, body: Json) -> Mapping[str, str]:
     """What field selectors of that resource look at, metadata.name and metadata.namespace excepted."""
     return {field.label: field_value(body, field) for field in resource.fields}
 

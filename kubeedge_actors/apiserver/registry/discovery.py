@@ -6,11 +6,11 @@ import hashlib
 
 import msgspec
 
-from ..codec.negotiation import DISCOVERY, choose
+from ..codec.negotiation import DISCOVERY, negotiate
 from ..errors import Json, PlainNotFound, no_such_resource
 from ..http_messages import Request, Response, json_response, text_response
 from .builtin import Resource
-from .registry import Registry
+from .resource_registry import ResourceRegistry
 
 COMPILER = "kubeedge_actors"
 """How clients recognise this server: it brings no controllers of Kubernetes along."""
@@ -32,7 +32,7 @@ PUBLIC = "public"
 class Discovery:
     """Answers /api, /apis, /api/v1, /apis/<group>, /apis/<group>/<version>, /version and the health paths."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: ResourceRegistry) -> None:
         self._registry = registry
         self._cache: dict[tuple[str, str, int], tuple[bytes, str]] = {}
 
@@ -55,13 +55,13 @@ class Discovery:
         return None
 
     def _roots(self, request: Request, root: str) -> Response:
-        form, version = choose(request.headers.get("accept", ""), (DISCOVERY,))
+        form, version = negotiate(request.headers.get("accept", ""), (DISCOVERY,))
         if not form and root == "api":
             return json_response(core_versions(request.address))
         key = (root, version, self._registry.version)
         if key not in self._cache:
             body = msgspec.json.encode(self._aggregated(root, version) if form else self._groups())
-            self._cache = {known: value for known, value in self._cache.items() if known[2] == key[2]}
+            self._cache = {cached: value for cached, value in self._cache.items() if cached[2] == key[2]}
             self._cache[key] = (body, f'"{hashlib.sha256(body).hexdigest()[:32].upper()}"')
         body, tag = self._cache[key]
         headers = {"ETag": tag, "Vary": "Accept", "Cache-Control": PUBLIC}
@@ -72,10 +72,12 @@ class Discovery:
 
     def _aggregated(self, root: str, version: str) -> Json:
         groups: dict[str, list[Json]] = {}
-        for group, found in self._registry.group_versions():
+        for group, served_version in self._registry.group_versions():
             if (root == "api") == (group == ""):
-                resources = [aggregated_resource(resource) for resource in self._registry.in_version(group, found)]
-                entry = {"version": found, "resources": resources, "freshness": "Current"}
+                resources = [
+                    aggregated_resource(resource) for resource in self._registry.in_version(group, served_version)
+                ]
+                entry = {"version": served_version, "resources": resources, "freshness": "Current"}
                 groups.setdefault(group, []).append(entry)
         items = [{"metadata": {"name": g} if g else {}, "versions": versions} for g, versions in groups.items()]
         head = {"kind": DISCOVERY, "apiVersion": f"apidiscovery.k8s.io/{version}"}
@@ -104,19 +106,19 @@ class Discovery:
             if group:
                 raise PlainNotFound
             raise no_such_resource()
-        found: list[Json] = []
+        entries: list[Json] = []
         for resource in self._registry.in_version(group, version):
-            found.extend(legacy_resources(resource))
+            entries.extend(legacy_resources(resource))
         head: Json = {"kind": "APIResourceList"}
         if group:
             head["apiVersion"] = "v1"
-        return {**head, "groupVersion": f"{group}/{version}" if group else version, "resources": found}
+        return {**head, "groupVersion": f"{group}/{version}" if group else version, "resources": entries}
 
 
 def core_versions(address: str) -> Json:
     """The answer to /api."""
-    where = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": where}
+    addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses}
 
 
 def aggregated_resource(resource: Resource) -> Json:
@@ -157,10 +159,14 @@ def legacy_resources(resource: Resource) -> list[Json]:
         "verbs": list(resource.verbs),
     }
     add_optional_fields(entry, resource)
-    found = [entry]
+    entries = [entry]
     for sub in resource.subresources:
-        one: Json = {"name": f"{resource.plural}/{sub.name}", "singularName": "", "namespaced": resource.namespaced}
+        sub_entry: Json = {
+            "name": f"{resource.plural}/{sub.name}",
+            "singularName": "",
+            "namespaced": resource.namespaced,
+        }
         if sub.group:
-            one |= {"group": sub.group, "version": sub.version}
-        found.append({**one, "kind": sub.kind or resource.kind, "verbs": list(sub.verbs)})
-    return found
+            sub_entry |= {"group": sub.group, "version": sub.version}
+        entries.append({**sub_entry, "kind": sub.kind or resource.kind, "verbs": list(sub.verbs)})
+    return entries

@@ -33,11 +33,11 @@ META_ORDER = (
 CLIENT_META = ("labels", "annotations", "ownerReferences", "finalizers")
 
 
-def ordered(resource: Resource, body: Json, meta: Json) -> Json:
+def ordered_object(resource: Resource, body: Json, meta: Json) -> Json:
     """The object with kind and apiVersion first, and its metadata in Kubernetes' order without empty parts."""
     tidy = {key: meta[key] for key in META_ORDER if meta.get(key) not in (None, "", {}, [])}
-    rest = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
-    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": tidy, **rest}
+    fields = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
+    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": tidy, **fields}
 
 
 def generated_name(prefix: str) -> str:
@@ -45,7 +45,7 @@ def generated_name(prefix: str) -> str:
     return prefix[:58] + "".join(secrets.choice(SUFFIX_LETTERS) for _ in range(5))
 
 
-def new_object(resource: Resource, body: Json, namespace: str, now: float) -> Json:
+def prepare_create(resource: Resource, body: Json, namespace: str, now: float) -> Json:
     """A new object with the metadata that the server gives it."""
     meta = dict(body.get("metadata") or {})
     if not meta.get("name") and meta.get("generateName"):
@@ -58,15 +58,15 @@ def new_object(resource: Resource, body: Json, namespace: str, now: float) -> Js
         meta["generation"] = 1
     meta["uid"] = str(uuid.uuid4())
     meta["creationTimestamp"] = format_time(now)
-    return ordered(resource, body, meta)
+    return ordered_object(resource, body, meta)
 
 
-def next_version(resource: Resource, body: Json, old: Json) -> Json:
+def prepare_update(resource: Resource, body: Json, old: Json) -> Json:
     """The next version of an object: the client's labels and the like, the server's identity."""
-    given = body.get("metadata") or {}
+    client_meta = body.get("metadata") or {}
     meta = {key: value for key, value in old["metadata"].items() if key not in CLIENT_META}
-    meta.update({key: given[key] for key in CLIENT_META if key in given})
-    return ordered(resource, body, meta)
+    meta.update({key: client_meta[key] for key in CLIENT_META if key in client_meta})
+    return ordered_object(resource, body, meta)
 
 
 def update_generation(resource: Resource, new: Json, old: Json) -> None:
@@ -87,12 +87,12 @@ def generation_content(resource: Resource, body: Json) -> object:
     return {key: value for key, value in body.items() if key not in skipped}
 
 
-def is_equal(one: object, other: object) -> bool:
+def is_equal(left: object, right: object) -> bool:
     """Whether two JSON values are equal; unlike `==`, true is not 1 and 1.0 is not 1."""
-    return canonical(one) == canonical(other)
+    return canonical_json(left) == canonical_json(right)
 
 
-def canonical(value: object) -> bytes:
+def canonical_json(value: object) -> bytes:
     """JSON with sorted keys."""
     return msgspec.json.encode(value, order="deterministic")
 
@@ -111,8 +111,8 @@ def finalizer_errors(new: Json, old: Json) -> Iterable[FieldError]:
     if not added:
         return ()
     listed = " ".join(f'"{name}"' for name in sorted(added))
-    why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
-    return [forbidden_field("metadata.finalizers", why)]
+    reason = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
+    return [forbidden_field("metadata.finalizers", reason)]
 
 
 def is_removable(body: Json) -> bool:

@@ -13,7 +13,7 @@ from ..crd.structural import StructuralSchema
 from ..errors import Json, PlainNotFound
 from ..http_messages import JSON_TYPE, Request, Response, json_response
 from .builtin import Resource
-from .registry import Registry
+from .resource_registry import ResourceRegistry
 
 V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 # A Document message that says nothing but `swagger: "2.0"`.
@@ -40,7 +40,7 @@ class OpenApi:
     """Answers /openapi/v2 and /openapi/v3. `structural(resource)` is the schema of a custom resource."""
 
     def __init__(
-        self, registry: Registry, types: BuiltinTypes, structural: Callable[[Resource], StructuralSchema | None]
+        self, registry: ResourceRegistry, types: BuiltinTypes, structural: Callable[[Resource], StructuralSchema | None]
     ) -> None:
         self._registry, self._types, self._structural = registry, types, structural
 
@@ -59,9 +59,9 @@ class OpenApi:
         raise PlainNotFound
 
     def _link(self, group_version: tuple[str, str]) -> tuple[str, Json]:
-        where = document_path(*group_version)
+        path = document_path(*group_version)
         digest = hashlib.sha256(self._document(*group_version)).hexdigest()[:32].upper()
-        return where, {"serverRelativeURL": f"/openapi/v3/{where}?hash={digest}"}
+        return path, {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
 
     def _document(self, group: str, version: str) -> bytes:
         """One group version: for each kind a path with what may be done, and the schemas that it reaches."""

@@ -45,7 +45,7 @@ def is_beyond_bound(value: str, op: str, bound: str) -> bool:
         return False
 
 
-def parse_labels(text: str) -> tuple[Requirement, ...]:
+def parse_label_selector(text: str) -> tuple[Requirement, ...]:
     """The terms of a label selector. Raises 400 on a syntax error."""
     if not text.strip():
         return ()
@@ -61,13 +61,13 @@ class LabelParser:
 
     def parse(self) -> list[Requirement]:
         """All terms."""
-        found = [self._requirement()]
+        requirements = [self._requirement()]
         while (token := self._peek()) == ",":
             self._take()
-            found.append(self._requirement())
+            requirements.append(self._requirement())
         if token:
             raise selector_error(f"found '{token}', expected: ',' or 'end of string'")
-        return found
+        return requirements
 
     def _peek(self) -> str:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""
@@ -125,7 +125,7 @@ class FieldTerm(msgspec.Struct, frozen=True):
     equal: bool
 
 
-def parse_fields(text: str, allowed: Sequence[str], kind_knows_more: bool) -> tuple[FieldTerm, ...]:
+def parse_field_selector(text: str, allowed: Sequence[str], kind_knows_more: bool) -> tuple[FieldTerm, ...]:
     """The terms of a field selector. Raises 400 on a syntax error or a label that is not in `allowed`."""
     terms = []
     for part in split_terms(text):
@@ -134,7 +134,7 @@ def parse_fields(text: str, allowed: Sequence[str], kind_knows_more: bool) -> tu
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         key = match["key"].strip()
         if key not in allowed:
-            raise unknown_field(key, kind_knows_more)
+            raise unknown_field_error(key, kind_knows_more)
         terms.append(FieldTerm(key, re.sub(r"\\(.)", r"\1", match["value"]), match["op"] != "!="))
     return tuple(terms)
 
@@ -144,14 +144,14 @@ def split_terms(text: str) -> list[str]:
     return [part for part in re.split(r"(?<!\\),", text) if part.strip()]
 
 
-def unknown_field(key: str, kind_knows_more: bool) -> ApiError:
+def unknown_field_error(key: str, kind_knows_more: bool) -> ApiError:
     """400 of a label that the kind does not have; two wordings, as in the genuine server."""
     if kind_knows_more:
         return bad_request(f"field label not supported: {key}")
     return bad_request(f'"{key}" is not a known field selector: only "metadata.name", "metadata.namespace"')
 
 
-class Selected(Protocol):
+class Selectable(Protocol):
     """What a selection looks at in an object."""
 
     @property
@@ -176,7 +176,7 @@ class Selection(msgspec.Struct, frozen=True):
         """Whether there are selectors."""
         return bool(self.labels or self.fields)
 
-    def fits(self, entry: Selected) -> bool:
+    def fits(self, entry: Selectable) -> bool:
         """Whether an entry is selected; its namespace included."""
         if self.namespace is not None and entry.namespace != self.namespace:
             return False
@@ -185,7 +185,7 @@ class Selection(msgspec.Struct, frozen=True):
         return all((value_of(entry, term.key) == term.value) is term.equal for term in self.fields)
 
 
-def value_of(entry: Selected, key: str) -> str:
+def value_of(entry: Selectable, key: str) -> str:
     """The value that a field term is compared with."""
     if key == "metadata.name":
         return entry.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
-from .entry import Entry, Event
+from .entry import Entry, WatchCacheEvent
 
 KEEP_EVENTS = 10_000
 KEEP_SECONDS = 300.0
@@ -22,7 +22,7 @@ class Collection:
     def __init__(self, resource: str, floor: int) -> None:
         self.resource = resource
         self.floor = floor
-        self.events: list[Event] = []
+        self.events: list[WatchCacheEvent] = []
         self.visible = 0
         self.dropped = 0
         self._spaces: dict[str, dict[str, Entry]] = {}
@@ -69,7 +69,7 @@ class Collection:
         if not space:
             del self._spaces[entry.namespace]
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: WatchCacheEvent) -> None:
         """Makes the change current; it stays invisible to readers of the history until `publish`."""
         self.events.append(event)
         if event.removed:
@@ -77,7 +77,7 @@ class Collection:
         else:
             self.set_current(event.new)
 
-    def undo(self) -> Event:
+    def undo(self) -> WatchCacheEvent:
         """Undo the last change, which was not visible yet."""
         event = self.events.pop()
         if event.old is not None:
@@ -99,7 +99,7 @@ class Collection:
             return None
         return self.dropped + bisect_right(self.events, revision, key=lambda event: event.revision)
 
-    def read(self, position: int) -> list[Event] | None:
+    def read(self, position: int) -> list[WatchCacheEvent] | None:
         """Visible events from `position` on; None when some of them are forgotten."""
         start = position - self.dropped
         return self.events[start : self.visible] if start >= 0 else None
@@ -130,6 +130,6 @@ class Collection:
         return self.scan(namespace) if not past else self._patched(past, namespace)
 
     def _patched(self, past: dict[tuple[str, str], Entry | None], namespace: str | None) -> list[Entry]:
-        kept: Iterable[Entry] = (e for e in self.scan(namespace) if (e.namespace, e.name) not in past)
+        current: Iterable[Entry] = (e for e in self.scan(namespace) if (e.namespace, e.name) not in past)
         back = (e for key, e in past.items() if e is not None and namespace in (None, key[0]))
-        return sorted([*kept, *back], key=lambda entry: (entry.namespace, entry.name))
+        return sorted([*current, *back], key=lambda entry: (entry.namespace, entry.name))

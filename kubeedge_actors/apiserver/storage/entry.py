@@ -33,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True):
         return decoded
 
 
-class Event(msgspec.Struct, frozen=True):
+class WatchCacheEvent(msgspec.Struct, frozen=True):
     """One change: `old` is None for a creation, `removed` says that `new` is the last state, with the deletion's revision."""
 
     revision: int

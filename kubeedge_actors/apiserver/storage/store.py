@@ -11,7 +11,7 @@ from ...errors import StoreCorrupt
 from ..errors import Json
 from .collection import Collection
 from .database import Database, Row
-from .entry import Entry, Event, labels_of
+from .entry import Entry, WatchCacheEvent, labels_of
 
 FieldsOf = Callable[[str, Json], Mapping[str, str]]
 
@@ -48,16 +48,16 @@ class Store:
 
     def collection(self, resource: str) -> Collection:
         """The objects of one resource (`pods`, `apps/deployments`)."""
-        found = self._collections.get(resource)
-        if found is None:
-            found = self._collections[resource] = Collection(resource, self._origin)
-        return found
+        collection = self._collections.get(resource)
+        if collection is None:
+            collection = self._collections[resource] = Collection(resource, self._origin)
+        return collection
 
     def get(self, resource: str, namespace: str, name: str) -> Entry | None:
         """The current version of one object."""
         return self.collection(resource).get(namespace, name)
 
-    def put(self, resource: str, body: Json, managed_fields: bytes | None = None) -> Event:
+    def put(self, resource: str, body: Json, managed_fields: bytes | None = None) -> WatchCacheEvent:
         """Creates or replaces the object that `body` names, and sets its resourceVersion."""
         meta = body["metadata"]
         old = self.get(resource, meta.get("namespace", ""), meta["name"])
@@ -65,24 +65,24 @@ class Store:
         data = msgspec.json.encode(body)
         entry = self._entry(resource, body, revision, data, managed_fields)
         row = Row(resource, entry.namespace, entry.name, revision, data, managed_fields)
-        return self._apply(resource, Event(revision, self._clock(), old, entry), row)
+        return self._apply(resource, WatchCacheEvent(revision, self._clock(), old, entry), row)
 
-    def remove(self, resource: str, entry: Entry) -> Event:
+    def remove(self, resource: str, entry: Entry) -> WatchCacheEvent:
         """Removes an object; the event carries its last state with the revision of the removal."""
         body = entry.object()
         revision = self._next(body["metadata"])
         last = self._entry(resource, body, revision, msgspec.json.encode(body), None)
         row = Row(resource, entry.namespace, entry.name, revision, None)
-        return self._apply(resource, Event(revision, self._clock(), entry, last, removed=True), row)
+        return self._apply(resource, WatchCacheEvent(revision, self._clock(), entry, last, removed=True), row)
 
     def dependents(self, uid: str) -> list[tuple[str, Entry]]:
         """(resource, entry) of every object that names `uid` as an owner."""
-        found = []
+        entries = []
         for resource, namespace, name in sorted(self._dependents.get(uid, ())):
             entry = self.get(resource, namespace, name)
             if entry is not None:
-                found.append((resource, entry))
-        return found
+                entries.append((resource, entry))
+        return entries
 
     def resources(self) -> list[str]:
         """Resources that have, or had, objects."""
@@ -108,7 +108,7 @@ class Store:
             managed_fields,
         )
 
-    def _apply(self, resource: str, event: Event, row: Row) -> Event:
+    def _apply(self, resource: str, event: WatchCacheEvent, row: Row) -> WatchCacheEvent:
         collection = self.collection(resource)
         collection.apply(event)
         self._index(resource, event.old, None if event.removed else event.new)

@@ -70,18 +70,20 @@ def immutable_data_errors(new: Json, old: Json) -> ErrorList:
     """What was made immutable stays as it is."""
     if not old.get("immutable"):
         return ()
-    found = [] if new.get("immutable") else [forbidden_field("immutable", "field is immutable when `immutable` is set")]
+    errors = (
+        [] if new.get("immutable") else [forbidden_field("immutable", "field is immutable when `immutable` is set")]
+    )
     changed = [field for field in ("data", "binaryData") if new.get(field) != old.get(field)]
-    found.extend(forbidden_field(field, "field is immutable when `immutable` is set") for field in changed)
-    return found
+    errors.extend(forbidden_field(field, "field is immutable when `immutable` is set") for field in changed)
+    return errors
 
 
 def secret_update_errors(new: Json, old: Json) -> ErrorList:
     """The type stays as well."""
-    found = list(immutable_data_errors(new, old))
+    errors = list(immutable_data_errors(new, old))
     if new.get("type") != old.get("type"):
-        found.append(invalid_value("type", new.get("type"), "field is immutable"))
-    return found
+        errors.append(invalid_value("type", new.get("type"), "field is immutable"))
+    return errors
 
 
 def default_event(body: Json) -> None:
@@ -121,18 +123,18 @@ def validate_service(body: Json) -> ErrorList:
     """A service has ports, unless it is a name for something outside; several ports have names."""
     spec = body["spec"]
     ports = spec.get("ports", ())
-    found: list[FieldError] = []
+    errors: list[FieldError] = []
     if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
-        found.append(required("spec.ports"))
+        errors.append(required("spec.ports"))
     if spec["type"] not in SERVICE_TYPES:
-        found.append(unsupported_value("spec.type", spec["type"], SERVICE_TYPES))
+        errors.append(unsupported_value("spec.type", spec["type"], SERVICE_TYPES))
     for index, port in enumerate(ports):
         if not 0 < port.get("port", 0) < 65536:
-            why = "must be between 1 and 65535, inclusive"
-            found.append(invalid_value(f"spec.ports[{index}].port", port.get("port", 0), why))
+            reason = "must be between 1 and 65535, inclusive"
+            errors.append(invalid_value(f"spec.ports[{index}].port", port.get("port", 0), reason))
         if len(ports) > 1 and not port.get("name"):
-            found.append(required(f"spec.ports[{index}].name"))
-    return found
+            errors.append(required(f"spec.ports[{index}].name"))
+    return errors
 
 
 def validate_lease(body: Json) -> ErrorList:
@@ -145,10 +147,10 @@ def validate_lease(body: Json) -> ErrorList:
 
 def validate_taints(body: Json) -> ErrorList:
     """A taint has a key and an effect."""
-    found: list[FieldError] = []
+    errors: list[FieldError] = []
     for index, taint in enumerate(body["spec"].get("taints", ())):
-        found.extend(required(f"spec.taints[{index}].{field}") for field in ("key", "effect") if not taint.get(field))
-    return found
+        errors.extend(required(f"spec.taints[{index}].{field}") for field in ("key", "effect") if not taint.get(field))
+    return errors
 
 
 NAMESPACES = Strategy(prepare_namespace, default_namespace)

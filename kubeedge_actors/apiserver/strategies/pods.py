@@ -94,7 +94,7 @@ def pull_policy(image: str) -> str:
     return "Always" if newest else "IfNotPresent"
 
 
-def default(pod: Json) -> None:
+def default_pod(pod: Json) -> None:
     """Defaults of a v1.Pod."""
     spec = pod.setdefault("spec", {})
     default_spec(spec)
@@ -106,7 +106,7 @@ def default(pod: Json) -> None:
             condition.setdefault(time, None)
 
 
-def prepare(pod: Json) -> None:
+def prepare_pod(pod: Json) -> None:
     """At creation: tolerations that every pod gets, and a status of the server's own."""
     spec = pod.setdefault("spec", {})
     tolerations = spec.setdefault("tolerations", [])
@@ -169,22 +169,22 @@ def validate_container(container: Json, path: str, names: set[str], volumes: set
         yield unsupported_value(f"{path}.imagePullPolicy", container.get("imagePullPolicy"), sorted(PULL_POLICIES))
     for index, port in enumerate(container.get("ports", ())):
         if not 0 < port.get("containerPort", 0) < 65536:
-            where = f"{path}.ports[{index}].containerPort"
-            yield invalid_value(where, port.get("containerPort", 0), "must be between 1 and 65535, inclusive")
+            field_path = f"{path}.ports[{index}].containerPort"
+            yield invalid_value(field_path, port.get("containerPort", 0), "must be between 1 and 65535, inclusive")
     for index, mount in enumerate(container.get("volumeMounts", ())):
         if not mount.get("mountPath"):
             yield required(f"{path}.volumeMounts[{index}].mountPath")
         if mount.get("name") not in volumes:
-            where = f"{path}.volumeMounts[{index}].name"
-            yield FieldError(where, "FieldValueNotFound", f'Not found: "{mount.get("name", "")}"')
+            field_path = f"{path}.volumeMounts[{index}].name"
+            yield FieldError(field_path, "FieldValueNotFound", f'Not found: "{mount.get("name", "")}"')
 
 
-def validate(pod: Json) -> ErrorList:
+def validate_pod(pod: Json) -> ErrorList:
     """Complaints about a v1.Pod."""
     return list(validate_spec(pod["spec"], "spec"))
 
 
-def validate_update(new: Json, old: Json) -> ErrorList:
+def validate_pod_update(new: Json, old: Json) -> ErrorList:
     """Only images, the active deadline and further tolerations may change."""
     if immutable_part(new["spec"], old["spec"]) == immutable_part(old["spec"], old["spec"]):
         return ()
@@ -197,9 +197,9 @@ def immutable_part(spec: Json, old: Json) -> Json:
     for field in ("initContainers", "containers"):
         if field in part:
             part[field] = [{k: v for k, v in item.items() if k != "image"} for item in part[field]]
-    kept = spec.get("tolerations", [])
-    part["tolerations"] = all(toleration in kept for toleration in old.get("tolerations", ()))
+    tolerations = spec.get("tolerations", [])
+    part["tolerations"] = all(toleration in tolerations for toleration in old.get("tolerations", ()))
     return part
 
 
-PODS = Strategy(prepare, default, validate, validate_update)
+PODS = Strategy(prepare_pod, default_pod, validate_pod, validate_pod_update)

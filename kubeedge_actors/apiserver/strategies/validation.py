@@ -70,9 +70,9 @@ def label_key_errors(field: str, key: str) -> Iterator[FieldError]:
         yield invalid_value(field, key, KEY_TEXT)
 
 
-def label_errors(field: str, found: Json) -> Iterator[FieldError]:
+def label_errors(field: str, labels: Json) -> Iterator[FieldError]:
     """Complaints about a map of labels."""
-    for key, value in found.items():
+    for key, value in labels.items():
         yield from label_key_errors(field, key)
         yield from _limited(field, value, 63, VALUE_RE, VALUE_TEXT)
 
@@ -84,8 +84,8 @@ def metadata_errors(meta: Json, short_name: bool) -> Iterator[FieldError]:
         yield required("metadata.name", "name or generateName is required")
     else:
         yield from (dns_label_errors if short_name else subdomain_errors)("metadata.name", name)
-    if found := meta.get("labels"):
-        yield from label_errors("metadata.labels", found)
+    if labels := meta.get("labels"):
+        yield from label_errors("metadata.labels", labels)
     for key in meta.get("annotations", ()):
         yield from label_key_errors("metadata.annotations", key.lower())
     for finalizer in meta.get("finalizers", ()):

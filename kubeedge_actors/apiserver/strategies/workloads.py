@@ -26,7 +26,7 @@ def selector_requirements(selector: Json) -> list[Requirement]:
 def selector_text(selector: Json) -> str:
     """A LabelSelector as text: `app=d,tier in (a,b)`."""
     parts = [f"{key}={value}" for key, value in sorted(selector.get("matchLabels", {}).items())]
-    for term in sorted(selector.get("matchExpressions", ()), key=lambda found: str(found.get("key"))):
+    for term in sorted(selector.get("matchExpressions", ()), key=lambda expression: str(expression.get("key"))):
         key, op = term.get("key", ""), OPERATORS.get(term.get("operator", ""), "in")
         values = ",".join(sorted(term.get("values", ())))
         parts.append({"exists": key, "absent": f"!{key}"}.get(op, f"{key} {op} ({values})"))
@@ -72,7 +72,7 @@ def default_daemon_set(body: Json) -> None:
     spec.setdefault("revisionHistoryLimit", 10)
 
 
-def prepare(body: Json) -> None:
+def prepare_workload(body: Json) -> None:
     """At creation: an empty status."""
     body["status"] = {}
 
@@ -96,30 +96,30 @@ def workload_errors(body: Json) -> Iterator[FieldError]:
     if replicas < 0:
         yield invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
     selector, template = spec.get("selector", {}), spec["template"]
-    found = template["metadata"].get("labels", {})
+    labels = template["metadata"].get("labels", {})
     terms = selector_requirements(selector)
     if "selector" not in spec:
         yield required("spec.selector")
     elif not terms:
         yield invalid_value("spec.selector", selector, "empty selector is invalid for deployment")
-    if not all(term.fits(found) for term in terms) or "selector" not in spec:
-        yield invalid_value("spec.template.metadata.labels", found, "`selector` does not match template `labels`")
-    yield from validation.label_errors("spec.template.metadata.labels", found)
+    if not all(term.fits(labels) for term in terms) or "selector" not in spec:
+        yield invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+    yield from validation.label_errors("spec.template.metadata.labels", labels)
     yield from validate_spec(template["spec"], "spec.template.spec", ("Always",))
 
 
-def validate(body: Json) -> ErrorList:
+def validate_workload(body: Json) -> ErrorList:
     """Complaints about a workload."""
     return list(workload_errors(body))
 
 
-def validate_update(new: Json, old: Json) -> ErrorList:
+def validate_workload_update(new: Json, old: Json) -> ErrorList:
     """The selector stays."""
     if new["spec"].get("selector") == old["spec"].get("selector"):
         return ()
     return [invalid_value("spec.selector", new["spec"].get("selector"), "field is immutable")]
 
 
-DEPLOYMENTS = Strategy(prepare, default_deployment, validate, validate_update)
-REPLICA_SETS = Strategy(prepare_replica_set, default_replica_set, validate, validate_update)
-DAEMON_SETS = Strategy(prepare_daemon_set, default_daemon_set, validate, validate_update)
+DEPLOYMENTS = Strategy(prepare_workload, default_deployment, validate_workload, validate_workload_update)
+REPLICA_SETS = Strategy(prepare_replica_set, default_replica_set, validate_workload, validate_workload_update)
+DAEMON_SETS = Strategy(prepare_daemon_set, default_daemon_set, validate_workload, validate_workload_update)

@@ -1,7 +1,7 @@
 """The joining process: joins a cloud once and ends: `python -m kubeedge_actors.drivers.bootstrap.client`.
 
-It takes a `Join` as JSON on standard input and gives a `Joined` on standard output. HTTP and cryptography cost 20
-MB, which an edge does not want to keep (drivers/bootstrap/node_credentials.py is the side that stays). Steps: source KubeEdge
+It takes a `JoinRequest` as JSON on standard input and gives a `JoinResult` on standard output. HTTP and cryptography cost 20
+MB, which an edge does not want to keep (drivers/bootstrap/certificate_manager.py is the side that stays). Steps: source KubeEdge
 edge/pkg/edgehub/certificate/certmanager.go.
 """
 
@@ -24,21 +24,21 @@ from kubeedge_actors.drivers.bootstrap.protocol import (
     MAX_BODY,
     NODE_HEADER,
     TOKEN_HEADER,
-    Join,
-    Joined,
+    JoinRequest,
+    JoinResult,
 )
 from kubeedge_actors.drivers.link import hostname_mismatch
 from kubeedge_actors.drivers.pki.base import KeyPair, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, split_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.pem import CERTIFICATE, check_pair, read_pem, save_pair, write_pem
-from kubeedge_actors.drivers.pki.worker_protocol import NewCsr, PkiRequest, Result, execute
+from kubeedge_actors.drivers.pki.worker_protocol import NewCsr, PkiRequest, WorkerResult, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 
 TIMEOUT = 10.0
 
 
-def join(order: Join, make: Callable[[PkiRequest], Result] = execute) -> None:
+def join(order: JoinRequest, make: Callable[[PkiRequest], WorkerResult] = execute) -> None:
     """Join, and write the three PEM files. Errors: CertificateError, a person must act; another LinkError, try again later."""
     ca = _named_by_token(order) if order.token else b""
     context = _trusting(ca) if ca else _with_certificate(order)
@@ -55,7 +55,7 @@ def join(order: Join, make: Callable[[PkiRequest], Result] = execute) -> None:
     check_pair(Path(order.cert), Path(order.key))
 
 
-def _named_by_token(order: Join) -> bytes:
+def _named_by_token(order: JoinRequest) -> bytes:
     """The cloud's CA (DER), which nobody vouches for but its hash in the token."""
     expected, _ = split_token(order.token)
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -70,7 +70,7 @@ def _named_by_token(order: Join) -> bytes:
     return ca
 
 
-def _with_certificate(order: Join) -> ssl.SSLContext:
+def _with_certificate(order: JoinRequest) -> ssl.SSLContext:
     context = _trusting(read_pem(Path(order.ca), CERTIFICATE))
     try:
         context.load_cert_chain(order.cert, order.key)
@@ -91,7 +91,11 @@ def _trusting(ca: bytes) -> ssl.SSLContext:
 
 
 def _get(
-    order: Join, path: str, context: ssl.SSLContext, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    order: JoinRequest,
+    path: str,
+    context: ssl.SSLContext,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> bytes:
     """The body of a good answer. The request is a GET, with a body where the protocol wants one."""
     address = urlsplit(order.cloud)
@@ -115,7 +119,7 @@ def _get(
     return content
 
 
-def _distrust(order: Join, context: ssl.SSLContext, error: ssl.SSLCertVerificationError) -> str:
+def _distrust(order: JoinRequest, context: ssl.SSLContext, error: ssl.SSLCertVerificationError) -> str:
     cloud, address = f"the cloud at {order.cloud}", urlsplit(order.cloud)
     if not hostname_mismatch.is_hostname_mismatch(error):
         return f"the certificate of {cloud} is not accepted: {error.verify_message}"
@@ -124,7 +128,7 @@ def _distrust(order: Join, context: ssl.SSLContext, error: ssl.SSLCertVerificati
     return hostname_mismatch.hostname_error_text(cloud, host, names)
 
 
-def _refusal(order: Join, path: str, status: int, text: str) -> LinkError:
+def _refusal(order: JoinRequest, path: str, status: int, text: str) -> LinkError:
     if status == http.client.UNAUTHORIZED and "expired" in text:
         return CertificateError(f"the token has expired; ask the cloud at {order.cloud} for a new one")
     if status == http.client.UNAUTHORIZED:
@@ -136,15 +140,15 @@ def _refusal(order: Join, path: str, status: int, text: str) -> LinkError:
 
 def main() -> int:
     """One order from standard input, its outcome on standard output; always 0."""
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Join)
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=JoinRequest)
     try:
         join(order)
-        outcome = Joined()
+        joined = JoinResult()
     except CertificateError as error:
-        outcome = Joined(str(error), final=True)
+        joined = JoinResult(str(error), final=True)
     except LinkError as error:
-        outcome = Joined(str(error))
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+        joined = JoinResult(str(error))
+    sys.stdout.buffer.write(msgspec.json.encode(joined))
     return 0
 
 

@@ -26,7 +26,7 @@ MAX_BODY: Final = 1 << 20
 MAX_REPORT: Final = 3 << 20
 
 
-class Join(msgspec.Struct, frozen=True):
+class JoinRequest(msgspec.Struct, frozen=True):
     """Join `cloud` (https://host:port) as `node`; without `token`: renew, showing the certificate there is."""
 
     cloud: str
@@ -37,8 +37,8 @@ class Join(msgspec.Struct, frozen=True):
     token: str = ""
 
 
-class Joined(msgspec.Struct, frozen=True):
-    """Result of a Join: no `error`, or a sentence; `final`: a retry is of no use before a person has acted."""
+class JoinResult(msgspec.Struct, frozen=True):
+    """Result of a JoinRequest: no `error`, or a sentence; `final`: a retry is of no use before a person has acted."""
 
     error: str = ""
     final: bool = False

@@ -44,7 +44,7 @@ class SecretData:
     version: str
 
 
-class Secrets:
+class SecretClient:
     """Secrets of one namespace as maps of bytes."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -94,7 +94,7 @@ class SecretBackedAuthority:
 
     def __init__(self, authority: FileAuthority, cluster: Cluster, namespace: str) -> None:
         self._authority = authority
-        self._secrets = Secrets(cluster, namespace)
+        self._secrets = SecretClient(cluster, namespace)
         self._alone = False
 
     def sync_ca(self) -> bool:
@@ -104,7 +104,7 @@ class SecretBackedAuthority:
         right to these Secrets the cloud goes on alone, with a warning.
         """
         try:
-            return self._settled(CA, self._agree_on_ca)
+            return self._retry_on_conflict(CA, self._agree_on_ca)
         except Unreachable as error:
             if self._authority.fresh:
                 raise CertificateError(f"whether there is a CA already can not be asked: {error}") from error
@@ -126,7 +126,7 @@ class SecretBackedAuthority:
         if self._alone:
             return self._authority.server_certificate(own)
         try:
-            return self._settled(SERVER, lambda: self._agree_on_server(own))
+            return self._retry_on_conflict(SERVER, lambda: self._agree_on_server(own))
         except (ClusterError, CertificateError) as error:
             log.warning("the certificate of the servers is not shared through %s: %s", self._place(SERVER), error)
             return self._authority.server_certificate(own)
@@ -136,7 +136,7 @@ class SecretBackedAuthority:
 
         `ClusterError`: no answer; `CertificateError`: the CA of the cluster is another one by now.
         """
-        return self._authority.token() if self._alone else self._settled(TOKEN, self._agree_on_token)
+        return self._authority.token() if self._alone else self._retry_on_conflict(TOKEN, self._agree_on_token)
 
     def write_token(self, path: Path) -> None:
         """Put such a token into a file that only its owner can read. While the API is away: one of our own."""
@@ -149,27 +149,27 @@ class SecretBackedAuthority:
 
     # --- inside
 
-    def _settled(self, name: str, attempt: Callable[[], T | None]) -> T:
+    def _retry_on_conflict(self, name: str, attempt: Callable[[], T | None]) -> T:
         """The first answer that is not None; each None means that somebody else was faster."""
         for _ in range(TRIES):
-            outcome = attempt()
-            if outcome is not None:
-                return outcome
+            result = attempt()
+            if result is not None:
+                return result
         raise Conflict({"message": f"{self._place(name)} changes all the time", "reason": "Conflict", "code": 409})
 
     def _agree_on_ca(self) -> bool | None:
         secret = self._secrets.get(CA)
-        ours = self._authority.pair
+        own = self._authority.pair
         if secret is None:
-            put = self._secrets.put(CA, {CA_CERT: ours.cert, CA_KEY: ours.key}, None)
+            put = self._secrets.put(CA, {CA_CERT: own.cert, CA_KEY: own.key}, None)
             return False if put else None
-        theirs = _pair(secret, CA_CERT, CA_KEY)
-        if theirs is None:
+        shared = _pair(secret, CA_CERT, CA_KEY)
+        if shared is None:
             raise CertificateError(f"the secret {self._place(CA)} is damaged: it has no {CA_CERT} and {CA_KEY}")
-        if theirs == ours:
+        if shared == own:
             return False
         fresh = self._authority.fresh
-        self._authority.import_ca(theirs)
+        self._authority.import_ca(shared)
         level = logging.INFO if fresh else logging.WARNING
         log.log(level, "the CA of %s takes the place of the one in %s", self._place(CA), self._authority.ca_path)
         return True
@@ -178,10 +178,10 @@ class SecretBackedAuthority:
         """`CertificateError` when the CA was exchanged while we run: then the rest is not ours to write. One that was
         deleted is put back.
         """
-        secret, ours = self._secrets.get(CA), self._authority.pair
+        secret, own = self._secrets.get(CA), self._authority.pair
         if secret is None:
-            self._secrets.put(CA, {CA_CERT: ours.cert, CA_KEY: ours.key}, None)
-        elif _pair(secret, CA_CERT, CA_KEY) != ours:
+            self._secrets.put(CA, {CA_CERT: own.cert, CA_KEY: own.key}, None)
+        elif _pair(secret, CA_CERT, CA_KEY) != own:
             raise CertificateError(
                 f"{self._place(CA)} holds another CA by now; restart this cloud, so that it takes it"
             )
@@ -189,10 +189,10 @@ class SecretBackedAuthority:
     def _agree_on_server(self, own: tuple[str, ...]) -> TlsPaths | None:
         self._check_ca()
         secret = self._secrets.get(SERVER)
-        theirs = _pair(secret, SERVER_CERT, SERVER_KEY) if secret is not None else None
-        if theirs is not None and self._authority.import_server_pair(theirs, own):
+        shared = _pair(secret, SERVER_CERT, SERVER_KEY) if secret is not None else None
+        if shared is not None and self._authority.import_server_pair(shared, own):
             return self._authority.server_certificate(own)
-        names = list(dict.fromkeys((*own, *_names(theirs))))
+        names = list(dict.fromkeys((*own, *_names(shared))))
         tls = self._authority.server_certificate(names[:MAX_NAMES])
         pair = self._authority.server_pair()
         return tls if self._secrets.put(SERVER, {SERVER_CERT: pair.cert, SERVER_KEY: pair.key}, secret) else None
@@ -200,21 +200,21 @@ class SecretBackedAuthority:
     def _agree_on_token(self) -> str | None:
         self._check_ca()
         secret = self._secrets.get(TOKEN)
-        theirs = secret.data.get(TOKEN_TEXT, b"").decode("ascii", "replace").strip() if secret is not None else ""
-        if self._good(theirs):
-            return theirs
-        ours = self._authority.token()
-        return ours if self._secrets.put(TOKEN, {TOKEN_TEXT: ours.encode()}, secret) else None
+        shared = secret.data.get(TOKEN_TEXT, b"").decode("ascii", "replace").strip() if secret is not None else ""
+        if self._is_good_token(shared):
+            return shared
+        own = self._authority.token()
+        return own if self._secrets.put(TOKEN, {TOKEN_TEXT: own.encode()}, secret) else None
 
-    def _good(self, token: str) -> bool:
+    def _is_good_token(self, token: str) -> bool:
         """Whether a token is of our CA and good for more than half a day."""
         try:
             named, jwt = split_token(token)
             self._authority.check_token(jwt)
-            left = expiry_of(jwt) - self._authority.now()
+            remaining = expiry_of(jwt) - self._authority.now()
         except CertificateError:
             return False
-        return named == ca_hash(self._authority.ca_der) and left > TOKEN_REFRESH
+        return named == ca_hash(self._authority.ca_der) and remaining > TOKEN_REFRESH
 
     def _place(self, name: str) -> str:
         return f"{self._secrets.namespace}/{name}"

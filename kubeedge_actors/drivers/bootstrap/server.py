@@ -15,10 +15,10 @@ from typing import cast
 
 import h11
 
-from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules, Request, Response, text
-from kubeedge_actors.drivers.link.connection import subject_of
+from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler, Request, Response, text_response
 from kubeedge_actors.drivers.link.loop_thread import LoopThread, bind_socket
-from kubeedge_actors.drivers.link.server_tls import bootstrap_context, renew
+from kubeedge_actors.drivers.link.server_connection import subject_of
+from kubeedge_actors.drivers.link.server_tls import bootstrap_context, reload_certificate
 from kubeedge_actors.drivers.pki.base import TlsPaths
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ CLOSE_TIMEOUT = 1.0
 class BootstrapServer:
     """Serves `rules` on one port; they run in the loop's thread pool, because signing and the cluster block."""
 
-    def __init__(self, rules: BootstrapRules, loop: LoopThread) -> None:
+    def __init__(self, rules: BootstrapHandler, loop: LoopThread) -> None:
         self._rules = rules
         self._loop = loop
         self._socket: socket.socket | None = None
@@ -45,7 +45,7 @@ class BootstrapServer:
         self._loop.run_coroutine(self._serve(tls))
         return int(self._socket.getsockname()[1])
 
-    def renew(self, tls: TlsPaths) -> None:
+    def reload_certificate(self, tls: TlsPaths) -> None:
         """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
         if self._context is not None:
             self._loop.run_coroutine(self._renew(self._context, tls))
@@ -77,7 +77,7 @@ class BootstrapServer:
 
     @staticmethod
     async def _renew(context: ssl.SSLContext, tls: TlsPaths) -> None:
-        renew(context, tls)
+        reload_certificate(context, tls)
 
     async def _serve(self, tls: TlsPaths) -> None:
         assert self._socket is not None
@@ -136,7 +136,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._take()
         except h11.RemoteProtocolError as error:
-            self._send(text(error.error_status_hint, f"{error.error_status_hint}: {error}"), last=True)
+            self._send(text_response(error.error_status_hint, f"{error.error_status_hint}: {error}"), last=True)
 
     def _take(self) -> None:
         while True:
@@ -150,7 +150,7 @@ class _Connection(asyncio.Protocol):
                 case h11.Data():
                     self._body += event.data
                     if len(self._body) > self._max_body():
-                        self._send(text(413, "413: Request Entity Too Large"), last=True)
+                        self._send(text_response(413, "413: Request Entity Too Large"), last=True)
                         return
                 case h11.EndOfMessage():
                     self._task = self._loop.create_task(self._reply())

@@ -56,15 +56,15 @@ class Permissions:
         self._denied = _filters(rules, "deny")
 
     @property
-    def unlimited(self) -> bool:
+    def is_unlimited(self) -> bool:
         """Whether `may_read` and `may_write` are always True."""
         return self._everything
 
     def may_subscribe(self, filter: str) -> bool:
         """Whether anything that matches the filter may come to this client."""
-        if any(covers(each, filter) for each in (*self._refused, *self._denied)):
+        if any(covers(pattern, filter) for pattern in (*self._refused, *self._denied)):
             return False
-        return self._everything or any(overlap(each, filter) for each in self._readable)
+        return self._everything or any(overlap(pattern, filter) for pattern in self._readable)
 
     def may_read(self, topic: str) -> bool:
         """Whether a publication on this topic may come to this client."""
@@ -75,9 +75,9 @@ class Permissions:
         return self._everything or self._may(self._writable, topic)
 
     def _may(self, allowed: tuple[str, ...], topic: str) -> bool:
-        if any(matches(each, topic) for each in self._denied):
+        if any(matches(pattern, topic) for pattern in self._denied):
             return False
-        return any(matches(each, topic) for each in allowed)
+        return any(matches(pattern, topic) for pattern in allowed)
 
 
 def _filters(rules: tuple[Rule, ...] | None, *access: str) -> tuple[str, ...]:
@@ -100,32 +100,34 @@ class AccessList:
             raise UsageError(f"the MQTT access list {path} can not be read") from error
         user: str | None = None
         for number, line in enumerate(lines, 1):
-            word, _, rest = line.strip().partition(" ")
-            if word == "user" and rest.strip():
-                user = rest.strip()
-            elif word in ("topic", "pattern") and (rule := _rule(rest)) is not None:
+            word, _, argument = line.strip().partition(" ")
+            if word == "user" and argument.strip():
+                user = argument.strip()
+            elif word in ("topic", "pattern") and (rule := _rule(argument)) is not None:
                 (self._patterns if word == "pattern" else self._of_user.setdefault(user, [])).append(rule)
             elif word and not word.startswith("#"):
                 raise UsageError(f"line {number} of the MQTT access list {path} is not a rule: {line.strip()[:100]}")
 
     def permissions(self, client: ClientIdentity) -> Permissions:
         """What a client may do."""
-        patterns = [_filled(pattern, client) for pattern in self._patterns]
+        patterns = [_fill_pattern(pattern, client) for pattern in self._patterns]
         return Permissions(
             (*self._of_user.get(client.user, ()), *(pattern for pattern in patterns if pattern is not None))
         )
 
 
 def _rule(text: str) -> Rule | None:
-    first, _, rest = text.strip().partition(" ")
-    access, filter = (first, rest.strip()) if first in ACCESS and rest.strip() else ("readwrite", text.strip())
+    first, _, remainder = text.strip().partition(" ")
+    access, filter = (
+        (first, remainder.strip()) if first in ACCESS and remainder.strip() else ("readwrite", text.strip())
+    )
     return Rule(access, filter) if valid_filter(filter) else None
 
 
-def _filled(rule: Rule, client: ClientIdentity) -> Rule | None:
+def _fill_pattern(rule: Rule, client: ClientIdentity) -> Rule | None:
     """The pattern for this client; None when what it asks for is not known, or would widen what the pattern allows."""
     names = {"%c": client.client_id, "%u": client.user}
-    asked = {sign: name for sign, name in names.items() if sign in rule.filter}
-    if any(name is None or any(sign in name for sign in "+#/") for name in asked.values()):
+    values = {sign: name for sign, name in names.items() if sign in rule.filter}
+    if any(name is None or any(sign in name for sign in "+#/") for name in values.values()):
         return None
-    return Rule(rule.access, re.sub("%[cu]", lambda found: asked[found[0]] or "", rule.filter))
+    return Rule(rule.access, re.sub("%[cu]", lambda match: values[match[0]] or "", rule.filter))

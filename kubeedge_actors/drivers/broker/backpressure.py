@@ -46,23 +46,23 @@ class Backpressure:
             return False
         return unacknowledged < UNACKNOWLEDGED
 
-    def overflow(self, subscriber: Session, message: Publish) -> Overflow:
+    def push_overflow(self, subscriber: Session, message: Publish) -> Overflow:
         """Queue it beyond the limits; what its publisher has to wait for."""
         subscriber.refused_since = None
         self._waited_for[subscriber] = None
-        return subscriber.outgoing.overflow(message, self._clock())
+        return subscriber.outgoing.push_overflow(message, self._clock())
 
-    def take_settled(self) -> bool:
+    def forget_settled(self) -> bool:
         """Whether somebody was waited for since the last call; forgets those for whom nobody waits any more."""
         if not self._waited_for:
             return False
-        for subscriber in [each for each in self._waited_for if _waited_since(each) is None]:
+        for subscriber in [subscriber for subscriber in self._waited_for if _waited_since(subscriber) is None]:
             del self._waited_for[subscriber]
         return True
 
     def deadline(self) -> float | None:
         """When the first of those that are waited for will be slow, by the clock; None when there is none."""
-        begun = [since for each in self._waited_for if (since := _waited_since(each)) is not None]
+        begun = [since for subscriber in self._waited_for if (since := _waited_since(subscriber)) is not None]
         return min(begun) + self._limits.slow_subscriber_timeout if begun else None
 
     def expire(self) -> int:
@@ -76,7 +76,7 @@ class Backpressure:
 
     def _mark_slow(self, subscriber: Session, now: float) -> int:
         subscriber.slow, subscriber.refused_since = True, None
-        lost = subscriber.outgoing.cut()
+        lost = subscriber.outgoing.drop_overflow()
         subscriber.lost += lost
         subscriber.lost_told, subscriber.told_at = subscriber.lost, now
         log.warning(
@@ -84,12 +84,12 @@ class Backpressure:
             " does not fit is lost for it; %d messages wait for it, %d were lost for it",
             _name(subscriber),
             self._limits.slow_subscriber_timeout,
-            subscriber.outgoing.waiting,
+            subscriber.outgoing.waiting_count,
             subscriber.lost,
         )
         return lost
 
-    def lost(self, subscriber: Session) -> None:
+    def on_message_lost(self, subscriber: Session) -> None:
         """A message did not fit and is lost for it."""
         subscriber.lost += 1
         now = self._clock()
@@ -103,31 +103,31 @@ class Backpressure:
                 subscriber.lost,
             )
 
-    def progressed(self, subscriber: Session) -> None:
+    def on_progress(self, subscriber: Session) -> None:
         """It has taken something: when nothing waits for it any more, it has caught up."""
-        if subscriber.outgoing.waiting or not (subscriber.slow or subscriber.lost_told):
+        if subscriber.outgoing.waiting_count or not (subscriber.slow or subscriber.lost_told):
             return
         log.warning(
             "the MQTT client %r has caught up; %d messages were lost for it", _name(subscriber), subscriber.lost
         )
         subscriber.slow, subscriber.lost, subscriber.lost_told = False, 0, 0
 
-    def left(self, subscriber: Session) -> None:
+    def on_disconnected(self, subscriber: Session) -> None:
         """It has disconnected: nobody waits for it. What is beyond its limits stays, if its session does; then it is slow, or it
         could leave and come back with ever more.
         """
-        subscriber.outgoing.release()
+        subscriber.outgoing.release_overflow()
         subscriber.refused_since = None
-        if subscriber.outgoing.beyond and not subscriber.slow and not subscriber.clean:
+        if subscriber.outgoing.is_over_limit and not subscriber.slow and not subscriber.clean:
             subscriber.slow = True
             log.warning(
                 "the MQTT client %r has left while publishers waited for it: %d messages wait for it, and until it has"
                 " caught up, no publisher does",
                 _name(subscriber),
-                subscriber.outgoing.waiting,
+                subscriber.outgoing.waiting_count,
             )
 
-    def ended(self, subscriber: Session) -> None:
+    def on_session_ended(self, subscriber: Session) -> None:
         """Its session is gone."""
         if subscriber.lost > subscriber.lost_told:
             log.warning("the MQTT client %r is gone; %d messages were lost for it", _name(subscriber), subscriber.lost)
@@ -137,7 +137,7 @@ def _waited_since(subscriber: Session) -> float | None:
     """Since when somebody waits for it."""
     if not subscriber.outgoing:  # it has taken everything, whatever was refused before
         subscriber.refused_since = None
-    begun = [each for each in (subscriber.outgoing.overflowing_since, subscriber.refused_since) if each is not None]
+    begun = [since for since in (subscriber.outgoing.overflowing_since, subscriber.refused_since) if since is not None]
     return min(begun, default=None)
 
 

@@ -19,7 +19,7 @@ Contract of every Broker
 * BrokerError with one plain sentence for whatever can not be done.
 
 The embedded broker does not offer to the tap what `publish` said; an external one does, when a subscribed filter
-matches it.
+matches it (`echoes`).
 """
 
 from __future__ import annotations
@@ -74,11 +74,15 @@ class Broker(Protocol):
         """Its address as host:port."""
 
     @property
+    def echoes(self) -> bool:
+        """Whether the handler is offered what `publish` said, when a subscribed filter matches it."""
+
+    @property
     def last_delivery_tag(self) -> int:
         """The delivery tag of the last message that the handler has taken."""
 
     @property
-    def lost(self) -> int:
+    def dropped_count(self) -> int:
         """How many messages and sessions were dropped over limits."""
 
     def unready_reason(self, patience: float = 0.0) -> str:

@@ -40,7 +40,7 @@ class ConnectRefused(ProtocolError):
 
 
 async def read_connect(packet: Packet) -> Connect:
-    """What the first packet says. Errors: Rejected, ProtocolError."""
+    """What the first packet says. Errors: ConnectRefused, ProtocolError."""
     if packet.kind != packets.CONNECT:
         raise ProtocolError(f"a first packet of type {packet.kind}")
     name, level = packet.body[: len(NAME)], packet.body[len(NAME) : len(NAME) + 1]
@@ -50,8 +50,8 @@ async def read_connect(packet: Packet) -> Connect:
         raise ConnectRefused(packets.UNACCEPTABLE_PROTOCOL_VERSION)
     try:
         _check_texts(packet.body)
-        asked = await _decoded(packet)
-        return _connect(asked)
+        connect_packet = await _decoded(packet)
+        return _connect(connect_packet)
     except ProtocolError:
         raise
     except Exception as error:  # whatever amqtt makes of a stranger's bytes
@@ -74,18 +74,18 @@ async def _decoded(packet: Packet) -> Any:
     from amqtt.mqtt.packet import MQTTFixedHeader  # type: ignore[import-untyped]
 
     reader = BufferReader(packet.body)
-    asked = await ConnectPacket.from_stream(reader, MQTTFixedHeader(packets.CONNECT, 0, len(packet.body)))
+    connect_packet = await ConnectPacket.from_stream(reader, MQTTFixedHeader(packets.CONNECT, 0, len(packet.body)))
     if await reader.read():
         raise ProtocolError("a CONNECT with more than belongs to it")
-    return asked
+    return connect_packet
 
 
-def _connect(asked: Any) -> Connect:
-    header, payload = asked.variable_header, asked.payload
-    will_said = header.will_qos or header.will_retain_flag
+def _connect(connect_packet: Any) -> Connect:
+    header, payload = connect_packet.variable_header, connect_packet.payload
+    will_options = header.will_qos or header.will_retain_flag
     if header.reserved_flag or (header.password_flag and not header.username_flag):
         raise ProtocolError("a CONNECT with flags that do not fit")
-    if header.will_qos > 2 or (will_said and not header.will_flag):
+    if header.will_qos > 2 or (will_options and not header.will_flag):
         raise ProtocolError("a will with flags that do not fit")
     if payload.client_id_is_random and not header.clean_session_flag:
         raise ConnectRefused(packets.IDENTIFIER_REJECTED)

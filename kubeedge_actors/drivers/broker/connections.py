@@ -17,7 +17,7 @@ from kubeedge_actors.drivers.broker.packets import (
     Packet,
     ProtocolError,
     Publish,
-    connack,
+    encode_connack,
 )
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.session import Session
@@ -58,12 +58,12 @@ class Connection:
         """Bytes that the socket's buffer still takes."""
         return UNSENT - self.transport.get_write_buffer_size()
 
-    def send(self, said: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Write bytes to the client."""
-        self.writer.write(said)
-        self.acknowledge()
+        self.writer.write(data)
+        self.set_quickack()
 
-    def acknowledge(self) -> None:
+    def set_quickack(self) -> None:
         """Have TCP acknowledge at once what comes next: a client that leaves Nagle's algorithm on (paho, mosquitto_pub)
         waits for it, 40 ms a time, when it sends two packets in a row. The kernel goes back to waiting whenever data
         leaves.
@@ -71,15 +71,15 @@ class Connection:
         if QUICKACK is not None and not self.transport.is_closing():
             self.socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
-    def watch(self) -> None:
+    def check_keepalive(self) -> None:
         """Close the connection when the keep alive time is over."""
         if not self.keepalive_timeout or self.ended.is_set():
             return
-        left = self.last_read_at + self.keepalive_timeout - self.loop.time()
-        if left <= 0:
+        remaining = self.last_read_at + self.keepalive_timeout - self.loop.time()
+        if remaining <= 0:
             self.transport.abort()
         else:
-            self.loop.call_later(left, self.watch)
+            self.loop.call_later(remaining, self.check_keepalive)
 
 
 class Connections:
@@ -126,15 +126,15 @@ class Connections:
         except ConnectRefused as rejected:
             self._refuse(writer, rejected.code)
             return
-        if self._passwords is not None and not self._passwords.allow(connect.user, connect.password):
+        if self._passwords is not None and not self._passwords.verify(connect.user, connect.password):
             self._refuse(writer, NOT_AUTHORIZED)
             return
         await self._take_over(connect.client_id)
         connection = self._of_client[connect.client_id] = Connection(writer, connect.keepalive)
-        session, present = self._core.open(connect.client_id, connect.clean, connect.user)
+        session, present = self._core.open_session(connect.client_id, connect.clean, connect.user)
         try:
             session.attach(connection.send, connection.free_bytes)
-            self._core.connected(session, present=present)
+            self._core.on_connected(session, present=present)
             await self._handle(connection, session, further)
             await self._read_loop(connection, session, reader, decoder)
         except (OSError, ProtocolError) as error:
@@ -152,7 +152,7 @@ class Connections:
         raise ProtocolError("it has said nothing")
 
     def _refuse(self, writer: asyncio.StreamWriter, code: int) -> None:
-        writer.write(connack(code))
+        writer.write(encode_connack(code))
         writer.close()
 
     async def _take_over(self, client_id: str) -> None:
@@ -165,7 +165,7 @@ class Connections:
         self, connection: Connection, session: Session, reader: asyncio.StreamReader, decoder: Decoder
     ) -> None:
         """Take packets until the client goes or breaks the rules."""
-        connection.watch()
+        connection.check_keepalive()
         while not connection.disconnect_received and (data := await reader.read(CHUNK)):
             connection.last_read_at = connection.loop.time()
             await self._handle(connection, session, decoder.feed(data))
@@ -179,7 +179,7 @@ class Connections:
             if not core.handle_packet(session, packet):
                 await self._retry(lambda: core.handle_packet(session, packet), connection)  # noqa: B023  awaited
         self._flush()
-        connection.acknowledge()
+        connection.set_quickack()
         if (
             not connection.disconnect_received
         ):  # one that goes is not waited for here: it may never take what is left for it
@@ -211,7 +211,7 @@ class Connections:
 
     def _end(self, connection: Connection, session: Session, connect: Connect) -> None:
         self._flush()
-        self._core.disconnected(session)
+        self._core.on_disconnected(session)
         self._flush()
         if self._of_client.get(connect.client_id) is connection:
             del self._of_client[connect.client_id]

@@ -14,12 +14,12 @@ from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity, Permissions
 from kubeedge_actors.drivers.broker.backpressure import Backpressure
 from kubeedge_actors.drivers.broker.base import Counters, InboundMessage, MessageHandler
-from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, SessionRecorder, StoredState, UnitOfWork
 from kubeedge_actors.drivers.broker.outgoing import LIMITS, ByteBudget, Limits, Overflow
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.retained import RetainedMessages
 from kubeedge_actors.drivers.broker.session import NO_CONDITION, AckCondition, Session, SessionOutput
-from kubeedge_actors.drivers.broker.topic_filters import SubscriptionTable
+from kubeedge_actors.drivers.broker.subscription_table import SubscriptionTable
+from kubeedge_actors.drivers.broker.unit_of_work import NULL_RECORDER, SessionRecorder, StoredState, UnitOfWork
 from kubeedge_actors.mqtt_topics import valid_filter
 
 REMEMBERED = 1_000
@@ -70,7 +70,7 @@ class BrokerCore:
         return self._last_delivery_tag
 
     @property
-    def lost(self) -> int:
+    def dropped_count(self) -> int:
         """Messages and sessions that went because of a limit."""
         return self.counters.dropped + self.counters.forgotten + self._retained.dropped
 
@@ -93,17 +93,17 @@ class BrokerCore:
         if self._unit_of_work is not None and stored.messages:
             self._unit_of_work.start_at(stored.messages[-1][0])
 
-    def open(self, client_id: str, clean: bool, user: str | None = None) -> tuple[Session, bool]:
+    def open_session(self, client_id: str, clean: bool, user: str | None = None) -> tuple[Session, bool]:
         """The session of a client that connects, and whether it was present: never that of another user."""
         client = ClientIdentity(client_id, user)
-        known = self.sessions.get(client_id)
-        if known is not None and not clean and not known.clean and known.client == client:
-            self._absent.pop(known, None)
-            return known, True
-        if known is not None:
-            self.drop_session(known)
+        existing = self.sessions.get(client_id)
+        if existing is not None and not clean and not existing.clean and existing.client == client:
+            self._absent.pop(existing, None)
+            return existing, True
+        if existing is not None:
+            self.drop_session(existing)
         session = self._make(client, clean)
-        session.recorder.opened()
+        session.recorder.on_opened()
         return session, False
 
     def _make(self, client: ClientIdentity, clean: bool) -> Session:
@@ -113,10 +113,10 @@ class BrokerCore:
         self.sessions[client.client_id] = session
         return session
 
-    def disconnected(self, session: Session) -> None:
+    def on_disconnected(self, session: Session) -> None:
         """The client has disconnected. A session that is not clean is kept, up to a limit."""
         session.detach()
-        self._backpressure.left(session)
+        self._backpressure.on_disconnected(session)
         self._pending_acks.pop(session, None)
         if session.clean:
             self.drop_session(session)
@@ -131,20 +131,20 @@ class BrokerCore:
         self._absent.pop(session, None)
         for filter in session.filters:
             self._subscribers.discard(filter, session)
-            session.recorder.subscribed(filter, None)
+            session.recorder.on_subscribed(filter, None)
         session.filters.clear()
         for packet_id in session.unreleased:
-            session.recorder.received(packet_id, False)
+            session.recorder.on_received(packet_id, False)
         session.outgoing.clear()
-        self._backpressure.ended(session)
-        session.recorder.closed()
+        self._backpressure.on_session_ended(session)
+        session.recorder.on_closed()
         self._output.forget(session)
         if self.sessions.get(session.client.client_id) is session:
             del self.sessions[session.client.client_id]
 
-    def set_handler_filter(self, filter: str, wanted: bool) -> None:
+    def set_handler_filter(self, filter: str, subscribed: bool) -> None:
         """Offer publications that match to the handler, or no longer."""
-        if wanted:
+        if subscribed:
             self._handler_filters.add(filter, None, 2)
         else:
             self._handler_filters.discard(filter, None)
@@ -163,15 +163,15 @@ class BrokerCore:
             session.outgoing.on_puback_or_pubcomp(packets.read_ack(packet))
             self._send(session, session.outgoing.next_packets())
             if session.slow or session.lost_told:
-                self._backpressure.progressed(session)
+                self._backpressure.on_progress(session)
         elif kind == packets.PUBREC:
             self._send(session, session.outgoing.on_pubrec(packets.read_ack(packet)))
         elif kind == packets.PUBREL:
             packet_id = packets.read_ack(packet)
             if packet_id in session.unreleased:
                 del session.unreleased[packet_id]
-                session.recorder.received(packet_id, False)
-            self._send(session, packets.ack(packets.PUBCOMP, packet_id))
+                session.recorder.on_received(packet_id, False)
+            self._send(session, packets.encode_ack(packets.PUBCOMP, packet_id))
         elif kind == packets.SUBSCRIBE:
             self._subscribed(session, *packets.read_subscribe(packet))
         elif kind == packets.UNSUBSCRIBE:
@@ -182,11 +182,11 @@ class BrokerCore:
             raise ProtocolError(f"a packet of type {kind} from a client that is connected")
         return True
 
-    def connected(self, session: Session, *, present: bool) -> None:
+    def on_connected(self, session: Session, *, present: bool) -> None:
         """A client has connected: send what its session has queued."""
-        self._send(session, packets.connack(0, session_present=present))
-        self._send(session, session.outgoing.resume())
-        self._backpressure.progressed(session)
+        self._send(session, packets.encode_connack(0, session_present=present))
+        self._send(session, session.outgoing.resend_packets())
+        self._backpressure.on_progress(session)
 
     def publish_from_client(self, message: Publish, unacknowledged: int = 0) -> AckCondition | None:
         """Handle a PUBLISH of a client, or its will: what its acknowledgement has to wait for; None: offer it again later.
@@ -194,7 +194,7 @@ class BrokerCore:
         `unacknowledged`: how many acknowledgements the client waits for already.
         """
         unit_of_work = self._unit_of_work
-        if message.qos and unit_of_work is not None and unit_of_work.full:
+        if message.qos and unit_of_work is not None and unit_of_work.is_full:
             return None
         if message.qos and not self._admits(message, unacknowledged):
             return None
@@ -253,9 +253,9 @@ class BrokerCore:
 
     def _receive(self, session: Session, message: Publish, condition: AckCondition) -> AckCondition:
         """Know it when it is said again; what its PUBREC waits for."""
-        known = message.packet_id in session.unreleased
-        if not known:
-            session.recorder.received(message.packet_id, True)
+        duplicate = message.packet_id in session.unreleased
+        if not duplicate:
+            session.recorder.on_received(message.packet_id, True)
             condition = condition._replace(turn=max(condition.turn, session.recorder.due))
         session.unreleased[message.packet_id] = condition
         return condition
@@ -281,7 +281,7 @@ class BrokerCore:
                 if overflow is not None:
                     overflows.append(overflow)
             elif session.free_bytes is not None and session.free_bytes() > session.unsent_bytes:
-                as_is = as_is or packets.publish(message.topic, message.payload)
+                as_is = as_is or packets.encode_publish(message.topic, message.payload)
                 self._send(session, as_is)
                 self.counters.sent += 1
             elif session.free_bytes is not None:
@@ -290,11 +290,11 @@ class BrokerCore:
 
     def flush(self) -> None:
         """Write what was sent since the last call, and hand over the changes."""
-        if self._backpressure.take_settled():
+        if self._backpressure.forget_settled():
             self._send_pending_acks()
         self._output.flush()
 
-    def committed(self, turn: int) -> None:
+    def on_committed(self, turn: int) -> None:
         """Everything up to this turn is committed: send what waited for it."""
         self._output.on_committed(turn)
         self._send_pending_acks()
@@ -317,7 +317,7 @@ class BrokerCore:
 
     def _acknowledge(self, session: Session, kind: int, packet_id: int, condition: AckCondition) -> None:
         """Acknowledge it in its turn: not before those that came before it."""
-        ack = packets.ack(kind, packet_id)
+        ack = packets.encode_ack(kind, packet_id)
         if not session.pending_acks and condition.holds(self._output.committed, self._handled):
             self._send(session, ack)
         else:
@@ -326,10 +326,10 @@ class BrokerCore:
 
     def _send_pending_acks(self) -> None:
         for session in list(self._pending_acks):
-            owing = session.pending_acks
-            while owing and owing[0][1].holds(self._output.committed, self._handled):
-                self._send(session, owing.popleft()[0])
-            if not owing:
+            pending_acks = session.pending_acks
+            while pending_acks and pending_acks[0][1].holds(self._output.committed, self._handled):
+                self._send(session, pending_acks.popleft()[0])
+            if not pending_acks:
                 del self._pending_acks[session]
 
     def _queue(self, session: Session, message: Publish, *, waits: bool, beyond: bool = False) -> Overflow | None:
@@ -339,10 +339,10 @@ class BrokerCore:
             session.outgoing.push(message, beyond=True)
             session.refused_since = None
         elif waits and self._backpressure.waits_for(session):
-            overflow = self._backpressure.overflow(session, message)
+            overflow = self._backpressure.push_overflow(session, message)
         else:
             self.counters.dropped += 1
-            self._backpressure.lost(session)
+            self._backpressure.on_message_lost(session)
             return None
         self.counters.sent += 1
         if session.send is not None:
@@ -357,7 +357,7 @@ class BrokerCore:
 
     def _subscribed(self, session: Session, packet_id: int, filters: list[tuple[str, int]]) -> None:
         codes = [self._grant(session, filter, qos) for filter, qos in filters]
-        self._send(session, packets.suback(packet_id, codes))
+        self._send(session, packets.encode_suback(packet_id, codes))
         for (filter, _), code in zip(filters, codes, strict=True):
             if code != packets.SUBACK_FAILURE:
                 self._send_retained(session, filter, code)
@@ -369,7 +369,7 @@ class BrokerCore:
             return packets.SUBACK_FAILURE
         self._subscribers.add(filter, session, qos)
         session.filters.add(filter)
-        session.recorder.subscribed(filter, qos)
+        session.recorder.on_subscribed(filter, qos)
         return qos
 
     def _send_retained(self, session: Session, filter: str, granted: int) -> None:
@@ -386,7 +386,7 @@ class BrokerCore:
                 session.free_bytes is not None
                 and session.free_bytes() + self._limits.max_queued_bytes > session.unsent_bytes
             ):
-                self._send(session, packets.publish(message.topic, message.payload, 0, True))
+                self._send(session, packets.encode_publish(message.topic, message.payload, 0, True))
             else:  # one packet may ask for all of them many times
                 self.counters.dropped += 1
 
@@ -395,5 +395,5 @@ class BrokerCore:
             if filter in session.filters:
                 session.filters.discard(filter)
                 self._subscribers.discard(filter, session)
-                session.recorder.subscribed(filter, None)
-        self._send(session, packets.ack(packets.UNSUBACK, packet_id))
+                session.recorder.on_subscribed(filter, None)
+        self._send(session, packets.encode_ack(packets.UNSUBACK, packet_id))

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, AccessList
 from kubeedge_actors.drivers.broker.base import Counters, MessageHandler
-from kubeedge_actors.drivers.broker.changes import UnitOfWork
 from kubeedge_actors.drivers.broker.connections import Connections
 from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.outgoing import LIMITS, Limits
 from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, checked_publish
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
+from kubeedge_actors.drivers.broker.unit_of_work import UnitOfWork
 from kubeedge_actors.errors import BrokerError
 from kubeedge_actors.osutil.sockets import error_text, is_loopback, listen
 
@@ -62,6 +62,8 @@ class EmbeddedBroker:
     `secure`: TLS at `host`, the plain port is on loopback then. `path`: where sessions and retained messages are kept; they
     end with the process without.
     """
+
+    echoes = False
 
     def __init__(
         self,
@@ -120,9 +122,9 @@ class EmbeddedBroker:
         return self._core.last_delivery_tag
 
     @property
-    def lost(self) -> int:
+    def dropped_count(self) -> int:
         """Messages and sessions that went because of a limit."""
-        return self._core.lost
+        return self._core.dropped_count
 
     def unready_reason(self, patience: float = 0.0) -> str:
         """Whether its thread serves is known at once."""
@@ -136,8 +138,10 @@ class EmbeddedBroker:
         with self._lock:
             if self.alive:
                 return
-            known = self._passwords is not None or (self._secure is not None and self._secure.client_certs_required)
-            if not known and not is_loopback(self._requested_host):
+            authenticated = self._passwords is not None or (
+                self._secure is not None and self._secure.client_certs_required
+            )
+            if not authenticated and not is_loopback(self._requested_host):
                 raise BrokerError(
                     f"MQTT on {self._requested_host} is open to other machines: that needs a password file"
                 )
@@ -189,7 +193,7 @@ class EmbeddedBroker:
         if self._persistence is not None and self._unit_of_work is not None:
             self._unit_of_work.end_turn()
             self._persistence.flush()
-            self._core.committed(self._unit_of_work.turn - 1)
+            self._core.on_committed(self._unit_of_work.turn - 1)
 
     def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
         """Offer incoming messages to `handler`."""
@@ -248,7 +252,7 @@ class EmbeddedBroker:
         loop = self._loop
         if loop is not None:  # otherwise nobody waits, and `_commit` tells the exchange
             with suppress(RuntimeError):  # the loop has ended since
-                loop.call_soon_threadsafe(self._core.committed, turn)
+                loop.call_soon_threadsafe(self._core.on_committed, turn)
 
     def _call(self, change: Callable[[], None]) -> None:
         """Make a change where the exchange lives: on the broker's thread, or here while there is none."""

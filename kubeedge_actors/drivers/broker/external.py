@@ -54,6 +54,8 @@ ANONYMOUS = Login()
 class ExternalBroker:
     """A Broker that runs elsewhere, such as mosquitto. `tls`: the context to connect with, None for plain TCP."""
 
+    echoes = True
+
     def __init__(
         self,
         host: str,
@@ -81,7 +83,7 @@ class ExternalBroker:
         """Set while the broker can be reached and our subscriptions count."""
 
     @classmethod
-    def at(cls, url: str, login: Login = ANONYMOUS, tls: ssl.SSLContext | None = None) -> ExternalBroker:
+    def from_url(cls, url: str, login: Login = ANONYMOUS, tls: ssl.SSLContext | None = None) -> ExternalBroker:
         """The broker of `tcp://[user:password@]host[:port]`, or `ssl://`, with the system's authorities if `tls` is not given.
 
         Error: UsageError.
@@ -93,8 +95,8 @@ class ExternalBroker:
             host, port = None, None
         secure = parts.scheme in ("ssl", "tls", "mqtts") if host else False
         if not host or not (secure or parts.scheme in ("tcp", "mqtt")):
-            told = url.rpartition("@")[2]  # without the password
-            raise UsageError(f"an MQTT broker is given as tcp://host:port or ssl://host:port, not {told!r}")
+            shown_url = url.rpartition("@")[2]  # without the password
+            raise UsageError(f"an MQTT broker is given as tcp://host:port or ssl://host:port, not {shown_url!r}")
         if parts.username is not None:
             login = Login(login.client_id, unquote(parts.username), unquote(parts.password or ""))
         return cls(host, port or (8883 if secure else 1883), login, (tls or client_context()) if secure else None)
@@ -115,7 +117,7 @@ class ExternalBroker:
         return self._delivery_tag
 
     @property
-    def lost(self) -> int:
+    def dropped_count(self) -> int:
         """Publications that did not fit while the broker was away."""
         return self._queue.dropped
 
@@ -157,7 +159,7 @@ class ExternalBroker:
             if filter not in self._wanted:
                 self._wanted.add(filter)
                 self._unwanted.discard(filter)
-                self._control_packets.append(packets.subscribe(SUBSCRIBE_PACKET_ID, [(filter, QOS)]))
+                self._control_packets.append(packets.encode_subscribe(SUBSCRIBE_PACKET_ID, [(filter, QOS)]))
         self._ring()
 
     def unsubscribe(self, filter: str) -> None:
@@ -167,7 +169,7 @@ class ExternalBroker:
             if filter in self._wanted:
                 self._wanted.discard(filter)
                 self._unwanted.add(filter)
-                self._control_packets.append(packets.unsubscribe(SUBSCRIBE_PACKET_ID, [filter]))
+                self._control_packets.append(packets.encode_unsubscribe(SUBSCRIBE_PACKET_ID, [filter]))
         self._ring()
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
@@ -224,7 +226,7 @@ class ExternalBroker:
     def _session(self, peer: socket.socket) -> None:
         with peer, self._own_bell() as waker:
             login = self._login
-            hello = packets.connect(
+            hello = packets.encode_connect(
                 login.client_id, KEEPALIVE, login.user, login.password, clean_session=not login.client_id
             )
             peer.sendall(hello)
@@ -255,15 +257,17 @@ class ExternalBroker:
         if refusal := packets.read_connack(stream.arrived.popleft()):
             raise ProtocolError(refusal)
         with self._lock:
-            wanted = bool(self._wanted)
+            has_filters = bool(self._wanted)
             self._control_packets.clear()
             self._unsettled.clear()  # the broker says them again
             if self._unwanted:
-                stream.send(packets.unsubscribe(SUBSCRIBE_PACKET_ID, sorted(self._unwanted)))
+                stream.send(packets.encode_unsubscribe(SUBSCRIBE_PACKET_ID, sorted(self._unwanted)))
             if self._wanted:
-                stream.send(packets.subscribe(SUBSCRIBE_PACKET_ID, [(each, QOS) for each in sorted(self._wanted)]))
-            stream.send(self._queue.resume())
-        if not wanted:
+                stream.send(
+                    packets.encode_subscribe(SUBSCRIBE_PACKET_ID, [(filter, QOS) for filter in sorted(self._wanted)])
+                )
+            stream.send(self._queue.resend_packets())
+        if not has_filters:
             self._usable()
 
     def _usable(self) -> None:
@@ -281,13 +285,13 @@ class ExternalBroker:
                 if not self._published(stream, packets.read_publish(packet)):
                     return
             else:
-                self._answered(stream, packet)
+                self._on_ack_packet(stream, packet)
             stream.arrived.popleft()
 
     def _published(self, stream: PacketStream, message: Publish) -> bool:
         receipt = self._delivery_tag + 1 if message.qos and self._broker_id and self._handler is not None else 0
         arrival = InboundMessage(message.topic, message.payload, message.qos, message.retain, receipt, self._broker_id)
-        ack = packets.ack(packets.PUBACK if message.qos == 1 else packets.PUBREC, message.packet_id)
+        ack = packets.encode_ack(packets.PUBACK if message.qos == 1 else packets.PUBREC, message.packet_id)
         with self._lock:
             # noted before it is offered: it may be settled before the tap returns
             if receipt:
@@ -303,7 +307,7 @@ class ExternalBroker:
             stream.send(ack)
         return True
 
-    def _answered(self, stream: PacketStream, packet: Packet) -> None:
+    def _on_ack_packet(self, stream: PacketStream, packet: Packet) -> None:
         kind = packet.kind
         if kind == packets.PUBACK or kind == packets.PUBCOMP:
             with self._lock:
@@ -312,7 +316,7 @@ class ExternalBroker:
             with self._lock:
                 stream.send(self._queue.on_pubrec(packets.read_ack(packet)))
         elif kind == packets.PUBREL:
-            stream.send(packets.ack(packets.PUBCOMP, packets.read_ack(packet)))
+            stream.send(packets.encode_ack(packets.PUBCOMP, packets.read_ack(packet)))
         elif kind == packets.SUBACK:
             self._usable()
             if packets.SUBACK_FAILURE in packets.read_suback(packet)[1]:

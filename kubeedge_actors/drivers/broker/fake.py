@@ -15,32 +15,32 @@ from kubeedge_actors.drivers.broker.packets import (
     Publish,
     checked_filter,
     checked_publish,
-    publish,
+    encode_publish,
+    encode_subscribe,
     read_publish,
-    subscribe,
 )
 from kubeedge_actors.drivers.broker.session import Session
 from kubeedge_actors.errors import BrokerError
 
 
-class FakeClient:
+class FakeMqttClient:
     """A client of a FakeBroker; `heard` is what it received, in order; `acknowledged`: how many of its publications were acknowledged."""
 
     def __init__(self, broker: FakeBroker, name: str) -> None:
         self.heard: list[Publish] = []
         self.acknowledged = 0
         self._broker = broker
-        self._session: Session = broker.core.open(name, True)[0]
+        self._session: Session = broker.core.open_session(name, True)[0]
         self._session.attach(self._receive, lambda: 1 << 30)
         self._decoder = Decoder()
 
     def subscribe(self, filter: str, qos: int = 0) -> None:
         """Hear what matches."""
-        self._broker.handle_packet(self._session, subscribe(1, [(filter, qos)]))
+        self._broker.handle_packet(self._session, encode_subscribe(1, [(filter, qos)]))
 
     def publish(self, topic: str, payload: bytes = b"x", qos: int = 0, retain: bool = False) -> None:
-        """Say something. What the tap refuses is offered again by `FakeBroker.offer_again`."""
-        self._broker.handle_packet(self._session, publish(topic, payload, qos, retain, 1))
+        """Say something. What the handler refuses is offered again by `FakeBroker.offer_again`."""
+        self._broker.handle_packet(self._session, encode_publish(topic, payload, qos, retain, 1))
 
     def payloads(self) -> list[bytes]:
         """What was heard, without where."""
@@ -49,20 +49,21 @@ class FakeClient:
     def _receive(self, data: bytes) -> None:
         packets = list(self._decoder.feed(data))
         self.acknowledged += sum(packet.kind in (PUBACK, PUBREC) for packet in packets)
-        heard = [read_publish(packet) for packet in packets if packet.kind == PUBLISH]
-        self.heard += heard
-        for message in heard:
+        publications = [read_publish(packet) for packet in packets if packet.kind == PUBLISH]
+        self.heard += publications
+        for message in publications:
             self._session.outgoing.on_puback_or_pubcomp(message.packet_id)
 
 
 class FakeBroker:
     """A Broker for tests.
 
-    `published`: what was said from inside. `failure`: raised by `start` and `publish` while it is set.
+    `published`: what was said from inside. `failure`: raised by `start` and `publish` while it is set. `echoes`: as an external one.
     """
 
     address = "127.0.0.1:0"
-    lost = 0
+    echoes = False
+    dropped_count = 0
 
     def __init__(self) -> None:
         self.core = BrokerCore()
@@ -77,10 +78,10 @@ class FakeBroker:
         """The delivery tag of the last message that the handler has taken."""
         return self.core.last_delivery_tag
 
-    def client(self) -> FakeClient:
+    def client(self) -> FakeMqttClient:
         """A new client."""
         self._clients += 1
-        return FakeClient(self, f"client-{self._clients}")
+        return FakeMqttClient(self, f"client-{self._clients}")
 
     def unready_reason(self, patience: float = 0.0) -> str:
         """As it is alive or not."""
@@ -122,6 +123,8 @@ class FakeBroker:
         self.published.append(InboundMessage(topic, payload, qos, retain))
         self.core.publish(message)
         self.core.flush()
+        if self.echoes and self.core.handler is not None:
+            self.core.handler(self.published[-1])
 
     def handle_packet(self, session: Session, data: bytes) -> None:
         """A client sends packets."""
@@ -129,7 +132,7 @@ class FakeBroker:
         self.offer_again()
 
     def offer_again(self) -> None:
-        """Offer what the tap refused, as the real ones do after a moment."""
+        """Offer what the handler refused, as the real ones do after a moment."""
         while self._held:
             if not self.core.handle_packet(*self._held[0]):
                 return

@@ -2,7 +2,7 @@
 
 At most `max_inflight_messages` publications are in flight at a time; the others wait here, at most `max_queued_messages` of
 them with `max_queued_bytes` of payload together. What does not fit is dropped and counted, the newest first, unless whoever
-pushes it lets it go beyond the limits and waits for it (`Overflow`). After a lost connection `resume` resends what was not
+pushes it lets it go beyond the limits and waits for it (`Overflow`). After a lost connection `resend_packets` resends what was not
 acknowledged, in the original order. Nothing is resent while a connection lasts: MQTT 3.1.1 forbids it.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, NullRecorder, StoredMessage
 from kubeedge_actors.drivers.broker.packets import Publish
+from kubeedge_actors.drivers.broker.unit_of_work import NULL_RECORDER, NullRecorder, StoredMessage
 
 MAX_PACKET_ID = 65_534
 """Packet numbers go from 1 to this one; 65,535 is left to other packets of the same sender."""
@@ -39,7 +39,7 @@ LIMITS = Limits()
 
 @dataclass(slots=True)
 class ByteBudget:
-    """Bytes of payload that wait in all the outboxes that share it."""
+    """Bytes of payload that wait in all the queues that share it."""
 
     used: int = 0
 
@@ -93,7 +93,7 @@ class OutgoingQueue:
         return len(self._waiting) + len(self._sent)
 
     @property
-    def waiting(self) -> int:
+    def waiting_count(self) -> int:
         """How many messages wait until they may be sent."""
         return len(self._waiting)
 
@@ -103,7 +103,7 @@ class OutgoingQueue:
         return self._overflows[0][2].since if self._overflows else None
 
     @property
-    def beyond(self) -> bool:
+    def is_over_limit(self) -> bool:
         """Whether more waits than the limits of one receiver allow."""
         limits = self._limits
         too_much = len(self._waiting) > limits.max_queued_messages or self._bytes > limits.max_queued_bytes
@@ -127,30 +127,30 @@ class OutgoingQueue:
         if not (beyond or self.fits(size)):
             self.dropped += 1
             return False
-        self._waiting.append((self._recorder.queued(message), message))
+        self._waiting.append((self._recorder.on_queued(message), message))
         self._pushed += 1
         self._count(size)
         return True
 
-    def overflow(self, message: Publish, since: float) -> Overflow:
+    def push_overflow(self, message: Publish, since: float) -> Overflow:
         """Queue a publication beyond the limits; whoever waits for it looks at what is returned."""
         self.push(message, beyond=True)
         overflow = Overflow(since)
         self._overflows.append((self._pushed, self._bytes_pushed, overflow))
         return overflow
 
-    def cut(self) -> int:
+    def drop_overflow(self) -> int:
         """Drop what is beyond the limits, the newest first; how much that was. Nobody waits for it any more."""
         before = len(self._waiting)
-        while self.beyond:
+        while self.is_over_limit:
             number, message = self._waiting.pop()
-            self._recorder.deleted(number)
+            self._recorder.on_deleted(number)
             self._complete(message)
-        self.release()
+        self.release_overflow()
         self.dropped += before - len(self._waiting)
         return before - len(self._waiting)
 
-    def release(self) -> None:
+    def release_overflow(self) -> None:
         """Nobody waits for what is beyond the limits any more; it stays."""
         for *_, overflow in self._overflows:
             overflow.settled = True
@@ -163,7 +163,7 @@ class OutgoingQueue:
             number, message = self._waiting.popleft()
             packet_id = self._next_id()
             self._sent[packet_id] = (number, message)
-            self._recorder.sent(number, packet_id)
+            self._recorder.on_sent(number, packet_id)
             out.append(_encode(message, packet_id, dup=False))
         if self._overflows:
             self._settle()
@@ -179,10 +179,10 @@ class OutgoingQueue:
             overflow.settled = True
             self._overflows.popleft()
 
-    def resume(self) -> bytes:
+    def resend_packets(self) -> bytes:
         """The packets to resend to a receiver that has reconnected, then what waits."""
         out = [
-            packets.ack(packets.PUBREL, packet_id) if message is None else _encode(message, packet_id, dup=True)
+            packets.encode_ack(packets.PUBREL, packet_id) if message is None else _encode(message, packet_id, dup=True)
             for packet_id, (_, message) in self._sent.items()
         ]
         return b"".join(out) + self.next_packets()
@@ -192,7 +192,7 @@ class OutgoingQueue:
         number, message = self._sent.pop(packet_id, (None, None))
         if number is not None:
             self._complete(message)
-            self._recorder.deleted(number)
+            self._recorder.on_deleted(number)
 
     def on_pubrec(self, packet_id: int) -> bytes:
         """The receiver has it (PUBREC); the PUBREL to answer.
@@ -203,8 +203,8 @@ class OutgoingQueue:
         if number is not None and message is not None:
             self._complete(message)
             self._sent[packet_id] = (number, None)
-            self._recorder.released(number, packet_id)
-        return packets.ack(packets.PUBREL, packet_id)
+            self._recorder.on_released(number, packet_id)
+        return packets.encode_ack(packets.PUBREL, packet_id)
 
     def restore(self, number: int, row: StoredMessage) -> None:
         """Restore a stored message; to be called in the order of the numbers."""
@@ -221,11 +221,11 @@ class OutgoingQueue:
     def clear(self) -> None:
         """Drop everything."""
         for number in self._numbers():
-            self._recorder.deleted(number)
+            self._recorder.on_deleted(number)
         self._waiting.clear()
         self._sent.clear()
         self._count(-self._bytes)
-        self.release()
+        self.release_overflow()
 
     def _numbers(self) -> Iterator[int]:
         yield from (number for number, _ in self._waiting)
@@ -248,4 +248,4 @@ class OutgoingQueue:
 
 
 def _encode(message: Publish, packet_id: int, *, dup: bool) -> bytes:
-    return packets.publish(message.topic, message.payload, message.qos, message.retain, packet_id, dup)
+    return packets.encode_publish(message.topic, message.payload, message.qos, message.retain, packet_id, dup)

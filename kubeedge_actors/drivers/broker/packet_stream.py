@@ -77,8 +77,8 @@ class PacketStream:
         if now - self._last_read_at > KEEPALIVE * 1.5:
             raise ProtocolError("it is silent")
         # while an arrival waits for the tap nothing more is read: the broker keeps it
-        wanted = (select.POLLOUT if self._unsent else 0) | (0 if self.arrived else select.POLLIN)
-        self._poll.register(self._peer.fileno(), wanted)
+        events = (select.POLLOUT if self._unsent else 0) | (0 if self.arrived else select.POLLIN)
+        self._poll.register(self._peer.fileno(), events)
         pending = 0 if self.arrived else getattr(self._peer, "pending", int)()
         wait = 0.0 if pending else AGAIN if self.arrived else KEEPALIVE / 6
         ready = dict(self._poll.poll(wait * 1000))

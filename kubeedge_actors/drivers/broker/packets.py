@@ -117,8 +117,8 @@ class Decoder:
         buffer = self._rest + data if self._rest else data
         start = 0
         try:
-            while (found := _extent(buffer, start, self._longest)) is not None:
-                begin, end = found
+            while (extent := _extent(buffer, start, self._longest)) is not None:
+                begin, end = extent
                 kind, flags = buffer[start] >> 4, buffer[start] & 15
                 if kind != PUBLISH and flags != _FLAGS.get(kind, 0):
                     raise ProtocolError(f"a packet of type {kind} with flags {flags}")
@@ -159,7 +159,7 @@ def _text(value: str) -> bytes:
     return len(raw).to_bytes(2, "big") + raw
 
 
-def publish(
+def encode_publish(
     topic: str, payload: bytes, qos: int = 0, retain: bool = False, packet_id: int = 0, dup: bool = False
 ) -> bytes:
     """A PUBLISH packet (3.3)."""
@@ -200,7 +200,7 @@ def _read_number(body: bytes, start: int) -> int:
     return number
 
 
-def ack(kind: int, packet_id: int) -> bytes:
+def encode_ack(kind: int, packet_id: int) -> bytes:
     """A PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK packet."""
     return bytes((kind << 4 | _FLAGS.get(kind, 0), 2, packet_id >> 8, packet_id & 255))
 
@@ -210,9 +210,9 @@ def read_ack(packet: Packet) -> int:
     return _read_number(packet.body, 0)
 
 
-def subscribe(packet_id: int, filters: Sequence[tuple[str, int]]) -> bytes:
+def encode_subscribe(packet_id: int, filters: Sequence[tuple[str, int]]) -> bytes:
     """A SUBSCRIBE packet (3.8)."""
-    body = b"".join(_text(each) + bytes((qos,)) for each, qos in filters)
+    body = b"".join(_text(filter) + bytes((qos,)) for filter, qos in filters)
     return _packet(SUBSCRIBE, 2, packet_id.to_bytes(2, "big") + body)
 
 
@@ -221,17 +221,17 @@ def read_subscribe(packet: Packet) -> tuple[int, list[tuple[str, int]]]:
     packet_id, body, start = _read_number(packet.body, 0), packet.body, 2
     filters: list[tuple[str, int]] = []
     while start < len(body):
-        each, start = read_text(body, start)
+        filter, start = read_text(body, start)
         if start >= len(body) or body[start] > 2:
             raise ProtocolError("a subscription without a QoS of 0, 1 or 2")
-        filters.append((each, body[start]))
+        filters.append((filter, body[start]))
         start += 1
     if not filters:
         raise ProtocolError("a subscription to nothing")
     return packet_id, filters
 
 
-def suback(packet_id: int, codes: Sequence[int]) -> bytes:
+def encode_suback(packet_id: int, codes: Sequence[int]) -> bytes:
     """A SUBACK packet (3.9): the granted QoS of each filter, or REFUSED."""
     return _packet(SUBACK, 0, packet_id.to_bytes(2, "big") + bytes(codes))
 
@@ -241,7 +241,7 @@ def read_suback(packet: Packet) -> tuple[int, list[int]]:
     return _read_number(packet.body, 0), list(packet.body[2:])
 
 
-def unsubscribe(packet_id: int, filters: Sequence[str]) -> bytes:
+def encode_unsubscribe(packet_id: int, filters: Sequence[str]) -> bytes:
     """An UNSUBSCRIBE packet (3.10)."""
     return _packet(UNSUBSCRIBE, 2, packet_id.to_bytes(2, "big") + b"".join(_text(filter) for filter in filters))
 
@@ -251,25 +251,25 @@ def read_unsubscribe(packet: Packet) -> tuple[int, list[str]]:
     packet_id, start = _read_number(packet.body, 0), 2
     filters: list[str] = []
     while start < len(packet.body):
-        each, start = read_text(packet.body, start)
-        filters.append(each)
+        filter, start = read_text(packet.body, start)
+        filters.append(filter)
     if not filters:
         raise ProtocolError("an unsubscription from nothing")
     return packet_id, filters
 
 
-def connect(
+def encode_connect(
     client_id: str, keepalive: int, user: str | None = None, password: str | None = None, *, clean_session: bool = True
 ) -> bytes:
     """A CONNECT packet (3.1) without a will. `keepalive`: seconds."""
     flags = clean_session << 1 | (user is not None) << 7 | (password is not None) << 6
     body = _text("MQTT") + bytes((4, flags)) + keepalive.to_bytes(2, "big") + _text(client_id)
-    for each in (user, password):
-        body += _text(each) if each is not None else b""
+    for text in (user, password):
+        body += _text(text) if text is not None else b""
     return _packet(CONNECT, 0, body)
 
 
-def connack(code: int, *, session_present: bool = False) -> bytes:
+def encode_connack(code: int, *, session_present: bool = False) -> bytes:
     """A CONNACK packet (3.2). `session_present`: the session was remembered."""
     return bytes((CONNACK << 4, 2, session_present and not code, code))
 

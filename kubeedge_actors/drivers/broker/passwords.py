@@ -37,7 +37,7 @@ class Passwords:
         entries = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
         self._secrets = dict(_entry(path, number, line) for number, line in entries)
 
-    def allow(self, user: str | None, password: str | None) -> bool:
+    def verify(self, user: str | None, password: str | None) -> bool:
         """Whether the password is that of the user."""
         secret = self._secrets.get(user or "")
         if secret is None or password is None:
@@ -45,9 +45,9 @@ class Passwords:
         return hmac.compare_digest(_digest(password, secret.salt, secret.rounds, len(secret.digest)), secret.digest)
 
 
-def line_for(user: str, password: str, salt: bytes, rounds: int = 1_000) -> str:
+def password_line(user: str, password: str, salt: bytes, rounds: int = 1_000) -> str:
     """A line for the file. `salt`: random bytes, 12 or more."""
-    parts = (base64.b64encode(each).decode() for each in (salt, _digest(password, salt, rounds, 64)))
+    parts = (base64.b64encode(part).decode() for part in (salt, _digest(password, salt, rounds, 64)))
     return f"{user}:${_PBKDF2}${rounds}${'$'.join(parts)}"
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kubeedge_actors.drivers.broker.acl import ClientIdentity
-from kubeedge_actors.drivers.broker.changes import ChangeSet, StoredMessage, StoredState
 from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID
 from kubeedge_actors.drivers.broker.packets import Publish, checked_filter, checked_publish
+from kubeedge_actors.drivers.broker.unit_of_work import ChangeSet, StoredMessage, StoredState
 from kubeedge_actors.errors import BrokerError, StoreCorrupt, StoreError
 from kubeedge_actors.osutil import sqlite
 
@@ -67,7 +67,7 @@ class SqlitePersistence:
                 connection.close()
                 raise
         except (OSError, sqlite3.Error) as error:
-            raise self._named(error) from error
+            raise self._store_error(error) from error
         connection.text_factory = _text
         self._connection = connection
 
@@ -90,13 +90,13 @@ class SqlitePersistence:
         WARNING names it and the reason.
         """
         try:
-            clients = [ClientIdentity(*row) for row in self._sound("client", "id, user", _client_fault)]
-            subscriptions = self._sound("subscription", "client, filter, qos", _subscription_fault)
-            messages = self._sound("message", _MESSAGE_COLUMNS, _MessageFaults())
-            received = self._sound("received", "client, packet_id", _received_fault)
-            retained = self._sound("retained", "topic, payload, qos", _retained_fault)
+            clients = [ClientIdentity(*row) for row in self._valid_rows("client", "id, user", _client_fault)]
+            subscriptions = self._valid_rows("subscription", "client, filter, qos", _subscription_fault)
+            messages = self._valid_rows("message", _MESSAGE_COLUMNS, _MessageFaults())
+            received = self._valid_rows("received", "client, packet_id", _received_fault)
+            retained = self._valid_rows("retained", "topic, payload, qos", _retained_fault)
         except sqlite3.Error as error:
-            raise self._named(error) from error
+            raise self._store_error(error) from error
         return StoredState(
             clients=clients,
             subscriptions=[(client, filter, qos) for client, filter, qos in subscriptions],
@@ -105,14 +105,14 @@ class SqlitePersistence:
             retained=[Publish(topic, payload, qos, True) for topic, payload, qos in retained],
         )
 
-    def _sound(self, table: str, columns: str, fault: Callable[[Row], str]) -> list[Row]:
+    def _valid_rows(self, table: str, columns: str, fault: Callable[[Row], str]) -> list[Row]:
         """The rows of a table by its key, without those that have a fault, which are removed. Error: sqlite3.Error."""
         assert self._connection is not None
         names = columns.split(", ")
-        known = "WHERE client IN (SELECT id FROM client)" if "client" in names else ""
-        with closing(self._connection.execute(f"SELECT {columns} FROM {table} {known} ORDER BY 1, 2")) as cursor:
+        condition = "WHERE client IN (SELECT id FROM client)" if "client" in names else ""
+        with closing(self._connection.execute(f"SELECT {columns} FROM {table} {condition} ORDER BY 1, 2")) as cursor:
             rows = cursor.fetchall()
-        faults = [(row, why) for row in rows if (why := fault(row))]
+        faults = [(row, reason) for row in rows if (reason := fault(row))]
         if not faults:
             return rows
         removed = {id(row) for row, _ in faults}
@@ -123,8 +123,8 @@ class SqlitePersistence:
             self._connection.executemany(
                 f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(names))})", rows
             )
-        for _, why in faults[:TOLD]:
-            log.warning("the MQTT database %s: a row of %r is removed: %s", self._path, table, why)
+        for _, reason in faults[:TOLD]:
+            log.warning("the MQTT database %s: a row of %r is removed: %s", self._path, table, reason)
         if len(faults) > TOLD:
             log.warning("the MQTT database %s: %d more rows of %r are removed", self._path, len(faults) - TOLD, table)
         return rows
@@ -159,7 +159,7 @@ class SqlitePersistence:
             self._connection = None
 
     def _run(self) -> None:
-        said = ""
+        reported = ""
         while True:
             with self._lock:
                 while self._pending is None and not self._closing:
@@ -170,19 +170,19 @@ class SqlitePersistence:
             try:
                 self._write(changes)
             except sqlite3.Error as error:
-                said = self._refused(error, said, changes)
+                reported = self._on_write_failed(error, reported, changes)
                 if self._closing:
                     return
                 time.sleep(AGAIN)
             else:
-                if said:
+                if reported:
                     log.warning("the MQTT database %s can be used again", self._path)
-                said = ""
+                reported = ""
                 self._committed(turn)
 
-    def _refused(self, error: sqlite3.Error, said: str, changes: ChangeSet) -> str:
-        reason = str(self._named(error))
-        if reason != said:
+    def _on_write_failed(self, error: sqlite3.Error, reported: str, changes: ChangeSet) -> str:
+        reason = str(self._store_error(error))
+        if reason != reported:
             log.warning("%s; MQTT messages that have to be kept are not acknowledged until it works again", reason)
         with self._lock:
             if self._pending is not None:
@@ -197,11 +197,11 @@ class SqlitePersistence:
             for statement, rows in _steps(changes):
                 connection.executemany(statement, rows)
 
-    def _named(self, error: Exception) -> StoreError:
+    def _store_error(self, error: Exception) -> StoreError:
         if isinstance(error, sqlite3.Error) and sqlite.primary_error_code(error) in sqlite.DAMAGED:
             return StoreCorrupt(f"the MQTT database {self._path} is damaged or is not a database")
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        return StoreError(f"the MQTT database {self._path} can not be used: {why}")
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return StoreError(f"the MQTT database {self._path} can not be used: {reason}")
 
 
 def _text(raw: bytes) -> str | bytes:
@@ -255,7 +255,10 @@ class _MessageFaults:
 
     def __call__(self, row: Row) -> str:
         _, client, packet_id, released, topic, payload, qos, retain = row
-        if not all(isinstance(each, int) for each in (packet_id, released, qos)) or not 0 <= packet_id <= MAX_PACKET_ID:
+        if (
+            not all(isinstance(number, int) for number in (packet_id, released, qos))
+            or not 0 <= packet_id <= MAX_PACKET_ID
+        ):
             return f"its packet id, its state or its QoS is not a number (topic {topic!r:.200})"
         if packet_id and (client, packet_id) in self._packet_ids:
             return f"its packet id is used twice (topic {topic!r:.200})"
@@ -286,11 +289,11 @@ def _steps(changes: ChangeSet) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
         yield "INSERT INTO client VALUES (?, ?)", [(c.client_id, c.user) for c in changes.clients.values() if c]
     if changes.subscriptions:
         yield "DELETE FROM subscription WHERE client = ? AND filter = ?", list(changes.subscriptions)
-        kept = [(*key, qos) for key, qos in changes.subscriptions.items() if qos is not None]
-        yield "INSERT INTO subscription VALUES (?, ?, ?)", kept
+        subscriptions = [(*key, qos) for key, qos in changes.subscriptions.items() if qos is not None]
+        yield "INSERT INTO subscription VALUES (?, ?, ?)", subscriptions
     if changes.received:
         yield "DELETE FROM received WHERE client = ? AND packet_id = ?", list(changes.received)
-        yield "INSERT INTO received VALUES (?, ?)", [key for key, there in changes.received.items() if there]
+        yield "INSERT INTO received VALUES (?, ?)", [key for key, present in changes.received.items() if present]
     if changes.retained:
         yield "DELETE FROM retained WHERE topic = ?", [(topic,) for topic in changes.retained]
         yield "INSERT INTO retained VALUES (?, ?, ?)", [(t, *row) for t, row in changes.retained.items() if row]

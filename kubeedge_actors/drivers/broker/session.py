@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity
-from kubeedge_actors.drivers.broker.changes import NULL_RECORDER, NullRecorder, UnitOfWork
 from kubeedge_actors.drivers.broker.outgoing import ByteBudget, Limits, OutgoingQueue, Overflow
+from kubeedge_actors.drivers.broker.unit_of_work import NULL_RECORDER, NullRecorder, UnitOfWork
 
 Send = Callable[[bytes], None]
 FreeBytes = Callable[[], int]
@@ -29,7 +29,7 @@ class AckCondition(NamedTuple):
         """Whether it may, with everything committed up to this turn and handled up to this delivery tag."""
         if self.turn > committed or self.delivery_tag > handled:
             return False
-        return not self.overflows or all(each.settled for each in self.overflows)
+        return not self.overflows or all(overflow.settled for overflow in self.overflows)
 
 
 NO_CONDITION = AckCondition()
@@ -115,11 +115,11 @@ class SessionOutput:
         """The turn up to which everything is committed."""
         return self._unit_of_work.committed if self._unit_of_work is not None else 0
 
-    def send(self, session: Session, said: bytes) -> None:
+    def send(self, session: Session, data: bytes) -> None:
         """Say it to the client, if it is connected."""
-        if said and session.send is not None:
-            session.output.append(said)
-            session.unsent_bytes += len(said)
+        if data and session.send is not None:
+            session.output.append(data)
+            session.unsent_bytes += len(data)
             self._touched[session] = None
 
     def forget(self, session: Session) -> None:
@@ -134,22 +134,22 @@ class SessionOutput:
             return
         touched, self._touched = self._touched, {}
         for session in touched:
-            said, session.output = b"".join(session.output), []
-            if session.send is None or not said:
+            data, session.output = b"".join(session.output), []
+            if session.send is None or not data:
                 continue
             if session.recorder.due > self.committed:
-                self._held.setdefault(session.recorder.due, []).append((session, session.send, said))
+                self._held.setdefault(session.recorder.due, []).append((session, session.send, data))
             else:
-                session.unsent_bytes -= len(said)
-                session.send(said)
+                session.unsent_bytes -= len(data)
+                session.send(data)
 
     def on_committed(self, turn: int) -> None:
         """Everything up to this turn is committed: write what waited for it."""
         if self._unit_of_work is not None:
             self._unit_of_work.committed = turn
         # a session's own order is kept: what it waits for only grows
-        for each in sorted(each for each in self._held if each <= turn):
-            for session, send, said in self._held.pop(each):
+        for due_turn in sorted(due_turn for due_turn in self._held if due_turn <= turn):
+            for session, send, data in self._held.pop(due_turn):
                 if session.send == send:
-                    session.unsent_bytes -= len(said)
-                    send(said)
+                    session.unsent_bytes -= len(data)
+                    send(data)

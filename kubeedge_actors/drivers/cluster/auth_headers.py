@@ -55,11 +55,11 @@ class AuthHeaders:
             return {"Authorization": f"Basic {pair}"}
         return {}
 
-    def on_unauthorized(self, sent: dict[str, str]) -> bool:
+    def on_unauthorized(self, sent_headers: dict[str, str]) -> bool:
         """The API did not accept what was sent; whether there is something else to send now."""
         with self._lock:
             self._fresh_until = 0.0
-        return self.headers() != sent
+        return self.headers() != sent_headers
 
     def _current(self) -> str:
         config = self._config
@@ -93,16 +93,16 @@ def run_credential_plugin(command: ExecPlugin) -> tuple[str, float]:
         "KUBERNETES_EXEC_INFO": msgspec.json.encode(info).decode(),
     }
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command.arguments, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_TIMEOUT
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unreachable(f"the credential plugin {name} can not be run: {error}") from error
-    if done.returncode:
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise Unreachable(f"the credential plugin {name} failed: {words[-1] if words else done.returncode}")
+    if completed.returncode:
+        words = completed.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise Unreachable(f"the credential plugin {name} failed: {words[-1] if words else completed.returncode}")
     try:
-        status = msgspec.json.decode(done.stdout, type=_Answer).status
+        status = msgspec.json.decode(completed.stdout, type=_Answer).status
     except msgspec.DecodeError as error:
         raise Unreachable(f"the credential plugin {name} gave no ExecCredential: {error}") from error
     if not status.token:
@@ -116,7 +116,7 @@ def _life(expires: str | None) -> float:
     if not expires:
         return COMMAND_LIFE
     try:
-        left = datetime.datetime.fromisoformat(expires).timestamp() - time.time()
+        remaining = datetime.datetime.fromisoformat(expires).timestamp() - time.time()
     except ValueError:
         return COMMAND_LIFE
-    return max(0.0, left - EARLY)
+    return max(0.0, remaining - EARLY)

@@ -204,10 +204,10 @@ class InformerSpec:
 class InformerSet:
     """The informers of one controller: started once, they outlive its crashes; changes wait in `deltas`."""
 
-    def __init__(self, cluster: Cluster, wanted: Sequence[InformerSpec]) -> None:
+    def __init__(self, cluster: Cluster, specs: Sequence[InformerSpec]) -> None:
         self._cluster = cluster
-        self._specs = wanted
-        self._missing = {informer_spec.kind for informer_spec in wanted if informer_spec.wait_for_sync}
+        self._specs = specs
+        self._missing = {informer_spec.kind for informer_spec in specs if informer_spec.wait_for_sync}
         self._watches: dict[ResourceKind, Watch] = {}
         self.deltas = DeltaQueue()
 

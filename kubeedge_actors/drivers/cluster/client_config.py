@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit, yaml_documents
 from kubeedge_actors.errors import UsageError
 
 POD_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -60,10 +60,10 @@ def from_kubeconfig(path: Path, context: str = "") -> ClientConfig:
     chosen = context or str(config.get("current-context") or "")
     if not chosen:
         raise UsageError(f"{path} names no current context")
-    entry = _named(path, config, "contexts", chosen).get("context") or {}
-    cluster = _named(path, config, "clusters", str(entry.get("cluster", ""))).get("cluster") or {}
+    entry = _named_entry(path, config, "contexts", chosen).get("context") or {}
+    cluster = _named_entry(path, config, "clusters", str(entry.get("cluster", ""))).get("cluster") or {}
     user_name = str(entry.get("user", ""))
-    user = (_named(path, config, "users", user_name).get("user") or {}) if user_name else {}
+    user = (_named_entry(path, config, "users", user_name).get("user") or {}) if user_name else {}
     return _client_config(path, cluster, user)
 
 
@@ -115,14 +115,14 @@ def _exec_plugin(path: Path, plugin: Any) -> ExecPlugin | None:
     if "/" in name:
         name = str(_beside(path, name))
     arguments = (name, *map(str, plugin.get("args") or ()))
-    environment = tuple((str(each.get("name")), str(each.get("value"))) for each in plugin.get("env") or ())
+    environment = tuple((str(variable.get("name")), str(variable.get("value"))) for variable in plugin.get("env") or ())
     return ExecPlugin(arguments, environment, str(plugin.get("apiVersion") or ""))
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     text = _bytes(path)
     try:
-        config: Any = msgspec.json.decode(nesting.check_depth(text))
+        config: Any = msgspec.json.decode(depth_limit.check_depth(text))
     except msgspec.DecodeError:
         config = _read_yaml(path, text)
     if not isinstance(config, dict):
@@ -132,12 +132,12 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _read_yaml(path: Path, text: bytes) -> Any:
     try:
-        return nesting.yaml_document(text.decode())
-    except (nesting.NotYaml, UnicodeDecodeError) as error:
+        return yaml_documents.yaml_document(text.decode())
+    except (yaml_documents.NotYaml, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
 
 
-def _named(path: Path, config: Mapping[str, Any], section: str, name: str) -> Mapping[str, Any]:
+def _named_entry(path: Path, config: Mapping[str, Any], section: str, name: str) -> Mapping[str, Any]:
     entries = config.get(section)
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict) and entry.get("name") == name:

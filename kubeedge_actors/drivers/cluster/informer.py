@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.cluster.base import (
 )
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
-from kubeedge_actors.outages import Outage
+from kubeedge_actors.outage_log import OutageLog
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ SHORT_LIVED = 1.0
 Key = tuple[str, str]
 
 
-class WatchStream(Protocol):
+class EventLines(Protocol):
     """A stream of event lines that another thread can end."""
 
     def lines(self, silence: float) -> Iterator[bytes]: ...
@@ -99,14 +99,14 @@ class Informer:
         self,
         kind: ResourceKind,
         list_objects: Callable[[], ObjectList],
-        watch_objects: Callable[[str], AbstractContextManager[WatchStream]],
+        watch_objects: Callable[[str], AbstractContextManager[EventLines]],
         *,
         cache: bool = True,
-        outage: Outage | None = None,
+        outage: OutageLog | None = None,
     ) -> None:
         """`outage`: of the API server, shared by all its watches."""
         self.kind = kind
-        self._outage = outage or Outage()
+        self._outage = outage or OutageLog()
         self._list = list_objects
         self._watch = watch_objects
         self._cache = cache
@@ -121,7 +121,7 @@ class Informer:
         self._version = ""
         self.synced = False
         self._stop = threading.Event()
-        self._stream: WatchStream | None = None
+        self._stream: EventLines | None = None
         self._thread: threading.Thread | None = None
         self._failures = 0
 
@@ -242,10 +242,10 @@ class Informer:
     def _level(self, error: ClusterError) -> int:
         """An API that is away is said once for all watches, what is about this watch now and then."""
         if isinstance(error, Unreachable):
-            said = self._outage.on_failure("away", time.monotonic())
+            warn = self._outage.on_failure("away", time.monotonic())
         else:
-            said = self._failures in (1, 10)
-        return logging.WARNING if said else logging.DEBUG
+            warn = self._failures in (1, 10)
+        return logging.WARNING if warn else logging.DEBUG
 
     def _replace(self, listing: ObjectList) -> None:
         """Tell the difference between the picture and a new list."""
@@ -330,8 +330,8 @@ def _contained(call: Callable[..., None], *arguments: Any) -> None:
 
 def _partial_metadata(object: Json) -> Json:
     metadata = object["metadata"]
-    kept = ("name", "namespace", "uid", "resourceVersion")
-    return {**type_meta(object), "metadata": {key: metadata[key] for key in kept if key in metadata}}
+    fields = ("name", "namespace", "uid", "resourceVersion")
+    return {**type_meta(object), "metadata": {key: metadata[key] for key in fields if key in metadata}}
 
 
 def type_meta(object: Json) -> Json:

@@ -22,11 +22,11 @@ from kubeedge_actors.drivers.cluster.base import (
     Watch,
 )
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
-from kubeedge_actors.drivers.cluster.informer import GONE, Informer, WatchStream
+from kubeedge_actors.drivers.cluster.informer import GONE, EventLines, Informer
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, Forbidden, NotFound
 from kubeedge_actors.kubernetes.object_types import ResourceKind
-from kubeedge_actors.outages import Outage
+from kubeedge_actors.outage_log import OutageLog
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class KubernetesCluster:
         self._transport = Transport(config, timeout)
         self._lock = threading.Lock()
         self._informers: dict[_Shared, Informer] = {}
-        self._outage, self._url = Outage(), config.url
+        self._outage, self._url = OutageLog(), config.url
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class KubernetesCluster:
         following = {**query, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
 
         @contextlib.contextmanager
-        def follow(version: str) -> Iterator[WatchStream]:
+        def follow(version: str) -> Iterator[EventLines]:
             with self._transport.stream(_with_query(path, {**following, "resourceVersion": version})) as stream:
                 if stream.status >= 300:
                     raise error_of(stream.status, _decoded(stream.status, stream.read()))

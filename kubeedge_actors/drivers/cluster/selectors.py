@@ -30,15 +30,15 @@ class Selector:
 
 
 def _label_test(term: str) -> Test:
-    if found := _SET.match(term):
-        key, word, values = found[1], found[2], {value.strip() for value in found[3].split(",")}
+    if match := _SET.match(term):
+        key, word, values = match[1], match[2], {value.strip() for value in match[3].split(",")}
         return lambda object: (_labels(object).get(key) in values) == (word == "in")
-    if found := _EQUAL.match(term):
-        return _equality(found[1], found[2], found[3])
-    if found := _EXISTS.match(term):
-        absent, key = bool(found[1]), found[2]
+    if match := _EQUAL.match(term):
+        return _equality(match[1], match[2], match[3])
+    if match := _EXISTS.match(term):
+        absent, key = bool(match[1]), match[2]
         return lambda object: (key not in _labels(object)) == absent
-    raise _refused(f"unable to parse requirement: {term!r}")
+    raise _bad_request(f"unable to parse requirement: {term!r}")
 
 
 def _equality(key: str, word: str, value: str) -> Test:
@@ -46,10 +46,10 @@ def _equality(key: str, word: str, value: str) -> Test:
 
 
 def _field_test(term: str) -> Test:
-    found = _EQUAL.match(term)
-    if found is None:
-        raise _refused(f"invalid selector: {term!r}")
-    path, negated, value = found[1].split("."), found[2] == "!=", found[3]
+    match = _EQUAL.match(term)
+    if match is None:
+        raise _bad_request(f"invalid selector: {term!r}")
+    path, negated, value = match[1].split("."), match[2] == "!=", match[3]
     return lambda object: (_field(object, path) == value) != negated
 
 
@@ -58,11 +58,11 @@ def _labels(object: Json) -> dict[str, str]:
 
 
 def _field(object: Json, path: list[str]) -> str:
-    found: Any = object
+    value: Any = object
     for part in path:
-        found = found.get(part) if isinstance(found, dict) else None
-    return "" if found is None else str(found)
+        value = value.get(part) if isinstance(value, dict) else None
+    return "" if value is None else str(value)
 
 
-def _refused(message: str) -> ClusterError:
+def _bad_request(message: str) -> ClusterError:
     return ClusterError({"status": "Failure", "message": message, "reason": "BadRequest", "code": 400})

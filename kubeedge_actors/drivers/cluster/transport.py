@@ -58,12 +58,12 @@ class Transport:
         accept, with a new one.
         """
         renewed = False
-        for left in reversed(range(TRIES)):
+        for remaining in reversed(range(TRIES)):
             proof = self._auth_headers()
             status, content, pause = self._once(method, target, body, content_type, proof)
             if status == UNAUTHORIZED and not renewed and self._credentials.on_unauthorized(proof):
                 renewed = True
-            elif not left or status not in (TOO_MANY, UNAVAILABLE) or pause is None or pause > self._timeout:
+            elif not remaining or status not in (TOO_MANY, UNAVAILABLE) or pause is None or pause > self._timeout:
                 break
             else:
                 time.sleep(pause)
@@ -87,11 +87,11 @@ class Transport:
         pause = answer.getheader("Retry-After", "")
         return answer.status, content, float(pause) if pause.isdecimal() else None
 
-    def stream(self, target: str) -> Stream:
+    def stream(self, target: str) -> ResponseStream:
         """Begin a GET whose answer does not end; the caller closes it. The status has arrived when this returns. Error: Unreachable."""
         proof = self._auth_headers()
         connection = self._connect()
-        held = connection.sock  # an answer that closes the connection takes the socket away from it
+        sock = connection.sock  # an answer that closes the connection takes the socket away from it
         try:
             answer = self._send(connection, "GET", target, None, "", proof)
         except (OSError, http.client.HTTPException) as error:
@@ -99,7 +99,7 @@ class Transport:
             raise Unreachable(self._error_text(error)) from error
         if answer.status == UNAUTHORIZED:
             self._credentials.on_unauthorized(proof)  # the next attempt brings a new token, if there is one
-        return Stream(held, connection, answer)
+        return ResponseStream(sock, connection, answer)
 
     def close(self) -> None:
         """Close what is idle; streams are closed by their owners."""
@@ -175,16 +175,16 @@ class Transport:
         return f"{self._config.url} does not answer: {error or type(error).__name__}"
 
 
-class Stream:
+class ResponseStream:
     """The lines of an answer that goes on; a context manager.
 
     `close` may be called from any thread and ends the iteration.
     """
 
     def __init__(
-        self, held: socket.socket, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
+        self, sock: socket.socket, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
     ) -> None:
-        self._socket = held
+        self._socket = sock
         self._connection = connection
         self._answer = answer
         self.status = answer.status
@@ -208,15 +208,15 @@ class Stream:
         """The lines as they arrive, until the server ends the answer; Unreachable when it breaks or is silent for
         `silence` s.
         """
-        rest = b""
+        pending = b""
         try:
             self._socket.settimeout(silence)
             while chunk := self._answer.read1(CHUNK):
-                *whole, rest = (rest + chunk).split(b"\n")
-                yield from filter(None, whole)
+                *complete, pending = (pending + chunk).split(b"\n")
+                yield from filter(None, complete)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unreachable(f"the watch broke: {error or type(error).__name__}") from error
-        if rest.strip():
+        if pending.strip():
             raise Unreachable("the watch broke in the middle of an event")
 
     def close(self) -> None:
@@ -230,12 +230,12 @@ class Stream:
 
 def _dropped(connection: http.client.HTTPConnection) -> bool:
     """Whether the server has closed an idle connection (or said something unasked): it is readable then."""
-    held: socket.socket | None = connection.sock
-    if held is None:
+    sock: socket.socket | None = connection.sock
+    if sock is None:
         return True
     try:
         readable = select.poll()
-        readable.register(held, select.POLLIN)
+        readable.register(sock, select.POLLIN)
         return bool(readable.poll(0))
     except (OSError, ValueError):
         return True

@@ -10,7 +10,7 @@ Contract of every ContainerRuntime
 * Every end is told to the watcher without polling, at least once. `RuntimeRecovered` means: what happened before is not
   known, list again.
 * A container that can not be started has ended: reason StartError, with the text of the error that `start` raised.
-* `stop`, `kill`, `remove` and `stop_pod_sandbox` of something that is gone are no errors.
+* `stop`, `kill`, `remove` and `remove_pod_sandbox` of something that is gone are no errors.
 * Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
 * Errors are `ContainerError`, with a text fit for a pod's status, and `RuntimeUnavailable` when no engine answers.
 """
@@ -240,8 +240,8 @@ class ContainerRuntime(Protocol):
     def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Create the network of a pod unless it exists; returns its address, empty on the host's network."""
 
-    def stop_pod_sandbox(self, pod_uid: str) -> None:
-        """Remove the network of a pod (CRI StopPodSandbox); its containers are removed one by one."""
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
+        """Remove the network of a pod (CRI RemovePodSandbox); its containers are removed one by one."""
 
     def pod_sandboxes(self) -> set[str]:
         """The uids of the pods whose networks are open."""

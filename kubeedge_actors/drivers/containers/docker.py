@@ -99,8 +99,8 @@ class DockerRuntime:
 
     def _events(self, since: float = 0.0) -> Any:
         kinds = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
-        wanted = {"filters": msgspec.json.encode(kinds).decode()} | ({"since": f"{since:.6f}"} if since else {})
-        return self._open("/events", params=wanted, timeout=QUIET_SECONDS)
+        params = {"filters": msgspec.json.encode(kinds).decode()} | ({"since": f"{since:.6f}"} if since else {})
+        return self._open("/events", params=params, timeout=QUIET_SECONDS)
 
     def _open(self, path: str, method: str = "get", **more: Any) -> Any:
         """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak
@@ -165,11 +165,11 @@ class DockerRuntime:
         return container
 
     def _rows(self, kind: str, pod_uid: str = "") -> list[dict[str, Any]]:
-        wanted = [f"{forms.OWNER}={self._owner}", f"{forms.KIND}={kind}"]
+        labels = [f"{forms.OWNER}={self._owner}", f"{forms.KIND}={kind}"]
         if pod_uid:
-            wanted.append(f"{forms.POD_UID}={pod_uid}")
+            labels.append(f"{forms.POD_UID}={pod_uid}")
         with _translated():
-            rows: list[dict[str, Any]] = self._client.containers(all=True, filters={"label": wanted})
+            rows: list[dict[str, Any]] = self._client.containers(all=True, filters={"label": labels})
         return rows
 
     def list(self, pod_uid: str = "") -> list[Container]:
@@ -178,18 +178,18 @@ class DockerRuntime:
         with self._lock:
             if not pod_uid:
                 self._seen = {row["Id"]: self._seen[row["Id"]] for row in rows if row["Id"] in self._seen}
-            seen = dict(self._seen)
-        containers = [container for row in rows if (container := self._current(row, seen.get(row["Id"]))) is not None]
+            cached = dict(self._seen)
+        containers = [container for row in rows if (container := self._current(row, cached.get(row["Id"]))) is not None]
         sandboxes = (
             self._addresses() if any(row["HostConfig"]["NetworkMode"].startswith("container:") for row in rows) else {}
         )
         ips = [container.ip or sandboxes.get(container.pod.uid, "") for container in containers]
         return [msgspec.structs.replace(container, ip=ip) for container, ip in zip(containers, ips, strict=True)]
 
-    def _current(self, row: dict[str, Any], seen: Container | None) -> Container | None:
+    def _current(self, row: dict[str, Any], cached: Container | None) -> Container | None:
         phase = forms.PHASES.get(row["State"], "exited")
-        if seen is not None and (seen.phase == phase or seen.phase == "exited"):
-            return seen  # the engine's list may lag behind an end that was inspected
+        if cached is not None and (cached.phase == phase or cached.phase == "exited"):
+            return cached  # the engine's list may lag behind an end that was inspected
         try:
             return self._look(row["Id"])
         except ContainerError:
@@ -204,12 +204,12 @@ class DockerRuntime:
     def create(self, spec: ContainerSpec) -> Container:
         """Make it under its unique name."""
         return self._look(
-            self._made(
+            self._create_or_find(
                 forms.engine_name(spec.pod, spec.name, spec.restart_count), forms.container_config(self._owner, spec)
             )
         )
 
-    def _made(self, name: str, config: dict[str, Any]) -> str:
+    def _create_or_find(self, name: str, config: dict[str, Any]) -> str:
         with _translated():
             try:
                 return str(self._client.create_container_from_config(config, name)["Id"])
@@ -276,9 +276,9 @@ class DockerRuntime:
         timestamps: bool = False,
     ) -> InterruptibleLogStream:
         """Standard output and error, in the order of the engine."""
-        wanted = forms.log_options(tail, since, follow, timestamps)
+        params = forms.log_options(tail, since, follow, timestamps)
         with _translated():
-            answer = self._open(f"/containers/{container_id}/logs", params=wanted, timeout=None)
+            answer = self._open(f"/containers/{container_id}/logs", params=params, timeout=None)
         return InterruptibleLogStream(_closing(answer), lambda: _hang_up(answer))
 
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
@@ -298,11 +298,11 @@ class DockerRuntime:
                 return ExecResult(exit_code=None, output=bytes(output))
             return ExecResult(exit_code=self._client.exec_inspect(exec_id)["ExitCode"], output=bytes(output))
 
-    def _collect(self, one: str, output: bytearray, deadline: float) -> None:
-        left = max(deadline - time.monotonic(), 0.001)
+    def _collect(self, exec_id: str, output: bytearray, deadline: float) -> None:
+        remaining = max(deadline - time.monotonic(), 0.001)
         order = {"Detach": False, "Tty": False}
-        with self._open(f"/exec/{one}/start", "post", json=order, timeout=left) as answer:
-            for data in forms.log_frames(answer.raw):
+        with self._open(f"/exec/{exec_id}/start", "post", json=order, timeout=remaining) as answer:
+            for data in forms.demultiplex_log(answer.raw):
                 output += data[: OUTPUT_LIMIT - len(output)]
                 if time.monotonic() > deadline:
                     raise TimeoutError
@@ -322,7 +322,7 @@ class DockerRuntime:
                 self._client.remove_container(name, force=True)
                 inspection = None
             if inspection is None:
-                self._client.start(self._made(name, forms.sandbox_config(self._owner, network, image)))
+                self._client.start(self._create_or_find(name, forms.sandbox_config(self._owner, network, image)))
                 inspection = self._client.inspect_container(name)
         return forms.address_of(inspection["NetworkSettings"])
 
@@ -338,7 +338,7 @@ class DockerRuntime:
                 )
         return PAUSE_IMAGE
 
-    def stop_pod_sandbox(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Remove the pod's pause container."""
         for row in self._rows(forms.SANDBOX, pod_uid):
             self.remove(row["Id"])
@@ -394,6 +394,6 @@ def _closing(answer: Any) -> Generator[bytes, None, None]:
     """The frames of an answer, which is closed whenever the reader stops."""
     with answer:
         try:
-            yield from forms.log_frames(answer.raw)
+            yield from forms.demultiplex_log(answer.raw)
         except _BROKEN as error:
             raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error

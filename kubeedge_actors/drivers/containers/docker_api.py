@@ -38,7 +38,7 @@ def engine_name(pod: PodName, container: str, restart_count: int = 0) -> str:
     return "_".join(re.sub(r"[^a-zA-Z0-9.-]", "-", part) for part in parts)
 
 
-def labels(owner: str, kind: str, pod: PodName) -> dict[str, str]:
+def common_labels(owner: str, kind: str, pod: PodName) -> dict[str, str]:
     """What all of ours carry."""
     return {OWNER: owner, KIND: kind, POD_NAME: pod.name, POD_NAMESPACE: pod.namespace, POD_UID: pod.uid}
 
@@ -46,7 +46,7 @@ def labels(owner: str, kind: str, pod: PodName) -> dict[str, str]:
 def container_labels(owner: str, spec: ContainerSpec) -> dict[str, str]:
     """What a container carries."""
     own = {NAME: spec.name, HASH: spec.hash, RESTARTS: str(spec.restart_count)}
-    return {**labels(owner, CONTAINER, spec.pod), **own}
+    return {**common_labels(owner, CONTAINER, spec.pod), **own}
 
 
 def pod_of(labels: dict[str, str]) -> PodName:
@@ -58,8 +58,8 @@ def _bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
     bound: dict[str, list[dict[str, str]]] = {}
     for port in ports:
         if port.host:
-            where = {"HostIp": port.address, "HostPort": str(port.host)}
-            bound.setdefault(f"{port.container}/{port.protocol}", []).append(where)
+            binding = {"HostIp": port.address, "HostPort": str(port.host)}
+            bound.setdefault(f"{port.container}/{port.protocol}", []).append(binding)
     return bound
 
 
@@ -114,7 +114,7 @@ def sandbox_config(owner: str, network: PodNetwork, image: str) -> dict[str, Any
     logs = {"Type": "none", "Config": {}}
     config = {
         "Image": image,
-        "Labels": labels(owner, SANDBOX, network.pod),
+        "Labels": common_labels(owner, SANDBOX, network.pod),
         "ExposedPorts": _exposed(network.ports),
         "HostConfig": {"PortBindings": _bindings(network.ports), "IpcMode": "shareable", "LogConfig": logs},
     }
@@ -129,7 +129,7 @@ def address_of(networks: dict[str, Any]) -> str:
     return ""
 
 
-def seconds(stamp: str) -> float:
+def parse_time(stamp: str) -> float:
     """Seconds since the epoch of an RFC 3339 time in UTC with any fraction; 0 for Go's zero time."""
     if not stamp or stamp.startswith("0001-"):
         return 0.0
@@ -143,10 +143,10 @@ def parse_inspection(inspection: dict[str, Any]) -> Container:
     phase = PHASES.get(state["Status"], "exited")
     code = int(state.get("ExitCode") or 0)
     reason = "OOMKilled" if state.get("OOMKilled") else "Completed" if code == 0 else "Error"
-    started, finished = seconds(state.get("StartedAt", "")), seconds(state.get("FinishedAt", ""))
+    started, finished = parse_time(state.get("StartedAt", "")), parse_time(state.get("FinishedAt", ""))
     if phase == "created" and code:  # it could not be started
         phase, reason = "exited", START_ERROR
-        started = finished = seconds(inspection.get("Created", ""))
+        started = finished = parse_time(inspection.get("Created", ""))
     return Container(
         id=inspection["Id"],
         pod=pod_of(carried),
@@ -183,7 +183,7 @@ def root_cause(error: BaseException) -> str:
     return str(error)
 
 
-def log_frames(raw: Any) -> Iterator[bytes]:
+def demultiplex_log(raw: Any) -> Iterator[bytes]:
     """What a container writes: frames of stream, length and data."""
     while len(head := raw.read(8)) == 8:
         yield raw.read(struct.unpack(">4xI", head)[0])
@@ -191,5 +191,5 @@ def log_frames(raw: Any) -> Iterator[bytes]:
 
 def log_options(tail: int | None, since: float | None, follow: bool, timestamps: bool) -> dict[str, Any]:
     """The parameters of a request for a log."""
-    wanted = {"follow": int(follow), "timestamps": int(timestamps), "since": since or 0}
-    return {"stdout": 1, "stderr": 1, "tail": "all" if tail is None else tail, **wanted}
+    params = {"follow": int(follow), "timestamps": int(timestamps), "since": since or 0}
+    return {"stdout": 1, "stderr": 1, "tail": "all" if tail is None else tail, **params}

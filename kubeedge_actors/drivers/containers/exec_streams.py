@@ -106,11 +106,11 @@ class SocketExecStream:
         return channel, self._exactly(size)
 
     def _exactly(self, size: int) -> bytes:
-        found = b""
+        received = b""
         with suppress(OSError):  # closed by us: that is the end
-            while len(found) < size and (data := self._socket.recv(size - len(found))):
-                found += data
-        return found
+            while len(received) < size and (data := self._socket.recv(size - len(received))):
+                received += data
+        return received
 
     def write(self, data: bytes) -> None:
         """See the protocol."""

@@ -30,7 +30,7 @@ from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 STOPPED, KILLED = 143, 137
 
 
-class Program(msgspec.Struct, frozen=True, kw_only=True):
+class FakeProgram(msgspec.Struct, frozen=True, kw_only=True):
     """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed
     `stop`.
     """
@@ -43,7 +43,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 class FakeContainers:
     """The machine: it outlives runtimes as a real engine does.
 
-    Knobs: `program` (spec -> Program), `execute` (container, command -> Executed), `images` (None: all are present),
+    Knobs: `program` (spec -> FakeProgram), `execute` (container, command -> Executed), `images` (None: all are present),
     `refused` (container name -> why `create` fails), `unstartable` (the same for `start`), `unpullable` (image ->
     why), `clock`. Records: `specs`, `pulled`, `credentials`.
     """
@@ -57,7 +57,7 @@ class FakeContainers:
         self.written: dict[str, bytes] = {}
         self.networks: dict[str, PodNetwork] = {}
         self.watchers: list[Watcher] = []
-        self.program: Callable[[ContainerSpec], Program] = lambda spec: Program()
+        self.program: Callable[[ContainerSpec], FakeProgram] = lambda spec: FakeProgram()
         self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda container, command: ExecResult(
             exit_code=0
         )
@@ -90,10 +90,10 @@ class FakeContainers:
         with self.lock:
             return [container for container in self.containers.values() if container.phase == "running"]
 
-    def disconnect(self, why: str) -> None:
+    def disconnect(self, reason: str) -> None:
         """The engine stops answering; its containers go on."""
-        self.unavailable = why
-        self.emit(RuntimeLost(reason=why))
+        self.unavailable = reason
+        self.emit(RuntimeLost(reason=reason))
 
     def reconnect(self) -> None:
         """The engine answers again."""
@@ -174,15 +174,19 @@ class FakeRuntime:
         if not self.image_id(spec.image):
             raise ContainerError(f"No such image: {spec.image}")
         with engine.lock:
-            for key, made in engine.specs.items():
-                same = (made.pod.uid, made.name, made.restart_count) == (spec.pod.uid, spec.name, spec.restart_count)
+            for key, existing in engine.specs.items():
+                same = (existing.pod.uid, existing.name, existing.restart_count) == (
+                    spec.pod.uid,
+                    spec.name,
+                    spec.restart_count,
+                )
                 if same and engine.containers[key].phase == "exited":
                     raise ContainerError(f"container {spec.name} has ended")
                 if same:
                     return engine.containers[key]
-            return self._made(spec)
+            return self._new_container(spec)
 
-    def _made(self, spec: ContainerSpec) -> Container:
+    def _new_container(self, spec: ContainerSpec) -> Container:
         container = Container(
             id=uuid.uuid4().hex,
             pod=spec.pod,
@@ -208,7 +212,7 @@ class FakeRuntime:
         self._check()
         engine = self.containers
         with engine.lock:
-            container = self._found(container_id)
+            container = self._container_of(container_id)
             if container.phase == "running":
                 return container
             if container.phase == "exited":
@@ -223,20 +227,20 @@ class FakeRuntime:
             engine.end_container(container.id, program.exit_code)
         return started
 
-    def _fail(self, container: Container, why: str) -> None:
+    def _fail(self, container: Container, reason: str) -> None:
         now = self.containers.clock()
         self.containers.containers[container.id] = msgspec.structs.replace(
             container,
             phase="exited",
             exit_code=START_ERROR_CODE,
             reason=START_ERROR,
-            message=why,
+            message=reason,
             started_at=now,
             finished_at=now,
         )
-        raise ContainerError(why)
+        raise ContainerError(reason)
 
-    def _found(self, container_id: str) -> Container:
+    def _container_of(self, container_id: str) -> Container:
         container = self.containers.containers.get(container_id)
         if container is None:
             raise ContainerError(f"there is no container {container_id}")
@@ -258,8 +262,8 @@ class FakeRuntime:
         """Forget it."""
         self.kill(container_id)
         with self.containers.lock:
-            for kept in (self.containers.containers, self.containers.specs, self.containers.written):
-                kept.pop(container_id, None)
+            for table in (self.containers.containers, self.containers.specs, self.containers.written):
+                table.pop(container_id, None)
 
     def logs(
         self,
@@ -277,7 +281,7 @@ class FakeRuntime:
         self, container_id: str, tail: int | None, since: float | None, follow: bool, timestamps: bool
     ) -> Generator[bytes, None, None]:
         with self.containers.lock:
-            container = self._found(container_id)
+            container = self._container_of(container_id)
             lines = self.containers.written[container_id].splitlines(keepends=True)
         if timestamps:
             lines = [
@@ -294,7 +298,7 @@ class FakeRuntime:
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """What the knob says."""
         self._check()
-        container = self._found(container_id)
+        container = self._container_of(container_id)
         if container.phase != "running":
             raise ContainerError("the container does not run")
         return self.containers.execute(container, command)
@@ -309,7 +313,7 @@ class FakeRuntime:
         self.containers.networks[network.pod.uid] = network
         return "203.0.113.7"
 
-    def stop_pod_sandbox(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Forget the network."""
         self._check()
         self.containers.networks.pop(pod_uid, None)

@@ -25,10 +25,10 @@ def rotate(log: Path, limit: int = LOG_LIMIT) -> None:
     """
     if not log.exists() or log.stat().st_size < limit // 2:
         return
-    kept = rotated_path(log)
-    kept.write_bytes(b"")
-    kept.chmod(0o600)
-    with log.open("rb") as source, kept.open("wb") as target:
+    rotated = rotated_path(log)
+    rotated.write_bytes(b"")
+    rotated.chmod(0o600)
+    with log.open("rb") as source, rotated.open("wb") as target:
         while chunk := source.read(CHUNK):
             target.write(chunk)
     os.truncate(log, 0)
@@ -46,9 +46,9 @@ def read(log: Path, tail: int | None, since: float | None, end: int | None = Non
         return
     for path, stop in files:
         with path.open("rb") as source:
-            left = os.fstat(source.fileno()).st_size if stop is None else stop
-            while left > 0 and (chunk := source.read(min(CHUNK, left))):
-                left -= len(chunk)
+            remaining = os.fstat(source.fileno()).st_size if stop is None else stop
+            while remaining > 0 and (chunk := source.read(min(CHUNK, remaining))):
+                remaining -= len(chunk)
                 yield chunk
 
 

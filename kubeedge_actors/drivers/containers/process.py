@@ -45,7 +45,7 @@ RECORD = "container.json"
 OUTPUT_LIMIT = 64 * 1024
 
 
-class Record(msgspec.Struct):
+class ContainerRecord(msgspec.Struct):
     """What is written in `container.json`: no environment, which may hold secrets."""
 
     container: Container
@@ -73,7 +73,7 @@ class ProcessRuntime:
         self._lock = threading.RLock()
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         self._watcher: Watcher = lambda event: None
-        self._exits = ExitWatcher(self._ended)
+        self._exits = ExitWatcher(self._on_process_ended)
         self._exits.check_supported()
         self._processes: dict[str, _Process] = {}
         log.warning(
@@ -93,8 +93,8 @@ class ProcessRuntime:
     def list(self, pod_uid: str = "") -> list[Container]:
         """All containers, of one pod if given."""
         with self._lock:
-            known = [process.container for process in self._processes.values()]
-        return [container for container in known if pod_uid in ("", container.pod.uid)]
+            containers = [process.container for process in self._processes.values()]
+        return [container for container in containers if pod_uid in ("", container.pod.uid)]
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class ProcessRuntime:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh = folder / f"{RECORD}.new"
-            fresh.write_bytes(msgspec.json.encode(Record(container, self._boot_id)))
+            fresh.write_bytes(msgspec.json.encode(ContainerRecord(container, self._boot_id)))
             fresh.replace(folder / RECORD)
         except OSError as error:
             raise ContainerError(f"the folder of container {container.name} can not be written: {error}") from error
@@ -138,7 +138,7 @@ class ProcessRuntime:
     def start(self, container_id: str) -> Container:
         """Run it; ContainerError says why not."""
         with self._lock:
-            process = self._found(container_id)
+            process = self._process_of(container_id)
             if process.container.phase == "running":
                 return process.container
             if process.spec is None or process.container.phase == "exited":
@@ -150,7 +150,7 @@ class ProcessRuntime:
                 raise
             return process.container
 
-    def _fail(self, process: _Process, why: str) -> None:
+    def _fail(self, process: _Process, reason: str) -> None:
         now = time.time()
         process.spec = None
         process.container = msgspec.structs.replace(
@@ -158,7 +158,7 @@ class ProcessRuntime:
             phase="exited",
             exit_code=START_ERROR_CODE,
             reason=START_ERROR,
-            message=why,
+            message=reason,
             started_at=now,
             finished_at=now,
         )
@@ -188,7 +188,7 @@ class ProcessRuntime:
     def _adopt(self) -> None:
         for path in sorted(self._root.glob(f"*/containers/*/*/{RECORD}")):
             try:
-                record = msgspec.json.decode(path.read_bytes(), type=Record)
+                record = msgspec.json.decode(path.read_bytes(), type=ContainerRecord)
             except (OSError, msgspec.DecodeError) as error:
                 log.warning("%s can not be read and is left out: %s", path, error)
                 continue
@@ -206,7 +206,7 @@ class ProcessRuntime:
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
-    def _ended(self, container_id: str) -> None:
+    def _on_process_ended(self, container_id: str) -> None:
         with self._lock:
             process = self._processes.get(container_id)
             if process is None:
@@ -263,7 +263,7 @@ class ProcessRuntime:
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    def _found(self, container_id: str) -> _Process:
+    def _process_of(self, container_id: str) -> _Process:
         process = self._processes.get(container_id)
         if process is None:
             raise ContainerError(f"there is no container {container_id}")
@@ -280,7 +280,7 @@ class ProcessRuntime:
     ) -> InterruptibleLogStream:
         """Standard output and error as written. Lines carry no time: `since` is as exact as the file's own time, and ContainerError for `timestamps`."""
         with self._lock:
-            process = self._found(container_id)
+            process = self._process_of(container_id)
         if timestamps:
             raise ContainerError("the process runtime does not know when a line was written: no timestamps")
         if not process.log.exists():
@@ -298,7 +298,7 @@ class ProcessRuntime:
 
     def _exec_environment(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
         with self._lock:
-            pid = self._found(container_id).pid
+            pid = self._process_of(container_id).pid
         if not pid:
             raise ContainerError("the container does not run")
         try:
@@ -335,7 +335,7 @@ class ProcessRuntime:
         """Processes share the machine's network."""
         return ""
 
-    def stop_pod_sandbox(self, pod_uid: str) -> None:
+    def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Nothing was opened."""
 
     def pod_sandboxes(self) -> set[str]:

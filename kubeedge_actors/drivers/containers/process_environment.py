@@ -27,16 +27,16 @@ def command_line(spec: ContainerSpec) -> tuple[str, ...]:
     """Command and arguments, run as `spec.user` where one is given. ContainerError when we may not."""
     command = spec.command + spec.args
     uid, _, gid = spec.user.partition(":")
-    wanted = ["--no-new-privs"] if spec.no_new_privileges else []
+    options = ["--no-new-privs"] if spec.no_new_privileges else []
     if uid and (int(uid) != os.geteuid() or (gid and int(gid) != os.getegid())):
         if os.geteuid() != 0:
             raise ContainerError(f"runAsUser {spec.user} needs root")
-        wanted += [f"--reuid={uid}", f"--regid={gid or uid}", "--clear-groups"]
-    if not wanted:
+        options += [f"--reuid={uid}", f"--regid={gid or uid}", "--clear-groups"]
+    if not options:
         return command
     import shutil  # late: it brings three compressions along, 0.5 MB
 
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise ContainerError("the user or the privileges of a process can not be changed: there is no program setpriv")
-    return (setpriv, *wanted, "--", *command)
+    return (setpriv, *options, "--", *command)

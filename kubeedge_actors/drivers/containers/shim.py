@@ -33,7 +33,7 @@ kill -KILL -$$
 """
 
 
-class Identity(NamedTuple):
+class ProcessIdentity(NamedTuple):
     """A process that cannot be mistaken for a later one of the same pid."""
 
     pid: int
@@ -72,8 +72,8 @@ def spawn(folder: Path, command: Sequence[str], env: Mapping[str, str], cwd: str
                 os.close(fd)
 
 
-def identity(pid: int) -> Identity | None:
-    """The Identity of the process that has this pid now; None for none."""
+def process_identity(pid: int) -> ProcessIdentity | None:
+    """The ProcessIdentity of the process that has this pid now; None for none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -81,26 +81,26 @@ def identity(pid: int) -> Identity | None:
     return _parsed(text)
 
 
-def recorded_identity(folder: Path) -> Identity | None:
-    """The Identity that the shim recorded; None when it did not come to that."""
+def recorded_identity(folder: Path) -> ProcessIdentity | None:
+    """The ProcessIdentity that the shim recorded; None when it did not come to that."""
     try:
         return _parsed((folder / PID).read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None
 
 
-def _parsed(stat: str) -> Identity | None:
+def _parsed(stat: str) -> ProcessIdentity | None:
     """Pid and start time of a line of /proc/PID/stat; the name in parentheses may hold anything."""
     head, _, tail = stat.rpartition(")")
     fields = tail.split()
     pid = head.partition(" ")[0]
-    return Identity(int(pid), fields[19]) if pid.isdigit() and len(fields) > 19 else None
+    return ProcessIdentity(int(pid), fields[19]) if pid.isdigit() and len(fields) > 19 else None
 
 
-def running_identity(folder: Path) -> Identity | None:
+def running_identity(folder: Path) -> ProcessIdentity | None:
     """The process that ran here, if it still runs."""
     was = recorded_identity(folder)
-    return was if was is not None and identity(was.pid) == was and not _is_zombie(was.pid) else None
+    return was if was is not None and process_identity(was.pid) == was and not _is_zombie(was.pid) else None
 
 
 def _is_zombie(pid: int) -> bool:

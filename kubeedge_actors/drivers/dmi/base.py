@@ -50,7 +50,7 @@ class Inventory:
     models: Sequence[Json] = ()
 
 
-class Verb(Enum):
+class MapperMethod(Enum):
     """Calls to a mapper; the value is the name of the gRPC method."""
 
     CREATE_MODEL = "CreateDeviceModel"
@@ -80,11 +80,11 @@ class DmiServer(Protocol):
     def start(self) -> None:
         """Serve. Error: MapperError with one plain sentence when the socket can not be had."""
 
-    def set_handler(self, upcalls: MapperHandler) -> None:
+    def set_handler(self, handler: MapperHandler) -> None:
         """Set the handler of mappers' calls, instead of the one before."""
 
-    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
-        """Call the mapper at `address` about an object; `done` gets None or the MapperError."""
+    def call(self, address: str, verb: MapperMethod, object: Json, on_done: Done) -> None:
+        """Call the mapper at `address` about an object; `on_done` gets None or the MapperError."""
 
     def close(self) -> None:
         """Serve no more; waits a second for what is under way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kubeedge_actors.drivers.dmi.base import Done, Json, MapperHandler, Verb
+from kubeedge_actors.drivers.dmi.base import Done, Json, MapperHandler, MapperMethod
 from kubeedge_actors.errors import MapperAway, MapperError
 
 
@@ -15,10 +15,10 @@ class FakeDmiServer:
     """
 
     def __init__(self) -> None:
-        self.upcalls: MapperHandler | None = None
-        self.calls: list[tuple[str, Verb, Json]] = []
+        self.handler: MapperHandler | None = None
+        self.calls: list[tuple[str, MapperMethod, Json]] = []
         self.away: set[str] = set()
-        self.refusing: dict[Verb, str] = {}
+        self.refusing: dict[MapperMethod, str] = {}
         self.held: list[Callable[[], object]] | None = None
         self.last: Done = lambda fault: None
         self.serving = False
@@ -27,29 +27,29 @@ class FakeDmiServer:
         """Serve."""
         self.serving = True
 
-    def set_handler(self, upcalls: MapperHandler) -> None:
+    def set_handler(self, handler: MapperHandler) -> None:
         """Who answers mappers."""
-        self.upcalls = upcalls
+        self.handler = handler
 
-    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
-        """Tell the mapper at `address`; with `held` a list, `done` is put there instead of being called."""
+    def call(self, address: str, verb: MapperMethod, object: Json, on_done: Done) -> None:
+        """Tell the mapper at `address`; with `held` a list, `on_done` is put there instead of being called."""
         self.calls.append((address, verb, object))
         fault: MapperError | None = None
         if address in self.away:
             fault = MapperAway("nobody is there")
         elif verb in self.refusing:
             fault = MapperError(self.refusing[verb])
-        self.last = done
+        self.last = on_done
         if self.held is None:
-            done(fault)
+            on_done(fault)
         else:
-            self.held.append(lambda: done(fault))
+            self.held.append(lambda: on_done(fault))
 
     def close(self) -> None:
         """Serve no more."""
         self.serving = False
 
-    def take_calls(self) -> list[tuple[Verb, str]]:
+    def take_calls(self) -> list[tuple[MapperMethod, str]]:
         """What mappers were told since the last time: verb and name of the object."""
-        told, self.calls = self.calls, []
-        return [(verb, object["metadata"]["name"]) for _, verb, object in told]
+        calls, self.calls = self.calls, []
+        return [(verb, object["metadata"]["name"]) for _, verb, object in calls]

@@ -12,9 +12,9 @@ from typing import Any
 import grpc  # type: ignore[import-untyped]
 
 from kubeedge_actors.drivers.dmi import mapper_objects
-from kubeedge_actors.drivers.dmi.base import Done, Json, Mapper, MapperHandler, PropertyReport, Verb
-from kubeedge_actors.drivers.dmi.messages import CALLED, SERVED
-from kubeedge_actors.drivers.dmi.protobuf import Messages, Proto
+from kubeedge_actors.drivers.dmi.base import Done, Json, Mapper, MapperHandler, MapperMethod, PropertyReport
+from kubeedge_actors.drivers.dmi.proto_schema import CALLED, SERVED
+from kubeedge_actors.drivers.dmi.protobuf import MessageFactory, Proto
 from kubeedge_actors.errors import KubeEdgeActorsError, MapperAway, MapperError
 
 THREADS = 8
@@ -30,8 +30,8 @@ class GrpcDmiServer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._messages = Messages()
-        self._upcalls: MapperHandler | None = None
+        self._messages = MessageFactory()
+        self._handler: MapperHandler | None = None
         self._server: Any = None
         self._pool: ThreadPoolExecutor | None = None
         self._channels: dict[str, Any] = {}
@@ -64,9 +64,9 @@ class GrpcDmiServer:
         finally:
             os.umask(mask)
 
-    def set_handler(self, upcalls: MapperHandler) -> None:
+    def set_handler(self, handler: MapperHandler) -> None:
         """Who answers mappers."""
-        self._upcalls = upcalls
+        self._handler = handler
 
     def close(self) -> None:
         """Serve no more."""
@@ -79,19 +79,19 @@ class GrpcDmiServer:
                 channel.close()
             self._channels.clear()
 
-    def call(self, address: str, verb: Verb, object: Json, done: Done) -> None:
+    def call(self, address: str, verb: MapperMethod, object: Json, on_done: Done) -> None:
         """Tell a mapper."""
         try:
-            request = self._messages.filled(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
+            request = self._messages.from_json(f"{verb.value}Request", mapper_objects.mapper_request(verb, object))
         except MapperError as error:
-            done(error)
+            on_done(error)
             return
         stub = self._channel(address).unary_unary(
             f"/{CALLED}/{verb.value}",
             request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=lambda text: self._messages.read(f"{verb.value}Response", text),
+            response_deserializer=lambda text: self._messages.parse(f"{verb.value}Response", text),
         )
-        stub.future(request, timeout=CALL_SECONDS).add_done_callback(lambda call: done(_fault(call)))
+        stub.future(request, timeout=CALL_SECONDS).add_done_callback(lambda call: on_done(_fault(call)))
 
     def _channel(self, address: str) -> Any:
         with self._lock:
@@ -103,29 +103,36 @@ class GrpcDmiServer:
 
     def _served(self, method: str, handle: Callable[[MapperHandler, Proto], Proto | None]) -> Any:
         def answer(request: Proto, context: Any) -> Proto:
-            if self._upcalls is None:
+            if self._handler is None:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the node is starting")
             try:
-                return handle(self._upcalls, request) or self._messages.new(f"{method}Response")  # type: ignore[arg-type]
+                return handle(self._handler, request) or self._messages.new(f"{method}Response")  # type: ignore[arg-type]
             except KubeEdgeActorsError as error:
                 return context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
         return grpc.unary_unary_rpc_method_handler(
             answer,
-            request_deserializer=lambda text: self._messages.read(f"{method}Request", text),
+            request_deserializer=lambda text: self._messages.parse(f"{method}Request", text),
             response_serializer=lambda message: message.SerializeToString(),
         )
 
-    def _register(self, upcalls: MapperHandler, request: Proto) -> Proto:
-        said = request.mapper
-        address = said.address.decode(errors="replace")
-        mapper = Mapper(said.name, said.protocol, address, said.version, said.api_version, said.state)
+    def _register(self, handler: MapperHandler, request: Proto) -> Proto:
+        mapper_info = request.mapper
+        address = mapper_info.address.decode(errors="replace")
+        mapper = Mapper(
+            mapper_info.name,
+            mapper_info.protocol,
+            address,
+            mapper_info.version,
+            mapper_info.api_version,
+            mapper_info.state,
+        )
         with self._lock:
             stale = self._channels.pop(address, None)  # its back-off is about a process that is gone
         if stale is not None:
             stale.close()
-        inventory = upcalls.register(mapper, bool(request.withData))
-        return self._messages.filled(
+        inventory = handler.register(mapper, bool(request.withData))
+        return self._messages.from_json(
             "MapperRegisterResponse",
             {
                 "deviceList": [mapper_objects.mapper_device(device) for device in inventory.devices],
@@ -133,19 +140,19 @@ class GrpcDmiServer:
             },
         )
 
-    def _report(self, upcalls: MapperHandler, request: Proto) -> None:
+    def _report(self, handler: MapperHandler, request: Proto) -> None:
         twins = request.reportedDevice.twins
         if not twins:
             raise MapperError("ReportDeviceStatusRequest does not have twin data")
         readings = [
             PropertyReport(twin.propertyName, twin.observedDesired.value, twin.reported.value) for twin in twins
         ]
-        upcalls.report_status(request.deviceNamespace, request.deviceName, readings)
+        handler.report_status(request.deviceNamespace, request.deviceName, readings)
 
-    def _state(self, upcalls: MapperHandler, request: Proto) -> None:
+    def _state(self, handler: MapperHandler, request: Proto) -> None:
         if not request.state or not request.deviceName:
             raise MapperError("ReportDeviceStatesRequest is invalid data")
-        upcalls.report_states(request.deviceNamespace, request.deviceName, request.state)
+        handler.report_states(request.deviceNamespace, request.deviceName, request.state)
 
 
 def _fault(call: Any) -> MapperError | None:

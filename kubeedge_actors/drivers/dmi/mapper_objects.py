@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.drivers.dmi.base import Verb
+from kubeedge_actors.drivers.dmi.base import MapperMethod
 
 Json = dict[str, Any]
 
 
-def mapper_request(verb: Verb, object: Json) -> Json:
+def mapper_request(verb: MapperMethod, object: Json) -> Json:
     """The request that tells a mapper about an object."""
     name, namespace = _names(object)
-    if verb is Verb.REMOVE:
+    if verb is MapperMethod.REMOVE:
         return {"deviceName": name, "deviceNamespace": namespace}
-    if verb is Verb.REMOVE_MODEL:
+    if verb is MapperMethod.REMOVE_MODEL:
         return {"modelName": name, "modelNamespace": namespace}
-    if verb in (Verb.CREATE_MODEL, Verb.UPDATE_MODEL):
+    if verb in (MapperMethod.CREATE_MODEL, MapperMethod.UPDATE_MODEL):
         return {"model": mapper_model(object)}
     return {"device": mapper_device(object)}
 
@@ -41,22 +41,25 @@ def mapper_device(object: Json) -> Json:
         "namespace": namespace,
         "spec": {
             "deviceModelReference": (spec.get("deviceModelRef") or {}).get("name") or "",
-            "protocol": configured(spec.get("protocol")),
-            "properties": [_property(each) for each in spec.get("properties") or ()],
+            "protocol": customized_value(spec.get("protocol")),
+            "properties": [_property(prop) for prop in spec.get("properties") or ()],
             "methods": spec.get("methods") or [],
         },
         "status": {key: cycle[key] for key in ("reportToCloud", "reportCycle") if cycle.get(key) is not None},
     }
 
 
-def configured(config: Json | None) -> Json:
+def customized_value(config: Json | None) -> Json:
     """A protocol or visitor: its free object becomes the data of a customized value."""
-    found = config or {}
-    return {"protocolName": found.get("protocolName") or "", "configData": {"data": found.get("configData") or {}}}
+    protocol = config or {}
+    return {
+        "protocolName": protocol.get("protocolName") or "",
+        "configData": {"data": protocol.get("configData") or {}},
+    }
 
 
 def _property(object: Json) -> Json:
-    shaped = {**object, "desired": object.get("desired") or {}, "visitors": configured(object.get("visitors"))}
+    shaped = {**object, "desired": object.get("desired") or {}, "visitors": customized_value(object.get("visitors"))}
     push = object.get("pushMethod")
     if push and push.get("anomalyDetection") is not None:
         shaped["pushMethod"] = {**push, "anomalyDetection": {"data": push["anomalyDetection"]}}

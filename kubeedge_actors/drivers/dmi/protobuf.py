@@ -1,4 +1,4 @@
-"""Messages of the interface as protobuf: classes made from the table in messages.py, filled from JSON objects.
+"""Messages of the interface as protobuf: classes made from the table in proto_schema.py, filled from JSON objects.
 
 The only file that imports protobuf.
 """
@@ -16,7 +16,7 @@ from google.protobuf import (  # type: ignore[import-untyped]
     wrappers_pb2,
 )
 
-from kubeedge_actors.drivers.dmi.messages import ANY, PACKAGE, Field, messages
+from kubeedge_actors.drivers.dmi.proto_schema import ANY, PACKAGE, Field, message_fields
 from kubeedge_actors.errors import MapperError
 
 Json = dict[str, Any]
@@ -34,33 +34,33 @@ _SCALARS = {
 }
 
 
-class Messages:
+class MessageFactory:
     """The classes of all messages: `Messages().new("Device")`."""
 
     def __init__(self) -> None:
         pool = descriptor_pool.DescriptorPool()
-        for known in (any_pb2, wrappers_pb2):
-            pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+        for module in (any_pb2, wrappers_pb2):
+            pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
         file = descriptor_pb2.FileDescriptorProto(
             name=_FILE, package=PACKAGE, syntax="proto3", dependency=[any_pb2.DESCRIPTOR.name]
         )
-        for name, fields in messages().items():
+        for name, fields in message_fields().items():
             _describe(file.message_type.add(name=name), fields)
         pool.Add(file)
         self._classes = {
             name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
-            for name in messages()
+            for name in message_fields()
         }
 
     def new(self, name: str, /, **fields: Any) -> Proto:
         """A message of this name."""
         return self._classes[name](**fields)
 
-    def read(self, name: str, text: bytes) -> Proto:
+    def parse(self, name: str, text: bytes) -> Proto:
         """A message from its bytes."""
         return self._classes[name].FromString(text)
 
-    def filled(self, name: str, value: Json) -> Proto:
+    def from_json(self, name: str, value: Json) -> Proto:
         """A message with the fields of a JSON object, found without regard to case, as Go does. Error: MapperError."""
         message = self.new(name)
         try:
@@ -78,47 +78,47 @@ def _describe(into: Any, fields: list[Field]) -> None:
             entry.options.map_entry = True
             _describe(entry, [Field("key", "string", 1, False, False), Field("value", kind, 2, False, False)])
             kind = f"{into.name}.{entry.name}"
-        made = into.field.add(name=field.name, number=field.number)
-        made.label = made.LABEL_REPEATED if field.repeated or field.mapped else made.LABEL_OPTIONAL
+        descriptor = into.field.add(name=field.name, number=field.number)
+        descriptor.label = descriptor.LABEL_REPEATED if field.repeated or field.mapped else descriptor.LABEL_OPTIONAL
         if kind in _SCALARS:
-            made.type = _SCALARS[kind]
+            descriptor.type = _SCALARS[kind]
         else:
-            made.type = made.TYPE_MESSAGE
-            made.type_name = f".{any_pb2.Any.DESCRIPTOR.full_name}" if kind == ANY else f".{PACKAGE}.{kind}"
+            descriptor.type = descriptor.TYPE_MESSAGE
+            descriptor.type_name = f".{any_pb2.Any.DESCRIPTOR.full_name}" if kind == ANY else f".{PACKAGE}.{kind}"
 
 
 def _fill(message: Proto, value: Json) -> None:
     fields = {field.name.lower(): field for field in message.DESCRIPTOR.fields}
-    for key, given in value.items():
+    for key, field_value in value.items():
         field = fields.get(key.lower())
-        if field is not None and given is not None:
-            _set(message, field, given)
+        if field is not None and field_value is not None:
+            _set(message, field, field_value)
 
 
-def _set(message: Proto, field: Any, given: Any) -> None:
-    mine = getattr(message, field.name)
+def _set(message: Proto, field: Any, value: Any) -> None:
+    target = getattr(message, field.name)
     if field.message_type is None:
-        if hasattr(mine, "extend"):
-            mine.extend(given)
+        if hasattr(target, "extend"):
+            target.extend(value)
         else:
-            setattr(message, field.name, given)
+            setattr(message, field.name, value)
     elif field.message_type.GetOptions().map_entry:
-        _map(mine, field, given)
-    elif hasattr(mine, "add"):
-        for each in given:
-            _fill(mine.add(), each)
+        _map(target, field, value)
+    elif hasattr(target, "add"):
+        for item in value:
+            _fill(target.add(), item)
     else:
-        mine.SetInParent()
-        _fill(mine, given)
+        target.SetInParent()
+        _fill(target, value)
 
 
-def _map(mine: Any, field: Any, given: Json) -> None:
+def _map(target: Any, field: Any, entries: Json) -> None:
     texts = field.message_type.fields_by_name["value"].message_type is None
-    for key, value in given.items():
+    for key, value in entries.items():
         if texts:
-            mine[key] = value
+            target[key] = value
         else:
-            _pack(mine[key], value)
+            _pack(target[key], value)
 
 
 def _pack(into: Proto, value: Any) -> None:

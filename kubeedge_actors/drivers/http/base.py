@@ -4,7 +4,7 @@ Contract of every Client
 * `call` returns what the service said, whatever its status; HttpError when there was no answer within the time-out.
 * It may be called from several threads at once. The body of an answer is cut off at BODY_LIMIT.
 
-Contract of every PostServer
+Contract of every UploadServer
 * The handler is called on a thread of its own for each request, with the body; what it returns is the body of the
   answer, status 200.
 * A body that is too long or can not be read is given to the handler as None.
@@ -49,14 +49,14 @@ class ClientResponse(msgspec.Struct, frozen=True):
     body: bytes = b""
 
 
-class Client(Protocol):
+class HttpClient(Protocol):
     """Calls services."""
 
     def call(self, request: ClientRequest, timeout: float) -> ClientResponse:
         """Send the request and wait for the response, at most `timeout` seconds for each step. Error: HttpError."""
 
 
-class PostServer(Protocol):
+class UploadServer(Protocol):
     """Serves programs of this machine."""
 
     @property

@@ -1,4 +1,4 @@
-"""HTTP in memory: a Client whose services are functions, a PostServer that tests speak to directly."""
+"""HTTP in memory: a Client whose services are functions, an UploadServer that tests speak to directly."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from kubeedge_actors.drivers.http.base import BodyHandler, ClientRequest, Client
 from kubeedge_actors.errors import HttpError
 
 
-class FakeClient:
-    """A Client. `services`: what answers on which port. `called`: every request, in order."""
+class FakeHttpClient:
+    """An HttpClient. `services`: what answers on which port. `called`: every request, in order."""
 
     def __init__(self) -> None:
         self.services: dict[int, Callable[[ClientRequest], ClientResponse]] = {}
@@ -24,8 +24,8 @@ class FakeClient:
         return service(request)
 
 
-class FakePostServer:
-    """A Server. `handler` is what it was started with. `failure`: raised by `start` while it is set."""
+class FakeUploadServer:
+    """An UploadServer that listens nowhere. `handler` is what it was started with. `failure`: raised by `start` while it is set."""
 
     def __init__(self) -> None:
         self.handler: BodyHandler | None = None

@@ -25,8 +25,8 @@ class HttpListener(ThreadingHTTPServer):
         try:
             super().__init__((host, port), handler)
         except OSError as error:
-            why = error_text(error).lower()
-            raise HttpError(f"port {port} of {host} can not be had for HTTP: {why}", port) from error
+            reason = error_text(error).lower()
+            raise HttpError(f"port {port} of {host} can not be had for HTTP: {reason}", port) from error
 
     @property
     def port(self) -> int:

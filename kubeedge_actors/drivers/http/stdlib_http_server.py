@@ -66,18 +66,16 @@ class _RequestHandler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Any method: the handler decides."""
         self.close_connection = self.close_connection or self.headers.get("Content-Length", "0") != "0"
-        found = urlsplit(self.path)
+        url = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        question = ServerRequest(
-            self.command, found.path, dict(parse_qsl(found.query, keep_blank_values=True)), headers
-        )
+        request = ServerRequest(self.command, url.path, dict(parse_qsl(url.query, keep_blank_values=True)), headers)
         if not self.server.ready.wait(START_SECONDS):
             self._say(ServerResponse(503, b"not ready", "text/plain"))
             return
         try:
-            reply = self.server.handler(question)
+            reply = self.server.handler(request)
         except Exception:
-            log.exception("%s %s failed", question.method, question.path)
+            log.exception("%s %s failed", request.method, request.path)
             reply = ServerResponse(500, b"internal error, see the log", "text/plain")
         self._say(reply)
 

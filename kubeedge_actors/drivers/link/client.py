@@ -153,7 +153,7 @@ class _Run:
         self._keepalive.on_received(time.monotonic())
         while True:
             self._write(connection)
-            if (closed := self._ended()) is not None:
+            if (closed := self._close_reason()) is not None:
                 return closed
             poll.register(connection, select.POLLIN | (select.POLLOUT if self._buffer else 0))
             poll.poll(self._wait_time())
@@ -175,7 +175,7 @@ class _Run:
         longest = CLOSE_TIMEOUT if self._closing_since else WRITE_TIMEOUT
         return int(min(longest, self._keepalive.next_due_in(time.monotonic())) * 1000) + 1
 
-    def _ended(self) -> CloseReason | None:
+    def _close_reason(self) -> CloseReason | None:
         now = time.monotonic()
         if self._queue.ending:
             self._closing_since = self._closing_since or now + CLOSE_TIMEOUT
@@ -270,10 +270,10 @@ def _reason(error: Exception) -> CloseReason:
 
 
 def _distrust(error: ssl.SSLCertVerificationError) -> str:
-    why = f"the certificate of the server was refused: {error.verify_message}"
+    reason = f"the certificate of the server was refused: {error.verify_message}"
     if error.verify_code not in OTHER_CA:
-        return why
-    return f"{why}. It is not of the CA that this node has joined: the cloud was set up anew, or it is another one, and a new token is needed"
+        return reason
+    return f"{reason}. It is not of the CA that this node has joined: the cloud was set up anew, or it is another one, and a new token is needed"
 
 
 def _refusal(error: websocket.WebSocketBadStatusException) -> CloseReason:

@@ -59,10 +59,10 @@ class PinnedTls:
         """A verified connection; OSError (of which ssl.SSLError is one), or `CertificateError` when a file does not serve."""
         server = (host, port, _read(tls.ca))
         for _ in range(TRIES):
-            known = self._verified.get(server, ())
-            if known:
+            pinned = self._verified.get(server, ())
+            if pinned:
                 with contextlib.suppress(ssl.SSLCertVerificationError):  # not one that we know: look at it below
-                    return _handshake(host, port, _pinning(tls, known), timeout)
+                    return _handshake(host, port, _pinning(tls, pinned), timeout)
             self._verify(server, tls, timeout)
         return _handshake(host, port, _pinning(tls, self._verified[server]), timeout)
 
@@ -77,8 +77,8 @@ class PinnedTls:
             names = hostname_mismatch.certificate_names(lambda: dial(host, port, timeout), _trusting(tls))
             raise CertificateError(hostname_mismatch.hostname_error_text(f"{host}:{port}", host, names)) from error
         with self._lock:
-            others = [known for known in self._verified.get(server, ()) if known != certificate]
-            self._verified[server] = (certificate, *others[: REMEMBERED - 1])
+            previous = [pinned for pinned in self._verified.get(server, ()) if pinned != certificate]
+            self._verified[server] = (certificate, *previous[: REMEMBERED - 1])
 
 
 def _read(path: str) -> bytes:

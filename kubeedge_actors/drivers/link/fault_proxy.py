@@ -71,8 +71,8 @@ class FaultProxy:
         far.settimeout(None)
         with self._lock:
             self._open |= {near, far}
-        for one, other in ((near, far), (far, near)):
-            threading.Thread(target=self._copy, args=(one, other), name="relay-copy", daemon=True).start()
+        for source, target in ((near, far), (far, near)):
+            threading.Thread(target=self._copy, args=(source, target), name="relay-copy", daemon=True).start()
 
     def _copy(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):  # either end may break at any time: both are closed below

@@ -34,5 +34,5 @@ def hostname_error_text(server: str, host: str, names: Sequence[str]) -> str:
     'the certificate of the cloud at https://10.0.0.5:10002 does not have the name 10.0.0.5, but localhost, 192.168.1.7: use one of \
 these, or start the cloud with --advertise 10.0.0.5'
     """
-    others, use = (f", but {', '.join(names)}", "use one of these, or ") if names else ("", "")
-    return f"the certificate of {server} does not have the name {host}{others}: {use}start the cloud with --advertise {host}"
+    alternatives, use = (f", but {', '.join(names)}", "use one of these, or ") if names else ("", "")
+    return f"the certificate of {server} does not have the name {host}{alternatives}: {use}start the cloud with --advertise {host}"

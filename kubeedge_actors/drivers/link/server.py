@@ -10,9 +10,9 @@ import ssl
 from collections import deque
 
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
-from kubeedge_actors.drivers.link.connection import Connection
 from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
-from kubeedge_actors.drivers.link.server_tls import channel_context, renew
+from kubeedge_actors.drivers.link.server_connection import ServerConnection
+from kubeedge_actors.drivers.link.server_tls import channel_context, reload_certificate
 from kubeedge_actors.drivers.pki.base import TlsPaths
 
 log = logging.getLogger(__name__)
@@ -49,8 +49,8 @@ class WebSocketServer:
         self._context: ssl.SSLContext | None = None
         self._events: ServerEvents | None = None
         self._numbers = itertools.count(1)
-        self._all: set[Connection] = set()
-        self._in: dict[int, Connection] = {}
+        self._all: set[ServerConnection] = set()
+        self._in: dict[int, ServerConnection] = {}
         self._outgoing: deque[tuple[int, str, bool, int]] = deque()
         self._drain_scheduled = False
         self._accepted = self._handshakes = 0
@@ -74,7 +74,7 @@ class WebSocketServer:
             self._loop.run_coroutine(self._serve(tls))
         return bound
 
-    def renew(self, tls: TlsPaths) -> None:
+    def reload_certificate(self, tls: TlsPaths) -> None:
         """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
         if self._context is not None:
             self._loop.run_coroutine(self._renew(self._context, tls))
@@ -103,7 +103,7 @@ class WebSocketServer:
 
     # --- what connections tell, in the loop's thread
 
-    def on_connected(self, connection: Connection) -> None:
+    def on_connected(self, connection: ServerConnection) -> None:
         """TLS is up."""
         self._handshakes += 1
         self._all.add(connection)
@@ -114,7 +114,7 @@ class WebSocketServer:
             return UpgradeResponse(503, reason="not ready")
         return self._events.admit(peer)
 
-    def on_open(self, connection: Connection, peer: Peer) -> None:
+    def on_open(self, connection: ServerConnection, peer: Peer) -> None:
         """The upgrade was answered."""
         self._in[peer.id] = connection
         if self._events is not None:
@@ -124,7 +124,7 @@ class WebSocketServer:
         """Hand a text on."""
         return self._events is None or self._events.on_text(peer, text)
 
-    def on_closed(self, connection: Connection, reason: str) -> None:
+    def on_closed(self, connection: ServerConnection, reason: str) -> None:
         """The socket is gone."""
         self._all.discard(connection)
         if connection.peer is None:
@@ -156,13 +156,13 @@ class WebSocketServer:
         self._drain_scheduled = True
         self._loop.loop.call_soon(self._drain)  # others want their turn, too
 
-    def _connection(self) -> Connection:
+    def _connection(self) -> ServerConnection:
         self._accepted += 1
-        return Connection(self, next(self._numbers), self._loop.loop)
+        return ServerConnection(self, next(self._numbers), self._loop.loop)
 
     @staticmethod
     async def _renew(context: ssl.SSLContext, tls: TlsPaths) -> None:
-        renew(context, tls)
+        reload_certificate(context, tls)
 
     async def _serve(self, tls: TlsPaths | None) -> None:
         assert self._socket is not None

@@ -28,7 +28,7 @@ def bootstrap_context(tls: TlsPaths) -> ssl.SSLContext:
     return context
 
 
-def renew(context: ssl.SSLContext, tls: TlsPaths) -> None:
+def reload_certificate(context: ssl.SSLContext, tls: TlsPaths) -> None:
     """Have a server in use show another certificate to whoever connects from now on; connections stay as they are.
 
     `CertificateError` when a file does not serve: then nothing has changed. Call it in the server's thread.

@@ -53,14 +53,14 @@ def _get(connection: socket.socket, probe: HealthProbe) -> str:
 
 
 def _request(probe: HealthProbe) -> bytes:
-    given = {name.lower() for name, _ in probe.headers}
+    names = {name.lower() for name, _ in probe.headers}
     standard = (
         ("Host", f"{probe.host}:{probe.port}"),
         ("User-Agent", USER_AGENT),
         ("Accept", "*/*"),
         ("Connection", "close"),
     )
-    headers = [each for each in standard if each[0].lower() not in given] + list(probe.headers)
+    headers = [header for header in standard if header[0].lower() not in names] + list(probe.headers)
     path = probe.path if probe.path.startswith("/") else f"/{probe.path}"
     lines = [f"GET {path} HTTP/1.1", *(f"{_clean(name)}: {_clean(value)}" for name, value in headers), "", ""]
     return "\r\n".join(lines).encode("latin-1", "replace")

@@ -22,13 +22,13 @@ class StaticPodFolder:
         self._error: str | None = None
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
-        found = {}
+        stamps = {}
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
                     if entry.name.endswith(ENDINGS) and not entry.name.startswith("."):
-                        facts = entry.stat()
-                        found[entry.path] = (facts.st_mtime_ns, facts.st_size)
+                        stat = entry.stat()
+                        stamps[entry.path] = (stat.st_mtime_ns, stat.st_size)
             if self._error is not None:
                 log.warning("the manifests in %s can be read again", self._folder)
             self._error = None
@@ -36,7 +36,7 @@ class StaticPodFolder:
             if error.strerror != self._error:
                 log.warning("the manifests in %s can not be read: %s", self._folder, error.strerror)
             self._error = error.strerror
-        return found
+        return stamps
 
     def has_changed(self) -> bool:
         """Whether a file has come, gone or changed since `read`: one look at the folder, no file is opened."""

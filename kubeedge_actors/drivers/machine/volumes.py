@@ -33,11 +33,11 @@ CHECKS: dict[str, Callable[[int], bool]] = {
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translated(description: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ContainerError(f"{what}: {error.strerror or error}") from error
+        raise ContainerError(f"{description}: {error.strerror or error}") from error
 
 
 class LocalPodVolumes:
@@ -141,10 +141,12 @@ def _holds(path: Path, files: dict[str, VolumeFile]) -> bool:
     data = path / DATA
     if not data.is_dir():
         return False
-    held = {str(path.relative_to(data)): path for path in data.rglob("*") if path.is_file()}
-    if held.keys() != files.keys():
+    existing = {str(path.relative_to(data)): path for path in data.rglob("*") if path.is_file()}
+    if existing.keys() != files.keys():
         return False
-    same = (held[name].read_bytes() == file.data and _mode(held[name], file.mode) for name, file in files.items())
+    same = (
+        existing[name].read_bytes() == file.data and _mode(existing[name], file.mode) for name, file in files.items()
+    )
     return all(same)
 
 

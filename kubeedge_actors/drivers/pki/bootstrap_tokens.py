@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.errors import CertificateError
 
 HEADER = b'{"alg":"HS256","typ":"JWT"}'
@@ -74,7 +74,7 @@ def _encode(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
-def _decode(part: str, what: str) -> bytes:
+def _decode(part: str, part_name: str) -> bytes:
     try:
         return base64.b64decode(
             part.encode("ascii") + b"=" * (-len(part) % 4),
@@ -82,11 +82,11 @@ def _decode(part: str, what: str) -> bytes:
             validate=True,
         )
     except (binascii.Error, ValueError) as error:
-        raise CertificateError(f"token is malformed: could not base64 decode {what}: {error}") from error
+        raise CertificateError(f"token is malformed: could not base64 decode {part_name}: {error}") from error
 
 
-def _json(part: str, what: str) -> dict[str, Any]:
+def _json(part: str, part_name: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(nesting.check_depth(_decode(part, what)), type=dict[str, Any])
+        return msgspec.json.decode(depth_limit.check_depth(_decode(part, part_name)), type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise CertificateError(f"token is malformed: could not JSON decode {what}: {error}") from error
+        raise CertificateError(f"token is malformed: could not JSON decode {part_name}: {error}") from error

@@ -35,8 +35,8 @@ def parse_certificate(certificate: bytes) -> CertificateInfo:
 
 
 def _parse(certificate: bytes) -> CertificateInfo:
-    whole = _only(certificate, SEQUENCE)
-    fields = [field for field in _elements(_only(whole, SEQUENCE)) if field[0] != VERSION]
+    content = _only(certificate, SEQUENCE)
+    fields = [field for field in _elements(_only(content, SEQUENCE)) if field[0] != VERSION]
     _serial, _algorithm, _issuer, validity, subject, key, *rest = fields
     (before_tag, before), (after_tag, after) = _elements(validity[1])
     attributes = list(_attributes(subject[1]))
@@ -68,9 +68,9 @@ def _elements(data: bytes) -> Iterator[Element]:
 
 def _only(data: bytes, tag: int) -> bytes:
     """The content of the first element, which must have this tag."""
-    found, content = next(_elements(data))
-    if found != tag:
-        raise ValueError(f"tag {found:#x} where {tag:#x} belongs")
+    actual_tag, content = next(_elements(data))
+    if actual_tag != tag:
+        raise ValueError(f"tag {actual_tag:#x} where {tag:#x} belongs")
     return content
 
 

@@ -29,8 +29,14 @@ from kubeedge_actors.drivers.pki.pem import (
     save_pair,
     write_file,
 )
-from kubeedge_actors.drivers.pki.worker_client import PkiWorker
-from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, PkiRequest, Result, SignCsr
+from kubeedge_actors.drivers.pki.worker_client import PkiWorkerClient
+from kubeedge_actors.drivers.pki.worker_protocol import (
+    IssueCertificate,
+    NewAuthority,
+    PkiRequest,
+    SignCsr,
+    WorkerResult,
+)
 from kubeedge_actors.errors import CertificateError, DriverError
 
 log = logging.getLogger(__name__)
@@ -54,12 +60,12 @@ class FileAuthority:
     def __init__(
         self,
         directory: Path,
-        request: Callable[[PkiRequest], Result] | None = None,
+        request: Callable[[PkiRequest], WorkerResult] | None = None,
         clock: Callable[[], float] = time.time,
         node_days: int = NODE_DAYS,
     ) -> None:
         self._directory, self._node_days = directory, node_days
-        self._request = request or PkiWorker()
+        self._request = request or PkiWorkerClient()
         self._clock = clock
         self._reserved: tuple[str, ...] = ALWAYS
         self.fresh = False
@@ -95,9 +101,9 @@ class FileAuthority:
 
         localhost and 127.0.0.1 are always among them.
         """
-        wanted = tuple(dict.fromkeys((*ALWAYS, *(name for name in names if name))))
-        self._reserved = wanted
-        return self._pair(SERVER, Subject(HUB_NAME, HUB_NAME), (SERVER_AUTH,), wanted, SERVER_DAYS)
+        all_names = tuple(dict.fromkeys((*ALWAYS, *(name for name in names if name))))
+        self._reserved = all_names
+        return self._pair(SERVER, Subject(HUB_NAME, HUB_NAME), (SERVER_AUTH,), all_names, SERVER_DAYS)
 
     def server_pair(self) -> KeyPair:
         """The servers' certificate and key, as they are in the files now."""
@@ -163,7 +169,7 @@ class FileAuthority:
 
     def close(self) -> None:
         """End the certificate process, if it runs."""
-        if isinstance(self._request, PkiWorker):
+        if isinstance(self._request, PkiWorkerClient):
             self._request.close()
 
     def _load_or_make(self) -> KeyPair:
@@ -206,13 +212,13 @@ class FileAuthority:
             subject.common_name,
             (subject.organization,),
         )
-        ours = (
+        of_own_ca = (
             certificate_info.authority_key_id == parse_certificate(self._ca.cert).key_id
             or not certificate_info.authority_key_id
         )
         return (
             same
-            and ours
+            and of_own_ca
             and set(names) <= set(certificate_info.sans)
             and certificate_info.is_valid(self._clock(), RENEW_BEFORE)
         )
@@ -220,7 +226,7 @@ class FileAuthority:
     def _paths(self, file: str) -> tuple[Path, Path]:
         return self._directory / f"{file}.crt", self._directory / f"{file}.key"
 
-    def _execute(self, order: PkiRequest) -> Result:
+    def _execute(self, order: PkiRequest) -> WorkerResult:
         result = self._request(order)
         if result.error:
             raise DriverError(result.error) if result.damaged else CertificateError(result.error)

@@ -13,28 +13,28 @@ import threading
 
 import msgspec
 
-from kubeedge_actors.drivers.pki.worker_protocol import PkiRequest, Result
+from kubeedge_actors.drivers.pki.worker_protocol import PkiRequest, WorkerResult
 from kubeedge_actors.errors import CertificateError
 
 log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-m", "kubeedge_actors.drivers.pki.worker")
 
 
-class PkiWorker:
+class PkiWorkerClient:
     """Call it with an order; any thread, one at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
-    def __call__(self, order: PkiRequest) -> Result:
+    def __call__(self, order: PkiRequest) -> WorkerResult:
         """What the order gave; `CertificateError` when no such process can be had."""
         line = msgspec.json.encode(order) + b"\n"
         with self._lock:
             answer = self._round_trip(line) or self._round_trip(line)  # again: it may have gone just now, being idle
         if not answer:
             raise CertificateError("the certificate process ended without an answer")
-        return msgspec.json.decode(answer, type=Result)
+        return msgspec.json.decode(answer, type=WorkerResult)
 
     def close(self) -> None:
         """End the process; the next order starts another."""

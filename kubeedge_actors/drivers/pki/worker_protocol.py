@@ -49,7 +49,7 @@ class SignCsr(msgspec.Struct, frozen=True, tag=True):
 PkiRequest = NewAuthority | IssueCertificate | NewCsr | SignCsr
 
 
-class Result(msgspec.Struct, frozen=True):
+class WorkerResult(msgspec.Struct, frozen=True):
     """What an order gave, or the sentence why not; `damaged`: the order could not even be understood."""
 
     cert: bytes = b""
@@ -58,7 +58,7 @@ class Result(msgspec.Struct, frozen=True):
     damaged: bool = False
 
 
-def execute(order: PkiRequest) -> Result:
+def execute(order: PkiRequest) -> WorkerResult:
     """Do an order in this process (imports cryptography)."""
     from kubeedge_actors.drivers.pki import x509  # late: 16 MB of memory
 
@@ -89,7 +89,7 @@ def execute(order: PkiRequest) -> Result:
                 )
                 pair = KeyPair(cert, b"")
     except CertificateError as refusal:
-        return Result(error=str(refusal))
+        return WorkerResult(error=str(refusal))
     except DriverError as error:
-        return Result(error=str(error), damaged=True)
-    return Result(pair.cert, pair.key)
+        return WorkerResult(error=str(error), damaged=True)
+    return WorkerResult(pair.cert, pair.key)

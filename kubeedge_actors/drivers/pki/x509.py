@@ -117,13 +117,13 @@ def _values(request: x509.CertificateSigningRequest, oid: x509.ObjectIdentifier)
 
 def _requested_names(request: x509.CertificateSigningRequest) -> list[str]:
     try:
-        found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        alt_names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
     except ValueError as error:
         raise DriverError(f"failed to parse csr, err: {error}") from error
-    addresses = [str(address) for address in found.get_values_for_type(x509.IPAddress)]
-    return [*found.get_values_for_type(x509.DNSName), *addresses]
+    addresses = [str(address) for address in alt_names.get_values_for_type(x509.IPAddress)]
+    return [*alt_names.get_values_for_type(x509.DNSName), *addresses]
 
 
 def _alternative(names: Sequence[str]) -> x509.SubjectAlternativeName | None:

@@ -89,11 +89,11 @@ class DatabaseFile:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._named(error) from error
+            raise self._store_error(error) from error
         except OSError as error:
             raise StoreError(f"the database {self._path} can not be opened: {error.strerror}") from error
 
-    def _named(self, error: sqlite3.Error) -> StoreError:
+    def _store_error(self, error: sqlite3.Error) -> StoreError:
         code = sqlite.primary_error_code(error)
         if code in sqlite.DAMAGED:
             return self._corrupt()

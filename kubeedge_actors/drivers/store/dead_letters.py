@@ -80,24 +80,28 @@ class DeadLetterDb:
                 connection.execute(statement)
             with connection:
                 connection.executemany(_INSERT, [astuple(row)[:-1] for row in rows])
-                gone = connection.execute(_TRIM, (self._capacity,)).rowcount
-                if gone:
-                    connection.execute(_COUNT, (gone,))
+                evicted = connection.execute(_TRIM, (self._capacity,)).rowcount
+                if evicted:
+                    connection.execute(_COUNT, (evicted,))
 
     def all(self, limit: int = -1) -> list[DeadLetterRow]:
         """Every letter, or only so many of the `limit`; the oldest first."""
         nothing: list[DeadLetterRow] = []
         query = _SELECT + " ORDER BY id DESC LIMIT ?"
-        return self._read(lambda it: [DeadLetterRow(*row) for row in it.execute(query, (limit,))], nothing)[::-1]
+        return self._read(
+            lambda connection: [DeadLetterRow(*row) for row in connection.execute(query, (limit,))], nothing
+        )[::-1]
 
     def get(self, number: int) -> DeadLetterRow | None:
         """The letter of this number."""
-        found = self._read(lambda it: it.execute(_SELECT + " WHERE id = ?", (number,)).fetchone(), None)
-        return None if found is None else DeadLetterRow(*found)
+        row = self._read(lambda connection: connection.execute(_SELECT + " WHERE id = ?", (number,)).fetchone(), None)
+        return None if row is None else DeadLetterRow(*row)
 
     def evicted_count(self) -> int:
         """How many went because there were too many."""
-        row = self._read(lambda it: it.execute("SELECT value FROM figures WHERE name = 'forgotten'").fetchone(), None)
+        row = self._read(
+            lambda connection: connection.execute("SELECT value FROM figures WHERE name = 'forgotten'").fetchone(), None
+        )
         return 0 if row is None else int(row[0])
 
     def mark_replayed(self, number: int, at: float) -> None:
@@ -107,17 +111,20 @@ class DeadLetterDb:
 
     def drop(self, number: int) -> bool:
         """Forget one; False when there is none of this number."""
-        return self._read(lambda it: it.execute("DELETE FROM letters WHERE id = ?", (number,)).rowcount, 0) > 0
+        return (
+            self._read(lambda connection: connection.execute("DELETE FROM letters WHERE id = ?", (number,)).rowcount, 0)
+            > 0
+        )
 
     def clear(self) -> int:
         """Forget all; how many they were."""
-        return self._read(lambda it: it.execute("DELETE FROM letters").rowcount, 0)
+        return self._read(lambda connection: connection.execute("DELETE FROM letters").rowcount, 0)
 
-    def _read(self, question: Callable[[sqlite3.Connection], Item], nothing: Item) -> Item:
+    def _read(self, query: Callable[[sqlite3.Connection], Item], nothing: Item) -> Item:
         if not self.path.exists():
             return nothing
         with self._connection() as connection, connection:
-            return question(connection)
+            return query(connection)
 
     @contextmanager
     def _connection(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
@@ -180,11 +187,11 @@ class DeadLetterWriter:
         """What is to be written in one go: somebody who waits for it ends it."""
         items = [self._queue.get()]
         while callable(items[-1]) and len(items) < BATCH:
-            left = self._rested - time.monotonic()
+            remaining = self._rested - time.monotonic()
             try:
-                items.append(self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait())
+                items.append(self._queue.get(timeout=remaining) if remaining > 0 else self._queue.get_nowait())
             except queue.Empty:
-                if left <= 0:
+                if remaining <= 0:
                     break
         return items
 

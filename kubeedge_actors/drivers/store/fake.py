@@ -134,8 +134,8 @@ class _Twin:
         self, device: str, name: str, *, since: int = 0, until: int = FOREVER, limit: int = 0
     ) -> list[HistoryRow]:
         with self._store.use():
-            mine = [row for row in self._history.values() if (row.device, row.name) == (device, name)]
-            rows = sorted((row for row in mine if since <= row.at <= until), key=lambda row: row.number)
+            of_property = [row for row in self._history.values() if (row.device, row.name) == (device, name)]
+            rows = sorted((row for row in of_property if since <= row.at <= until), key=lambda row: row.number)
             return rows[-limit:] if limit else rows
 
     def last_history_numbers(self, device: str) -> dict[str, int]:

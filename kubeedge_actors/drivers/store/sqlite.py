@@ -178,10 +178,10 @@ class _Twin:
         return {name: int(number) for name, number in self._file.rows(NUMBERS_OF, (device,))}
 
     def apply(self, changes: TwinChanges) -> None:
-        gone = [(device,) for device in changes.removed_devices]
+        removed = [(device,) for device in changes.removed_devices]
         self._file.write(
-            ("DELETE FROM device WHERE id = ?", gone),
-            *((f"DELETE FROM {table} WHERE deviceid = ?", gone) for table in OF_DEVICE),
+            ("DELETE FROM device WHERE id = ?", removed),
+            *((f"DELETE FROM {table} WHERE deviceid = ?", removed) for table in OF_DEVICE),
             ("DELETE FROM device_twin WHERE deviceid = ? AND name = ?", changes.removed_twins),
             ("DELETE FROM device_attr WHERE deviceid = ? AND name = ?", changes.removed_attributes),
             (PUT_DEVICE, [(r.id, r.name, r.description, r.state, r.last_online) for r in changes.devices]),
@@ -222,17 +222,17 @@ class _Outbox:
         )
 
     def contains(self, msg_ids: Sequence[str]) -> set[str]:
-        found: set[str] = set()
+        contained: set[str] = set()
         for start in range(0, len(msg_ids), IDS_PER_QUERY):
-            asked = list(msg_ids[start : start + IDS_PER_QUERY])
-            places = ", ".join("?" * len(asked))
-            rows = self._file.rows(f"SELECT msg_id FROM outbox WHERE msg_id IN ({places})", asked)
-            found.update(msg_id for (msg_id,) in rows)
-        return found
+            chunk = list(msg_ids[start : start + IDS_PER_QUERY])
+            places = ", ".join("?" * len(chunk))
+            rows = self._file.rows(f"SELECT msg_id FROM outbox WHERE msg_id IN ({places})", chunk)
+            contained.update(msg_id for (msg_id,) in rows)
+        return contained
 
     def pending(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
-        wanted = "" if keyed is None else f"AND (key != '') = {keyed:d}"
-        query = f"{OUTBOX} WHERE number > ? {wanted} ORDER BY number LIMIT ?"
+        condition = "" if keyed is None else f"AND (key != '') = {keyed:d}"
+        query = f"{OUTBOX} WHERE number > ? {condition} ORDER BY number LIMIT ?"
         return [OutboxRow(*row) for row in self._file.rows(query, (after, limit or -1))]
 
     def count(self) -> int:

@@ -24,7 +24,7 @@ from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.engines.base import Engine, System
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import Future, LocalFuture
-from kubeedge_actors.supervisors.mailbox import Mailbox
+from kubeedge_actors.supervisors.mailbox import Mailbox, WaitResult
 from kubeedge_actors.supervisors.ref import LocalRef, Ref
 from kubeedge_actors.supervisors.specs import ChildSpec, SupervisorSpec
 from kubeedge_actors.supervisors.strategy import ExitReason
@@ -88,8 +88,17 @@ class Cell:
             self.set_tracer(runtime.tracer)
 
     def _new_mailbox(self) -> Mailbox:
-        wait = partial(self.engine.await_room, self)
-        return Mailbox(self.spec.mailbox, self.clock.monotonic, self.to_dead_letters, wait, self.drop_report.record)
+        return Mailbox(
+            self.spec.mailbox, self.clock.monotonic, self.to_dead_letters, self._await_room, self.drop_report.record
+        )
+
+    def _await_room(self) -> WaitResult:
+        """Wait for room, in the thread of whoever sends; a trusted actor never waits for an untrusted one."""
+        if self.spec.untrusted:
+            waiting = self.engine.current()
+            if waiting is not None and not waiting.spec.untrusted:
+                return WaitResult.REFUSED
+        return self.engine.await_room(self)
 
     def _watchdog(self, timeout: float | None) -> HandlerWatchdog | None:
         if timeout is None:

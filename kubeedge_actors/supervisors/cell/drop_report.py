@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kubeedge_actors.errors import MailboxFull
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason, payload_text
@@ -21,7 +20,7 @@ RECENT = 10.0
 
 @dataclass(slots=True)
 class Dropped:
-    """Messages of one type that were dropped since the last report."""
+    """Messages of one type that were dropped, or refused to who asked, since the last report."""
 
     first: Envelope
     last: Envelope
@@ -48,7 +47,7 @@ class DropReport:
     def __init__(self, cell: DropReporter) -> None:
         self._cell = cell
         self._lock = threading.RLock()
-        self._dropped: dict[type, Dropped] = {}
+        self._dropped: dict[tuple[type, Reason], Dropped] = {}
         self._since: float | None = None
         """When the report that runs began (monotonic); None: nothing was dropped for a while."""
         self._last = float("-inf")
@@ -57,24 +56,25 @@ class DropReport:
         """Dropped messages a second, in the report before."""
 
     def record(self, envelope: Envelope) -> None:
-        """One more was dropped; called by whoever published, who is held up as little as possible."""
-        kind = type(envelope.message)
-        if envelope.delivery is not None:  # whoever asked does not wait for the report
-            envelope.delivery.discard(MailboxFull(f"{self._cell.name}: {Reason.DROPPED_OLDEST.value}"))
-            envelope.delivery = None
+        """One more was dropped; called by whoever published or asked, who is held up as little as possible. Who asked is told."""
+        kind, reason = type(envelope.message), Reason.DROPPED_OLDEST
+        if envelope.delivery is not None:
+            reason = Reason.MAILBOX_FULL
+            envelope.delivery.discard(reason.as_error(self._cell.name))
         with self._lock:
             self._last = self._cell.clock.monotonic()
-            dropped = self._dropped.get(kind)
+            dropped = self._dropped.get((kind, reason))
             if dropped is not None:
                 dropped.last, dropped.count = envelope, dropped.count + 1
             else:
-                self._dropped[kind] = Dropped(envelope, envelope)
+                self._dropped[kind, reason] = Dropped(envelope, envelope)
             begins = self._since is None
             if begins:
                 self._since = self._last
         if begins:
             with self._cell.deciding():
-                self._cell.emit(events.Overflowed, message=kind.__name__, dropped=1, duration=0.0)
+                refused = reason is Reason.MAILBOX_FULL
+                self._cell.emit(events.Overflowed, message=kind.__name__, dropped=1, duration=0.0, refused=refused)
             self._cell.call_later(INTERVAL, self._tell)
 
     def rate(self) -> float | None:
@@ -94,10 +94,11 @@ class DropReport:
             spent = now - (now if self._since is None else self._since)
             self._since = now if dropped else None
             self._rate = sum(each.count for each in dropped.values()) / max(1.0, spent)
-        for kind, each in dropped.items():
+        for (kind, reason), each in dropped.items():
             with self._cell.deciding():
-                self._cell.emit(events.Overflowed, message=kind.__name__, dropped=each.count, duration=spent)
-            self._cell.to_dead_letters(each.first, Reason.DROPPED_OLDEST, _sentence(kind, each, spent))
+                facts = {"message": kind.__name__, "dropped": each.count, "duration": spent}
+                self._cell.emit(events.Overflowed, refused=reason is Reason.MAILBOX_FULL, **facts)
+            self._cell.to_dead_letters(each.first, reason, _sentence(kind, reason, each, spent))
 
     def _tell(self) -> None:
         self.flush()
@@ -105,8 +106,9 @@ class DropReport:
             self._cell.call_later(INTERVAL, self._tell)
 
 
-def _sentence(kind: type, dropped: Dropped, spent: float) -> str:
-    text = f"{dropped.count} {kind.__name__} dropped within {spent:.0f} s because the mailbox was full"
+def _sentence(kind: type, reason: Reason, dropped: Dropped, spent: float) -> str:
+    done = "dropped" if reason is Reason.DROPPED_OLDEST else "refused to who asked"
+    text = f"{dropped.count} {kind.__name__} {done} within {spent:.0f} s because the mailbox was full"
     return (
         text if dropped.count == 1 else f"{text}; this is the first, the last was {payload_text(dropped.last.message)}"
     )

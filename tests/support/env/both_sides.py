@@ -14,7 +14,7 @@ from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.assembly import edge as edge_parts
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.fake import FakeRuntime
@@ -74,7 +74,7 @@ class BothSidesEnv:
 
     def _modules(self, folder: Path) -> list[Any]:
         config = EdgeConfig(name=NODE, cloud="https://127.0.0.1:10002", data_dir=folder)
-        unused = NodeCredentials(folder, NODE, config.cloud, str)
+        unused = CertificateManager(folder, NODE, config.cloud, str)
         drivers = (self.store, self.containers, [self.broker], unused)
         modules = edge_parts.edge_specs(
             config,
@@ -109,4 +109,4 @@ class BothSidesEnv:
 
 def _ready(node: dict[str, Any] | None) -> bool:
     conditions = (node or {}).get("status", {}).get("conditions", ())
-    return ("Ready", "True") in [(one["type"], one["status"]) for one in conditions]
+    return ("Ready", "True") in [(condition["type"], condition["status"]) for condition in conditions]

@@ -16,7 +16,7 @@ from kubeedge_actors.drivers.containers.base import (
     PodName,
     RuntimeEvent,
 )
-from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 from kubeedge_actors.drivers.containers.process import ProcessRuntime
 from tests.support.waiting import PATIENCE
 
@@ -35,16 +35,16 @@ def writes(*lines: str) -> tuple[str, ...]:
     return ("/bin/sh", "-c", "".join(f"echo {line};" for line in lines))
 
 
-def interpreted(spec: ContainerSpec) -> Program:
+def interpreted(spec: ContainerSpec) -> FakeProgram:
     """What the commands above do, for the fake."""
     script = spec.command[-1]
     if spec.command == DEAF:
-        return Program(ignores_stop=True, output=b"deaf\n")
+        return FakeProgram(ignores_stop=True, output=b"deaf\n")
     if script.startswith("exit"):
-        return Program(exit_code=int(script.split()[1]))
+        return FakeProgram(exit_code=int(script.split()[1]))
     if script.startswith("echo"):
-        return Program(exit_code=0, output=script.replace("echo ", "").replace(";", "\n").encode())
-    return Program()
+        return FakeProgram(exit_code=0, output=script.replace("echo ", "").replace(";", "\n").encode())
+    return FakeProgram()
 
 
 class ContainersEnv:
@@ -86,13 +86,13 @@ class ContainersEnv:
 
     def state(self, container_id: str) -> Container:
         """The container as it is listed."""
-        (found,) = [each for each in self.runtime.list() if each.id == container_id]
-        return found
+        (container,) = [container for container in self.runtime.list() if container.id == container_id]
+        return container
 
     def close(self) -> None:
         """Remove everything."""
-        for one in self.runtime.list():
-            self.runtime.remove(one.id)
+        for container in self.runtime.list():
+            self.runtime.remove(container.id)
         for runtime in self.runtimes:
             runtime.close()
 

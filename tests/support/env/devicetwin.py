@@ -38,10 +38,10 @@ class DeviceTwinEnv:
         rows = [DeviceRow(device, device.rpartition("/")[2]) for device in devices]
         self.store.twin.apply(TwinChanges(devices=rows))
         self.broker = FakeBroker()
-        standing = EventBusState()
+        event_bus_state = EventBusState()
         self.harness: Harness = inline(
             DeviceTwin.spec(lambda: DeviceTwin(NODE, self.store.twin, resident=resident)),
-            EventBus.spec(lambda: EventBus(NODE, [self.broker], self.store.subscribed_topics, standing)),
+            EventBus.spec(lambda: EventBus(NODE, [self.broker], self.store.subscribed_topics, event_bus_state)),
             contain=contain,
         )
         self.harness.clock.advance(max(0.0, start - self.harness.clock.now()))
@@ -59,8 +59,8 @@ class DeviceTwinEnv:
 
     def heard(self) -> list[tuple[str, Any]]:
         """Topic and JSON of what the node published since the last time."""
-        said, self.broker.published = self.broker.published, []
-        return [(message.topic, msgspec.json.decode(message.payload)) for message in said]
+        published, self.broker.published = self.broker.published, []
+        return [(message.topic, msgspec.json.decode(message.payload)) for message in published]
 
     def update(self, twin: Json, device: str = LAMP, event: str = "e") -> list[tuple[str, Any]]:
         """A device or application updates twins; what was published, by what follows the device in the topic."""

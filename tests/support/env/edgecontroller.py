@@ -39,6 +39,6 @@ class EdgeControllerEnv:
     def answer(self, request: LinkMessage) -> Response:
         """The one answer to a request."""
         answers: list[Response] = self.ask(request)
-        assert [each.parent_msg_id for each in answers] == [request.msg_id]
+        assert [response.parent_msg_id for response in answers] == [request.msg_id]
         assert answers[0].node == request.node
         return answers[0]

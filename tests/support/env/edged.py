@@ -104,7 +104,7 @@ class FakeMetaManager(Module):
 
     def of(self, kind: type[Message]) -> list[Message]:
         """What was said of this kind."""
-        return [each for each in self.said if type(each) is kind]
+        return [message for message in self.said if type(message) is kind]
 
     def _answer(self, message: LinkMessage, content: Any) -> None:
         if type(message) not in self.deaf:
@@ -123,11 +123,11 @@ class FakeMetaManager(Module):
     @on
     def on_query_object(self, message: QueryObject) -> None:
         self.said.append(message)
-        found = self.stored_node if message.type == "node" else self.objects.get((message.type, message.name))
-        if found is None and not self.online and message.type != "node":
+        object = self.stored_node if message.type == "node" else self.objects.get((message.type, message.name))
+        if object is None and not self.online and message.type != "node":
             self.tell("edged", ErrorResponse(parent_msg_id=message.msg_id, resource="r", reason="not connected"))
         else:
-            self._answer(message, found or error("NotFound"))
+            self._answer(message, object or error("NotFound"))
 
     @on
     def on_request_token(self, message: RequestToken) -> None:
@@ -169,8 +169,8 @@ class FakeMetaManager(Module):
     def on_write_lease(self, message: WriteLease) -> None:
         if self._refused(message):
             return
-        given = message.object["metadata"].get("resourceVersion")
-        if message.operation == "update" and (self.lease or {}).get("metadata", {}).get("resourceVersion") != given:
+        version = message.object["metadata"].get("resourceVersion")
+        if message.operation == "update" and (self.lease or {}).get("metadata", {}).get("resourceVersion") != version:
             self._answer(message, {"Object": None, "Err": error("Conflict", 409)})
             return
         self.newest += 1
@@ -205,9 +205,9 @@ class FakeMetaManager(Module):
         self.said.append(message)
         if self.online:
             self._answer(message, "OK")
-            gone = self.pods.pop(message.options["preconditions"]["uid"], None)
-            if gone is not None:
-                self.tell("edged", PodChanged(operation="delete", object=gone))
+            deleted = self.pods.pop(message.options["preconditions"]["uid"], None)
+            if deleted is not None:
+                self.tell("edged", PodChanged(operation="delete", object=deleted))
 
 
 class FakeProber:
@@ -276,9 +276,9 @@ class EdgedEnv:
         self.cloud.online = False
         self.harness.publish(LinkDown(reason="test"))
 
-    def online(self, *, ours: bool = False) -> None:
+    def online(self, *, native: bool = False) -> None:
         self.cloud.online = True
-        self.harness.publish(LinkUp(cloud_renews_lease=ours))
+        self.harness.publish(LinkUp(cloud_renews_lease=native))
 
     def apply(self, pod: Json, operation: str = "insert") -> None:
         """The cloud says that this is the pod."""

@@ -42,8 +42,8 @@ class NodeLifecycleEnv:
     def say_ready(self, name: str = "edge-1") -> None:
         """As an edge does: all of its conditions, with a reason of its own."""
         types = {"Ready": "True", "MemoryPressure": "False", "DiskPressure": "False", "PIDPressure": "False"}
-        heard = {"reason": "EdgeReady", "message": "edge is posting ready status", "lastHeartbeatTime": FAR_AWAY}
-        set_status(self.cluster, name, conditions=[condition(type, status, **heard) for type, status in types.items()])
+        fields = {"reason": "EdgeReady", "message": "edge is posting ready status", "lastHeartbeatTime": FAR_AWAY}
+        set_status(self.cluster, name, conditions=[condition(type, status, **fields) for type, status in types.items()])
 
     def beat(self, name: str = "edge-1") -> None:
         """The lease is renewed by a clock that is wrong and goes backwards."""
@@ -61,7 +61,9 @@ class NodeLifecycleEnv:
         assert self.harness.dead_letters == []
 
     def status(self, name: str = "edge-1") -> dict[str, Any]:
-        return {type: each["status"] for type, each in conditions(self.cluster.peek(NODE_KIND, "", name)).items()}
+        return {
+            type: condition["status"] for type, condition in conditions(self.cluster.peek(NODE_KIND, "", name)).items()
+        }
 
     def pod_ready(self, name: str) -> dict[str, Any]:
         return conditions(self.cluster.peek(POD_KIND, "default", name)).get("Ready", {})

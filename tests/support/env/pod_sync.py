@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import PodRuntimeState
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import Action, PodActions, compute_actions, mark_started
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import VolatilePodState
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
-from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 
 Json = dict[str, Any]
 POD = PodName(namespace="default", name="p", uid="u-1")
@@ -38,15 +38,17 @@ class PodSyncEnv:
         self.view, self.now = view, 1000.0
         self.engine = FakeContainers(clock=lambda: self.now)
         self.runtime = FakeRuntime(self.engine)
-        self.memory = PodRuntimeState(started=self.now)
-        self.codes: dict[str, int] = {each.name: 0 for each in view.init_containers if each.kind == "init"}
+        self.memory = VolatilePodState(started=self.now)
+        self.codes: dict[str, int] = {
+            container.name: 0 for container in view.init_containers if container.kind == "init"
+        }
         self.deaf: set[str] = set()
         self.engine.program = self._program
         self.done: list[Action] = []
         self.phase = ""
 
-    def _program(self, spec: ContainerSpec) -> Program:
-        return Program(exit_code=self.codes.get(spec.name), ignores_stop=spec.name in self.deaf)
+    def _program(self, spec: ContainerSpec) -> FakeProgram:
+        return FakeProgram(exit_code=self.codes.get(spec.name), ignores_stop=spec.name in self.deaf)
 
     @property
     def containers(self) -> list[Container]:
@@ -58,11 +60,11 @@ class PodSyncEnv:
         version = view.hash if view is not None and view.image == image else "other"
         codes, self.codes = self.codes, {}
         spec = ContainerSpec(pod=POD, name=name, image=image, hash=version, restart_count=restart_count)
-        one = self.runtime.create(spec)
+        container = self.runtime.create(spec)
         if state != "created":
-            self.runtime.start(one.id)
+            self.runtime.start(container.id)
         if state == "exited":
-            self.engine.end_container(one.id, code)
+            self.engine.end_container(container.id, code)
         self.codes = codes
 
     def plan(self) -> PodActions:
@@ -70,56 +72,56 @@ class PodSyncEnv:
 
     def step(self) -> PodActions:
         """Plan once and do all of it."""
-        made = self.plan()
-        self.phase = self.memory.phase = self.memory.phase or made.phase
-        for operation in made.actions:
-            mark_started(operation, self.view, self.containers, self.memory, self.now)
-            self.do(operation)
-            self.done.append(operation)
-        return made
+        plan = self.plan()
+        self.phase = self.memory.phase = self.memory.phase or plan.phase
+        for action in plan.actions:
+            mark_started(action, self.view, self.containers, self.memory, self.now)
+            self.do(action)
+            self.done.append(action)
+        return plan
 
-    def do(self, operation: Action) -> None:
-        if operation.verb == "start":
-            view = self.view.container(operation.name)
+    def do(self, action: Action) -> None:
+        if action.verb == "start":
+            view = self.view.container(action.name)
             assert view is not None
             spec = ContainerSpec(
-                pod=POD, name=view.name, image=view.image, hash=view.hash, restart_count=operation.restart_count
+                pod=POD, name=view.name, image=view.image, hash=view.hash, restart_count=action.restart_count
             )
             self.runtime.start(self.runtime.create(spec).id)
-        elif operation.verb == "mount":
+        elif action.verb == "mount":
             self.memory.mounted = True
-        elif operation.verb == "stop":
-            self.runtime.stop(operation.container_id)
-        elif operation.verb == "kill":
-            self.runtime.kill(operation.container_id)
-        elif operation.verb == "remove":
-            self.runtime.remove(operation.container_id)
-        elif operation.verb == "stop_sandbox":
+        elif action.verb == "stop":
+            self.runtime.stop(action.container_id)
+        elif action.verb == "kill":
+            self.runtime.kill(action.container_id)
+        elif action.verb == "remove":
+            self.runtime.remove(action.container_id)
+        elif action.verb == "stop_sandbox":
             self.memory.sandbox_running = False
-        elif operation.verb == "cleanup":
+        elif action.verb == "cleanup":
             self.memory.is_cleaned_up = True
 
     def settle(self, limit: int = 60) -> None:
         """Work until nothing is planned and nothing is waited for; AssertionError when it does not come to that."""
         for _ in range(limit):
-            made = self.step()
-            if not made.actions:
-                if made.next_due is None and not self.finish_inits():
+            plan = self.step()
+            if not plan.actions:
+                if plan.next_due is None and not self.finish_inits():
                     return
-                if made.next_due is None:
+                if plan.next_due is None:
                     continue
-                assert made.next_due > self.now
-                self.now = made.next_due
+                assert plan.next_due > self.now
+                self.now = plan.next_due
         raise AssertionError(f"it does not settle: {self.done[-6:]}")
 
     def finish_inits(self) -> bool:
         """An init container that runs comes to its end some time; whether there was one."""
-        names = {each.name for each in self.view.init_containers if each.kind == "init"}
-        found = [one for one in self.engine.running() if one.name in names]
-        for one in found:
-            self.engine.end_container(one.id, 0)
-        return bool(found)
+        names = {view.name for view in self.view.init_containers if view.kind == "init"}
+        running = [container for container in self.engine.running() if container.name in names]
+        for container in running:
+            self.engine.end_container(container.id, 0)
+        return bool(running)
 
     def running(self) -> dict[str, str]:
         """Name and version of what runs."""
-        return {one.name: one.hash for one in self.containers if one.phase == "running"}
+        return {container.name: container.hash for container in self.containers if container.phase == "running"}

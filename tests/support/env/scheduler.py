@@ -47,12 +47,12 @@ class SchedulerEnv:
 
 def refusing(error: ClusterError, *subresources: str, times: int = 1_000_000) -> Any:
     """A failure for requests to these subresources ("" for the object itself), so many times."""
-    left = [times]
+    remaining = [times]
 
     def refuse(request: Request) -> ClusterError | None:
-        if request[4] not in subresources or left[0] <= 0:
+        if request[4] not in subresources or remaining[0] <= 0:
             return None
-        left[0] -= 1
+        remaining[0] -= 1
         return error
 
     return refuse
@@ -67,7 +67,7 @@ class Slow(FakeCluster):
         self.ends: list[Callable[[], None]] = []
 
     def watch(
-        self, kind: ResourceKind, on_change: OnChange, on_synced: OnSynced | None = None, **which: Any
+        self, kind: ResourceKind, on_change: OnChange, on_synced: OnSynced | None = None, **options: Any
     ) -> FakeWatch:
         def tell(change: WatchEvent) -> None:
             if self.held is None:
@@ -77,7 +77,7 @@ class Slow(FakeCluster):
 
         if on_synced is not None:
             self.ends.append(on_synced)
-        return super().watch(kind, tell, **which)
+        return super().watch(kind, tell, **options)
 
     def hold(self) -> None:
         self.held = []

@@ -50,8 +50,10 @@ class SyncControllerEnv:
 
     def records(self) -> dict[str, str]:
         """What the API has: object name -> version."""
-        found = [*self.api.peek_all(SYNC), *self.api.peek_all(CLUSTER_SYNC)]
-        return {each["spec"]["objectName"]: each.get("status", {}).get("objectResourceVersion", "") for each in found}
+        syncs = [*self.api.peek_all(SYNC), *self.api.peek_all(CLUSTER_SYNC)]
+        return {
+            record["spec"]["objectName"]: record.get("status", {}).get("objectResourceVersion", "") for record in syncs
+        }
 
     def writes(self) -> int:
         return sum(verb in ("create", "patch", "delete") and "sync" in plural for verb, plural, *_ in self.api.requests)

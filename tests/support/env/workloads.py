@@ -56,19 +56,20 @@ class WorkloadsEnv:
         return self.get(DEPLOYMENT_KIND, "web")["status"]  # type: ignore[no-any-return]
 
     def condition(self, type: str) -> tuple[str, str]:
-        found = {each["type"]: each for each in self.deployment()["conditions"]}[type]
-        return found["status"], found["reason"]
+        condition = {condition["type"]: condition for condition in self.deployment()["conditions"]}[type]
+        return condition["status"], condition["reason"]
 
     def sets(self) -> dict[str, int]:
         """Image -> size of the replica set."""
         return {
-            image_of(each["spec"]["template"]): each["spec"]["replicas"] for each in self.api.peek_all(REPLICASET_KIND)
+            image_of(replica_set["spec"]["template"]): replica_set["spec"]["replicas"]
+            for replica_set in self.api.peek_all(REPLICASET_KIND)
         }
 
     def pods(self, owner: str = "") -> list[Json]:
         """Those that are not ending."""
-        found = [pod for pod in self.api.peek_all(POD_KIND) if "deletionTimestamp" not in pod["metadata"]]
-        return [pod for pod in found if not owner or (controller_of(pod) or {}).get("kind") == owner]
+        active = [pod for pod in self.api.peek_all(POD_KIND) if "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in active if not owner or (controller_of(pod) or {}).get("kind") == owner]
 
     def images(self) -> list[str]:
         return sorted(image_of(pod) for pod in self.pods())
@@ -82,10 +83,16 @@ class WorkloadsEnv:
                 continue
             if not pod["spec"].get("nodeName"):
                 self.api.create(POD_KIND, "default", BINDING, name=name, subresource="binding")
-            said = {"type": "Ready", "status": str(ready), "lastTransitionTime": format_time(self.harness.clock.now())}
+            condition = {
+                "type": "Ready",
+                "status": str(ready),
+                "lastTransitionTime": format_time(self.harness.clock.now()),
+            }
             old = (pod.get("status") or {}).get("conditions") or [{}]
-            if {each.get("type"): each.get("status") for each in old}.get("Ready") != said["status"]:
-                status = {"phase": "Running", "startTime": "x", "conditions": [said]}
+            if {condition.get("type"): condition.get("status") for condition in old}.get("Ready") != condition[
+                "status"
+            ]:
+                status = {"phase": "Running", "startTime": "x", "conditions": [condition]}
                 self.api.patch(POD_KIND, "default", name, {"status": status}, subresource="status")
         self.harness.run()
 
@@ -105,8 +112,8 @@ class WorkloadsEnv:
 
 def _ready(pod: Json) -> bool:
     return any(
-        (each.get("type"), each.get("status")) == ("Ready", "True")
-        for each in (pod.get("status") or {}).get("conditions") or ()
+        (condition.get("type"), condition.get("status")) == ("Ready", "True")
+        for condition in (pod.get("status") or {}).get("conditions") or ()
     )
 
 
@@ -116,8 +123,8 @@ def template(name: str, image: str = "v1", **spec: Any) -> Json:
 
 def workload(name: str, **spec: Any) -> Json:
     """A deployment or a daemon set."""
-    made = {"selector": {"matchLabels": {"app": name}}, "template": template(name), **spec}
-    return {"metadata": {"name": name}, "spec": made}
+    workload_spec = {"selector": {"matchLabels": {"app": name}}, "template": template(name), **spec}
+    return {"metadata": {"name": name}, "spec": workload_spec}
 
 
 def image_of(holder: Json) -> str:

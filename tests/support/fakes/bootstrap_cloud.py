@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple
 
-from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
+from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.pki.base import TlsPaths
@@ -36,7 +36,7 @@ class Cloud:
         self.authority = FileAuthority(folder / "certs", execute)
         self.tls = self.authority.server_certificate()
         self.loop = LoopThread()
-        self.rules = BootstrapRules(self.authority, self.exists)
+        self.rules = BootstrapHandler(self.authority, self.exists)
         self.server = BootstrapServer(self.rules, self.loop)
         self.port = self.server.start("127.0.0.1", 0, self.tls)
 

@@ -35,10 +35,10 @@ class Shop:
         self._thread = threading.Thread(target=self._serve, name="shop", daemon=True)
         self._thread.start()
 
-    def keep(self, thing: Any) -> int:
+    def keep(self, obj: Any) -> int:
         """The number of a thing."""
         number = next(self._numbers)
-        self._kept[number] = thing
+        self._kept[number] = obj
         return number
 
     def clear(self) -> None:
@@ -63,12 +63,12 @@ class Shop:
     def _obey(self, line: Connection) -> None:
         while True:
             try:
-                number, what, arguments = ByValueSerializer(self.address).loads(line.recv_bytes())
+                number, operation, arguments = ByValueSerializer(self.address).loads(line.recv_bytes())
             except (EOFError, OSError):
                 line.close()
                 return
             try:
-                answer = True, DO[what](self._kept[number], *arguments)
+                answer = True, DO[operation](self._kept[number], *arguments)
             except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
                 answer = False, error
             with contextlib.suppress(OSError):  # who asked was killed meanwhile
@@ -87,12 +87,12 @@ class Proxy:
     def __init__(self, address: str, number: int) -> None:
         self.__dict__.update(_address=address, _number=number)
 
-    def _do(self, what: str, *arguments: Any) -> Any:
+    def _do(self, operation: str, *arguments: Any) -> Any:
         line = LINES.__dict__.get(self._address)
         if line is None:
             line = LINES.__dict__[self._address] = Client(self._address, authkey=b"tests")
         carrier = ByValueSerializer(self._address)
-        line.send_bytes(carrier.dumps((self._number, what, arguments)))
+        line.send_bytes(carrier.dumps((self._number, operation, arguments)))
         ok, answer = carrier.loads(line.recv_bytes())
         if not ok:
             raise answer
@@ -119,8 +119,8 @@ class Proxy:
     def __getitem__(self, key: Any) -> Any:
         return self._do("item", key)
 
-    def __contains__(self, each: Any) -> bool:
-        return bool(self._do("in", each))
+    def __contains__(self, item: Any) -> bool:
+        return bool(self._do("in", item))
 
     def __reduce__(self) -> Any:
         return Proxy, (self._address, self._number)
@@ -176,13 +176,13 @@ class TestPacker(RefPickler):
             return Proxy, (self._address, self._shop.keep(obj))
         return NotImplemented
 
-    def _function(self, it: types.FunctionType) -> Any:
+    def _function(self, obj: types.FunctionType) -> Any:
         state = {
-            "cells": [self._cell(each) for each in it.__closure__ or ()],
-            "defaults": it.__defaults__, "kwdefaults": it.__kwdefaults__, "qualname": it.__qualname__,
+            "cells": [self._cell(cell) for cell in obj.__closure__ or ()],
+            "defaults": obj.__defaults__, "kwdefaults": obj.__kwdefaults__, "qualname": obj.__qualname__,
         }  # fmt: skip
-        made = (marshal.dumps(it.__code__), it.__module__, it.__name__, len(it.__closure__ or ()))
-        return make_function, made, state, None, None, finish_function
+        arguments = (marshal.dumps(obj.__code__), obj.__module__, obj.__name__, len(obj.__closure__ or ()))
+        return make_function, arguments, state, None, None, finish_function
 
     def _cell(self, cell: types.CellType) -> Any:
         """What is in it; containers and iterators of the test's stay here."""
@@ -194,30 +194,37 @@ class TestPacker(RefPickler):
             return Proxy(self._address, self._shop.keep(content))
         return content
 
-    def _class(self, it: type) -> Any:
+    def _class(self, obj: type) -> Any:
         state = {
-            key: each
-            for key, each in vars(it).items()
+            key: value
+            for key, value in vars(obj).items()
             if key not in ("__dict__", "__weakref__", "__doc__", "__slots__")
         }
-        return make_class, (it.__name__, it.__bases__, it.__module__, it.__qualname__), state, None, None, finish_class
+        return (
+            make_class,
+            (obj.__name__, obj.__bases__, obj.__module__, obj.__qualname__),
+            state,
+            None,
+            None,
+            finish_class,
+        )
 
 
-def found(it: Any) -> bool:
+def found(obj: Any) -> bool:
     """True when the other process can import it."""
-    at: Any = sys.modules.get(it.__module__)
-    for name in it.__qualname__.split("."):
+    at: Any = sys.modules.get(obj.__module__)
+    for name in obj.__qualname__.split("."):
         at = getattr(at, name, None)
-    return at is it
+    return at is obj
 
 
-def stays(it: Any) -> bool:
+def stays(obj: Any) -> bool:
     """True for what has to be one thing only: the environment, and what is in a runtime."""
     from kubeedge_actors.supervisors import ActorSystem, Cell, ManualClock
     from tests.support.env.supervisors import ActorSystemEnv
 
-    return isinstance(it, ActorSystemEnv | ActorSystem | ManualClock | Cell | threading.Event) or hasattr(
-        type(it), "stays_with_the_test"
+    return isinstance(obj, ActorSystemEnv | ActorSystem | ManualClock | Cell | threading.Event) or hasattr(
+        type(obj), "stays_with_the_test"
     )
 
 
@@ -228,11 +235,11 @@ def make_function(code: bytes, module: str, name: str, cells: int) -> types.Func
     return types.FunctionType(marshal.loads(code), vars(sys.modules[module]), name, None, closure)
 
 
-def finish_function(it: types.FunctionType, state: dict[str, Any]) -> None:
+def finish_function(obj: types.FunctionType, state: dict[str, Any]) -> None:
     """Fill it in."""
-    for cell, content in zip(it.__closure__ or (), state["cells"], strict=True):
+    for cell, content in zip(obj.__closure__ or (), state["cells"], strict=True):
         cell.cell_contents = content
-    it.__defaults__, it.__kwdefaults__, it.__qualname__ = state["defaults"], state["kwdefaults"], state["qualname"]
+    obj.__defaults__, obj.__kwdefaults__, obj.__qualname__ = state["defaults"], state["kwdefaults"], state["qualname"]
 
 
 def make_class(name: str, bases: tuple[type, ...], module: str, qualname: str) -> type:
@@ -240,7 +247,7 @@ def make_class(name: str, bases: tuple[type, ...], module: str, qualname: str) -
     return type(name, bases, {"__module__": module, "__qualname__": qualname})
 
 
-def finish_class(it: type, state: dict[str, Any]) -> None:
+def finish_class(obj: type, state: dict[str, Any]) -> None:
     """Fill it in."""
-    for key, each in state.items():
-        setattr(it, key, each)
+    for key, value in state.items():
+        setattr(obj, key, value)

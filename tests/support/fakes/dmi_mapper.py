@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 
-from kubeedge_actors.drivers.dmi.messages import CALLED, SERVED
-from kubeedge_actors.drivers.dmi.protobuf import Messages
+from kubeedge_actors.drivers.dmi.proto_schema import CALLED, SERVED
+from kubeedge_actors.drivers.dmi.protobuf import MessageFactory
 from tests.support.waiting import PATIENCE
 
 METHODS = (
@@ -27,7 +27,7 @@ class Mapper:
     """Serves `protocol`. `heard`: method and request of each call; `refusal`: what it answers instead, if not empty."""
 
     def __init__(self, edge: Path, own: Path, protocol: str = "modbus") -> None:
-        self.messages, self.own, self.protocol = Messages(), own, protocol
+        self.messages, self.own, self.protocol = MessageFactory(), own, protocol
         self.heard: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.refusal = ""
         self._channel = grpc.insecure_channel(f"unix:{edge}")
@@ -47,7 +47,7 @@ class Mapper:
 
         return grpc.unary_unary_rpc_method_handler(
             answer,
-            request_deserializer=lambda text: self.messages.read(f"{method}Request", text),
+            request_deserializer=lambda text: self.messages.parse(f"{method}Request", text),
             response_serializer=lambda message: message.SerializeToString(),
         )
 
@@ -56,7 +56,7 @@ class Mapper:
         call = self._channel.unary_unary(
             f"/{SERVED}/{method}",
             request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=lambda text: self.messages.read(f"{method}Response", text),
+            response_deserializer=lambda text: self.messages.parse(f"{method}Response", text),
         )
         return call(self.messages.new(f"{method}Request", **fields), timeout=PATIENCE, wait_for_ready=True)
 
@@ -91,8 +91,8 @@ class Mapper:
 
     def next(self, method: str) -> Any:
         """The request of the next call, which has to be of this method."""
-        said, request = self.heard.get(timeout=PATIENCE)
-        assert said == method, f"{said} instead of {method}"
+        called, request = self.heard.get(timeout=PATIENCE)
+        assert called == method, f"{called} instead of {method}"
         return request
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.apiserver import ApiError, ApiServer
-from kubeedge_actors.apiserver.http_messages import Request, Response, Stream
+from kubeedge_actors.apiserver.http_messages import Request, Response, StreamingResponse
 from kubeedge_actors.drivers.cluster import informer
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
@@ -30,7 +30,7 @@ class FlakyApi:
         self._ills = itertools.cycle(ills)
         self.suffered: set[str] = set()
 
-    def answer(self, request: Request) -> Response | Stream:
+    def answer(self, request: Request) -> Response | StreamingResponse:
         """The API's answer, or something worse."""
         if request.flag("watch"):
             return self._watch(request)
@@ -39,25 +39,25 @@ class FlakyApi:
             raise ApiError(429, "TooManyRequests", "too many requests", {}, {"Retry-After": "0"})
         return self._answer(request)  # type: ignore[no-any-return]
 
-    def _watch(self, request: Request) -> Response | Stream:
+    def _watch(self, request: Request) -> Response | StreamingResponse:
         ill = next(self._ills)
         self.suffered.add(ill)
         if ill == "fail":
             raise ApiError(500, "InternalError", "etcd has no leader")
         if ill == "refuse":
             raise ApiError(429, "TooManyRequests", "too many requests", {}, {"Retry-After": "1"})
-        found = self._answer(request)
-        assert isinstance(found, Stream)
+        answer = self._answer(request)
+        assert isinstance(answer, StreamingResponse)
         if ill == "forget":
-            return Stream(_expired, found.content_type, found.headers)
-        return Stream(lambda: _poor(found, 1 if ill == "break" else 3), found.content_type, found.headers)
+            return StreamingResponse(_expired, answer.content_type, answer.headers)
+        return StreamingResponse(lambda: _poor(answer, 1 if ill == "break" else 3), answer.content_type, answer.headers)
 
 
 async def _expired() -> AsyncIterator[bytes]:
     yield msgspec.json.encode(GONE) + b"\n"
 
 
-async def _poor(stream: Stream, lasts: int) -> AsyncIterator[bytes]:
+async def _poor(stream: StreamingResponse, lasts: int) -> AsyncIterator[bytes]:
     """The pieces of a stream in halves, and its end in the middle of the last one."""
     chunks = stream.chunks()
     try:

@@ -28,10 +28,10 @@ class Recorder:
 
     def rest(self) -> list[tuple[Any, ...]]:
         """All events that have come."""
-        found = []
+        events = []
         while not self._events.empty():
-            found.append(self._events.get())
-        return found
+            events.append(self._events.get())
+        return events
 
 
 class ClientRecorder(Recorder):

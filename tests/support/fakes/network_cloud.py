@@ -9,7 +9,7 @@ from typing import Any
 
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
-from kubeedge_actors.drivers.bootstrap.rules import BootstrapRules
+from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
@@ -27,10 +27,10 @@ class Bell:
         self.heard: list[tuple[Any, ...]] = []
         self._condition = threading.Condition()
 
-    def ring(self, what: tuple[Any, ...]) -> None:
+    def ring(self, event: tuple[Any, ...]) -> None:
         """Note something."""
         with self._condition:
-            self.heard.append(what)
+            self.heard.append(event)
             self._condition.notify_all()
 
     def until(self, enough: Callable[[list[tuple[Any, ...]]], object]) -> None:
@@ -49,7 +49,7 @@ class NetworkCloud:
         self.loop = LoopThread()
         self.server = WebSocketServer(self.loop)
         self.port = self.server.bind("127.0.0.1", 0)
-        self.bootstrap = BootstrapServer(BootstrapRules(self.authority, lambda node: True), self.loop)
+        self.bootstrap = BootstrapServer(BootstrapHandler(self.authority, lambda node: True), self.loop)
         self.bootstrap_address = f"https://127.0.0.1:{self.bootstrap.start('127.0.0.1', 0, tls)}"
         self.runtime = ActorSystem(ThreadsEngine())
         accepting, listen = self.runtime.registry.subscribers, ListenConfig("127.0.0.1", self.port, tls)

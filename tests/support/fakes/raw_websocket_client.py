@@ -106,8 +106,8 @@ class RawClient:
 
     def closed(self) -> bool:
         """Whether the server closes, a close frame before that or not."""
-        while (found := self.frame()) is not None:
-            if found[0] not in (CLOSE, PONG):
+        while (received := self.frame()) is not None:
+            if received[0] not in (CLOSE, PONG):
                 return False
         return True
 

@@ -119,36 +119,36 @@ class Leaks:
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """The very end. The interpreter would wait for ever for threads that nothing ends: it does not get to that."""
-        if any(each.is_alive() and not each.daemon for each in self._abandoned):
+        if any(thread.is_alive() and not thread.daemon for thread in self._abandoned):
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(int(self._status))
 
     def _clear(self, legitimate: set[Resource]) -> str:
         """End what is left after the time of grace; what it was, for people; empty when nothing was left."""
-        left = self._left(legitimate)
+        remaining = self._left(legitimate)
         pause, until = POLL[0], time.monotonic() + self._grace
-        while left and time.monotonic() < until:
+        while remaining and time.monotonic() < until:
             time.sleep(pause)
             pause = min(pause * 2, POLL[1])
-            left = self._left(legitimate)
-        lines = sorted(map(str, left))
-        for each in left:
-            each.terminate()
-        self._abandoned += [each.thread for each in left if isinstance(each, ThreadLeft)]
+            remaining = self._left(legitimate)
+        lines = sorted(map(str, remaining))
+        for resource in remaining:
+            resource.terminate()
+        self._abandoned += [resource.thread for resource in remaining if isinstance(resource, ThreadLeft)]
         return "left behind:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
 
     def _left(self, legitimate: set[Resource]) -> set[Resource]:
-        return {each for each in self._machine.snapshot() - legitimate if not _belongs(each, legitimate)}
+        return {resource for resource in self._machine.snapshot() - legitimate if not _belongs(resource, legitimate)}
 
 
-def _belongs(left: Resource, legitimate: set[Resource]) -> bool:
+def _belongs(resource: Resource, legitimate: set[Resource]) -> bool:
     """Whether it is a thread of a library, or of a thread that a fixture of a wider scope has started."""
-    if not isinstance(left, ThreadLeft):
+    if not isinstance(resource, ThreadLeft):
         return False
-    if left.thread.name.startswith(POOLS):
+    if resource.thread.name.startswith(POOLS):
         return True
-    starter = STARTS.starter(left.thread)
+    starter = STARTS.starter(resource.thread)
     if starter is None or starter is threading.main_thread():
         return False
     return ThreadLeft(starter) in legitimate or _belongs(ThreadLeft(starter), legitimate)

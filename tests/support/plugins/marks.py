@@ -88,7 +88,7 @@ SLOW = (
     "tests/unit/apiserver/handlers/test_watch.py::test_two_hundred_watchers_*",
     "tests/unit/dashboard/test_app.py::*",
     "tests/unit/drivers/bootstrap/test_server.py::test_nothing_that_is_asked_*",
-    "tests/unit/drivers/broker/test_changes.py::TestEndings::*",
+    "tests/unit/drivers/broker/test_unit_of_work.py::TestEndings::*",
     "tests/unit/drivers/broker/test_outgoing.py::*",
     "tests/unit/drivers/broker/test_packets.py::test_packets_come_whole_*",
     "tests/unit/drivers/dmi/test_dmi.py::*",
@@ -128,7 +128,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _engines(item: pytest.Item) -> set[str]:
     """Those of its parameters with which it uses another process."""
     call: Any = getattr(item, "callspec", None)
-    return set() if call is None else {each for each in call.params.values() if isinstance(each, str)} & ENGINES
+    return set() if call is None else {param for param in call.params.values() if isinstance(param, str)} & ENGINES
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

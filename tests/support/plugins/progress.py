@@ -13,7 +13,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are cores, since tests that use other processes wait most of their time; none for single files and tests, which
     are sooner done than workers are started.
     """
-    single = all(Path(each.partition("::")[0]).is_file() for each in config.args)
+    single = all(Path(arg.partition("::")[0]).is_file() for arg in config.args)
     return 0 if single else len(os.sched_getaffinity(0)) + 1
 
 

@@ -73,9 +73,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip the test before any of its fixtures is made."""
     for name, requirement in REQUIREMENTS.items():
         if item.get_closest_marker(name) is not None:
-            why = "--without was given" if name in item.config.option.without else _missing(name)
-            if why:
-                pytest.skip(f"wants {name}: {requirement.help} ({why})")
+            reason = "--without was given" if name in item.config.option.without else _missing(name)
+            if reason:
+                pytest.skip(f"wants {name}: {requirement.help} ({reason})")
 
 
 @cache
@@ -89,11 +89,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     others: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", ()):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        found = SKIPPED.match(reason)
-        (wanting if found else others)[found[1] if found else reason.removeprefix("Skipped: ")] += 1
-    told = [f"{name} ({count}; {REQUIREMENTS[name].help})" for name, count in sorted(wanting.items())]
-    if told:
-        terminalreporter.write_line(f"skipped for want of: {', '.join(told)}", yellow=True)
+        match = SKIPPED.match(reason)
+        (wanting if match else others)[match[1] if match else reason.removeprefix("Skipped: ")] += 1
+    wanted = [f"{name} ({count}; {REQUIREMENTS[name].help})" for name, count in sorted(wanting.items())]
+    if wanted:
+        terminalreporter.write_line(f"skipped for want of: {', '.join(wanted)}", yellow=True)
     if others:
         rest = ", ".join(f"{count} x {reason}" for reason, count in others.most_common())
         terminalreporter.write_line(f"skipped besides: {rest}", yellow=True)

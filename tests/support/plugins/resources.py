@@ -73,8 +73,8 @@ class ProcessLeft:
 
     def terminate(self) -> None:
         """Kill it, unless its number has become another's, and take its exit status if it is a child of our own."""
-        found = _stat(self.pid)
-        if found is None or found[2] != self.started:
+        stat = _stat(self.pid)
+        if stat is None or stat[2] != self.started:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -211,10 +211,10 @@ class Machine:
         self._foreign &= present
         self._own = {pid: started for pid, started in self._own.items() if pid in present}
         for pid in sorted(present - self._foreign):
-            found = _stat(pid)
-            if found is None:
+            stat = _stat(pid)
+            if stat is None:
                 continue
-            state, parent, started = found
+            state, parent, started = stat
             if state in "ZX":
                 continue  # it has ended; Python itself warns of a Popen that nobody waited for
             if self._own.get(pid) == started or self._is_own(pid, parent):

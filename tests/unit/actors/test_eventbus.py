@@ -55,8 +55,8 @@ class Bus:
     ) -> None:
         self.brokers = brokers or (FakeBroker(),)
         self.store = store or FakeStore()
-        standing = EventBusState()
-        spec = EventBus.spec(lambda: EventBus(NODE, self.brokers, self.store.subscribed_topics, standing))
+        state = EventBusState()
+        spec = EventBus.spec(lambda: EventBus(NODE, self.brokers, self.store.subscribed_topics, state))
         self.harness = inline(spec, *keepers, contain=contain)
         self.twin = self.harness.probe(TwinUpdate, TwinGet, TwinCloudUpdated, DeviceStateUpdate, MembershipGet)
         self.hub = self.harness.probe(*(() if keepers else ("edgehub",)))
@@ -71,7 +71,7 @@ class Bus:
 
     def uploads(self) -> list[tuple[str, Any]]:
         """What went to the cloud since the last look."""
-        return [(each.resource, each.content) for each in self.hub.take() if isinstance(each, BusUploaded)]
+        return [(message.resource, message.content) for message in self.hub.take() if isinstance(message, BusUploaded)]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_many_messages_are_typed_in_order() -> None:
     for n in range(600):
         bus.client.publish("$hw/events/device/default/lamp/twin/update", str(n).encode())
     bus.harness.run()
-    assert [int(each.payload) for each in bus.twin] == list(range(600))
+    assert [int(message.payload) for message in bus.twin] == list(range(600))
 
 
 def test_what_does_not_fit_into_the_mailbox_is_held_back_and_not_lost() -> None:
@@ -149,7 +149,7 @@ def test_what_does_not_fit_into_the_mailbox_is_held_back_and_not_lost() -> None:
         bus.harness.run()
         bus.brokers[0].offer_again()
     bus.harness.run()
-    assert [int(each.payload) for each in bus.twin] == list(range(2_500))
+    assert [int(message.payload) for message in bus.twin] == list(range(2_500))
 
 
 def test_what_modules_say_is_published_on_every_broker() -> None:
@@ -219,7 +219,7 @@ def test_modules_get_what_they_subscribed_to_and_nothing_of_hw() -> None:
     bus.harness.publish(MqttUnsubscribe(filter="#"))
     bus.arrive("other")
     bus.arrive("alarms/flood")
-    assert [each.topic for each in bus.modules] == ["alarms/flood"]
+    assert [message.topic for message in bus.modules] == ["alarms/flood"]
 
 
 def test_unsubscribing_what_others_want_takes_nothing_from_them() -> None:
@@ -242,7 +242,7 @@ def test_a_crash_forgets_no_subscription_and_closes_no_connection() -> None:
     bus.arrive("alarms/fire")
     bus.arrive("default/temp")
     bus.harness.advance(60.0)
-    assert [each.topic for each in bus.modules] == ["alarms/fire"]
+    assert [message.topic for message in bus.modules] == ["alarms/fire"]
     assert bus.uploads() == [("default/temp", "x")]
     assert bus.brokers[0].alive
 
@@ -297,8 +297,8 @@ class Keeper:
 
     def say(self, topic: str, *qos: int) -> int:
         """A client publishes; how much of all it said is acknowledged."""
-        for each in qos:
-            self.bus.arrive(topic, qos=each)
+        for message in qos:
+            self.bus.arrive(topic, qos=message)
         return self.bus.client.acknowledged
 
     def answer(self) -> int:
@@ -392,11 +392,11 @@ def test_a_message_that_ends_as_a_dead_letter_holds_up_no_client_for_ever(monkey
 
 def test_what_a_broker_lost_over_its_limits_is_said_once_each_time(caplog: pytest.LogCaptureFixture) -> None:
     bus = Bus()
-    bus.brokers[0].lost = 7
+    bus.brokers[0].dropped_count = 7
     for _ in range(3):
         bus.harness.advance(CHECK_SECONDS)
     assert caplog.text.count("has dropped 7 messages or sessions") == 1
-    bus.brokers[0].lost = 9
+    bus.brokers[0].dropped_count = 9
     bus.harness.advance(CHECK_SECONDS)
     assert caplog.text.count("has dropped 2 messages or sessions") == 1
 
@@ -411,7 +411,7 @@ def test_with_two_brokers_what_is_said_on_either_is_handled_and_answered_on_both
     assert (bus.client.acknowledged, others.acknowledged) == (1, 1)
     bus.harness.publish(MqttPublish(topic=f"{UPDATE}/result", payload=b"1"))
     for broker in bus.brokers:
-        assert [each.topic for each in broker.published] == [f"{UPDATE}/result"]
+        assert [message.topic for message in broker.published] == [f"{UPDATE}/result"]
     assert len(list(bus.twin)) == 2
 
 
@@ -451,3 +451,16 @@ def test_a_message_with_a_wrong_type_in_it_is_one_dead_letter_and_no_crash(messa
     for broker in bus.brokers:
         assert broker.published == [InboundMessage("y", b"1", 0, True)]
         assert [each.topic for each in broker.core._retained.matching("#")] == ["y"]
+
+
+def test_a_module_hears_what_modules_publish_once_whatever_the_brokers_do() -> None:
+    for echoing in ((False,), (True,), (False, True)):
+        brokers = tuple(FakeBroker() for _ in echoing)
+        for broker, echoes in zip(brokers, echoing, strict=True):
+            broker.echoes = echoes
+        bus = Bus(*brokers)
+        bus.harness.publish(MqttSubscribe(filter="alarms/#"))
+        bus.harness.publish(MqttPublish(topic="alarms/fire", payload=b"hot"))
+        bus.harness.publish(MqttPublish(topic="other", payload=b"x"))
+        bus.harness.publish(MqttPublish(topic="alarms/#", payload=b"no topic"))
+        assert [(each.topic, each.payload) for each in bus.modules] == [("alarms/fire", b"hot")]

@@ -11,8 +11,9 @@ import pytest
 
 from kubeedge_actors.actors.servicebus import MAX_CALLS, RETRY_SECONDS, ServiceBus, UploadReceived
 from kubeedge_actors.drivers.http.base import ClientRequest, ClientResponse
-from kubeedge_actors.drivers.http.fake import FakeClient, FakePostServer
-from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibPostServer
+from kubeedge_actors.drivers.http.fake import FakeHttpClient, FakeUploadServer
+from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.errors import HttpError
 from kubeedge_actors.module import Module, on
@@ -35,7 +36,7 @@ class Bus:
 
     def __init__(self, store: FakeStore | None = None, contain: bool = False) -> None:
         self.store = store or FakeStore()
-        self.client, self.server = FakeClient(), FakePostServer()
+        self.client, self.server = FakeHttpClient(), FakeUploadServer()
         self.jobs: list[Any] = []
         self.harness = inline(ServiceBus.spec(self._make), contain=contain)
         self.hub = self.harness.probe("edgehub")
@@ -49,7 +50,7 @@ class Bus:
         while self.jobs:
             self.jobs.pop(0)()
             self.harness.run()
-        return [each for each in self.hub.take() if isinstance(each, BusUploaded)]
+        return [message for message in self.hub.take() if isinstance(message, BusUploaded)]
 
 
 def call(target: str = "8080:/a?x=1", **request: Any) -> ServiceCall:
@@ -161,8 +162,8 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(caplog: pytest.LogCap
 def test_a_local_request_that_may_not_be_made_says_why(request_body: bytes | None, text: str) -> None:
     bus = Bus()
     bus.harness.publish(TargetUrlAdded(url=URL))
-    said = msgspec.json.decode(bus.harness.ask("servicebus", UploadReceived(body=request_body)))
-    assert said == {"code": 400, "msg": text, "body": ""}
+    answer = msgspec.json.decode(bus.harness.ask("servicebus", UploadReceived(body=request_body)))
+    assert answer == {"code": 400, "msg": text, "body": ""}
     assert list(bus.hub) == []
 
 
@@ -195,27 +196,27 @@ class Cloud(Module):
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_local_program_hears_from_the_cloud_or_that_it_did_not_answer(quiet: bool) -> None:
-    store, server, client = FakeStore(), StdlibPostServer(port=0, poll=0.02), StdlibClient()
+    store, server, client = FakeStore(), StdlibUploadServer(port=0, poll=0.02), StdlibHttpClient()
     store.target_urls.add(URL)
     system = ActorSystem(ThreadsEngine())
     make = lambda: ServiceBus(store.target_urls, client, server, timeout=0.2 if quiet else 10.0)  # noqa: E731
     system.start(SupervisorSpec("t", [Cloud.spec(lambda: Cloud(quiet)), ServiceBus.spec(make)]))
     try:
-        asked = msgspec.json.encode({"method": "POST", "targetURL": URL, "payload": {"hello": 1}})
+        request = msgspec.json.encode({"method": "POST", "targetURL": URL, "payload": {"hello": 1}})
         system.ref("servicebus").ask(TargetUrlAdded(url=URL)).get()
-        answer = client.call(ClientRequest("POST", server.port, "/any/path", {}, asked), 20.0)
-        said = msgspec.json.decode(answer.body)
+        answer = client.call(ClientRequest("POST", server.port, "/any/path", {}, request), 20.0)
+        payload = msgspec.json.decode(answer.body)
         assert answer.status == 200
         if quiet:
-            assert (said["code"], said["body"]) == (400, "")
-            assert said["msg"].startswith("timeout to get response for message ")
+            assert (payload["code"], payload["body"]) == (400, "")
+            assert payload["msg"].startswith("timeout to get response for message ")
         else:
             expected = {
                 "code": 200,
                 "msg": "receive response from cloud successfully",
-                "body": f"thanks for {asked.decode()}",
+                "body": f"thanks for {request.decode()}",
             }
-            assert said == expected
+            assert payload == expected
     finally:
         system.stop(PATIENCE)
     assert not server.serving

@@ -17,7 +17,7 @@ from kubeedge_actors.actors.cloudstream.cloud_stream import (
     TunnelListenConfig,
     TunnelOpened,
 )
-from kubeedge_actors.actors.cloudstream.stream import MAX_BUFFERED, Stream
+from kubeedge_actors.actors.cloudstream.stream import MAX_BUFFERED, TunnelStream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.edgestream import stream_params, websocket
 from kubeedge_actors.actors.edgestream.edge_stream import RETRY_INITIAL, EdgeStream, EdgeStreamState
@@ -25,7 +25,7 @@ from kubeedge_actors.actors.edgestream.flow_control import WINDOW, StreamSender
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, PodName
-from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents, Peer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import ClusterError, ContainerError, FrameError, LinkError
@@ -87,15 +87,15 @@ def test_only_a_node_comes_in_and_under_its_own_name(who: Peer, status: int) -> 
 
 def test_a_node_without_a_tunnel_is_said_at_once() -> None:
     with pytest.raises(LinkError, match="node e9 has no stream tunnel"):
-        TunnelRegistry().open("e9", FrameType.LOGS, "/containerLogs/d/p/c")
+        TunnelRegistry().open_stream("e9", FrameType.LOGS, "/containerLogs/d/p/c")
 
 
 def test_a_stream_gives_what_the_node_says_and_its_end() -> None:
     wire = Wire()
     tunnels, who = joined(wire)
-    stream = tunnels.open("e1", FrameType.LOGS, "/containerLogs/d/p/c", "follow=true")
-    asked = tunnel.decode_open(wire.said[0].data)
-    assert (asked.url.Path, asked.url.RawQuery) == ("/containerLogs/d/p/c", "follow=true")
+    stream = tunnels.open_stream("e1", FrameType.LOGS, "/containerLogs/d/p/c", "follow=true")
+    request = tunnel.decode_open(wire.said[0].data)
+    assert (request.url.Path, request.url.RawQuery) == ("/containerLogs/d/p/c", "follow=true")
     id = wire.said[0].id
     assert tunnels.on_text(who, tunnel.encode(Frame(id, FrameType.DATA, b"\xff\0")))
     assert stream.read(0) == b"\xff\0" and stream.read(0) == b""
@@ -106,7 +106,7 @@ def test_a_stream_gives_what_the_node_says_and_its_end() -> None:
 def test_a_refusal_and_a_broken_tunnel_are_errors_with_their_reasons() -> None:
     wire = Wire()
     tunnels, who = joined(wire)
-    refused, lost = (tunnels.open("e1", FrameType.LOGS, "/") for _ in range(2))
+    refused, lost = (tunnels.open_stream("e1", FrameType.LOGS, "/") for _ in range(2))
     tunnels.on_text(who, tunnel.encode(Frame(wire.said[0].id, FrameType.REMOVE, b"no such container")))
     with pytest.raises(ContainerError, match="no such container"):
         refused.read(0)
@@ -119,7 +119,7 @@ def test_a_refusal_and_a_broken_tunnel_are_errors_with_their_reasons() -> None:
 def test_a_stream_of_one_node_takes_nothing_from_another() -> None:
     wire = Wire()
     tunnels, _ = joined(wire)
-    stream = tunnels.open("e1", FrameType.LOGS, "/")
+    stream = tunnels.open_stream("e1", FrameType.LOGS, "/")
     other = peer("e2", 2)
     tunnels.on_connect(other)
     assert tunnels.on_text(other, tunnel.encode(Frame(wire.said[0].id, FrameType.DATA, b"forged")))
@@ -129,7 +129,7 @@ def test_a_stream_of_one_node_takes_nothing_from_another() -> None:
 def test_a_reader_who_leaves_tells_the_node() -> None:
     wire = Wire()
     tunnels, who = joined(wire)
-    stream = tunnels.open("e1", FrameType.LOGS, "/")
+    stream = tunnels.open_stream("e1", FrameType.LOGS, "/")
     stream.close()
     stream.close()
     assert [frame.kind for frame in wire.said] == [FrameType.LOGS, FrameType.REMOVE]
@@ -146,7 +146,7 @@ def test_what_is_no_frame_closes_the_tunnel() -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=200_000), max_size=12))
 def test_no_more_waits_for_a_reader_than_the_limit_and_nothing_is_lost(pieces: list[bytes]) -> None:
-    stream = Stream(lambda kind, data: None, lambda: None, credits=True)
+    stream = TunnelStream(lambda kind, data: None, lambda: None, credits=True)
     read, waiting = b"", 0
     for piece in pieces:
         while not stream.on_data(piece):
@@ -162,7 +162,7 @@ def test_no_more_waits_for_a_reader_than_the_limit_and_nothing_is_lost(pieces: l
 
 
 def test_a_writer_is_slowed_only_when_the_node_says_how_far_it_is() -> None:
-    stream = Stream(lambda kind, data: None, lambda: None, credits=False)
+    stream = TunnelStream(lambda kind, data: None, lambda: None, credits=False)
     stream.write(b"x" * 1_000_000)
     assert not stream.is_congested()
     stream.on_credit(0)
@@ -218,8 +218,8 @@ class Status:
 
     def port(self) -> int | None:
         status = (self.api.peek(NODE_KIND, "", "e1") or {}).get("status") or {}
-        found: int | None = (status.get("daemonEndpoints") or {}).get("kubeletEndpoint", {}).get("Port")
-        return found
+        number: int | None = (status.get("daemonEndpoints") or {}).get("kubeletEndpoint", {}).get("Port")
+        return number
 
 
 def refusal(code: int) -> ClusterError:
@@ -235,9 +235,9 @@ def test_an_api_that_is_away_is_asked_again_for_a_while_and_then_it_is_said(capl
         assert "could not be written" not in caplog.text
         status.bench.advance(RETRY_SECONDS * 1.5)
         assert caplog.text.count("the port of node e1 could not be written: the fake API is down") == 1
-        asked = len(status.api.requests)
+        requests = len(status.api.requests)
         status.bench.advance(10 * RETRY_SECONDS)
-        assert len(status.api.requests) == asked  # it was given up
+        assert len(status.api.requests) == requests  # it was given up
         status.api.down = False
         status.opened()  # the node connects again
         assert status.port() == 10351
@@ -314,18 +314,18 @@ def test_a_stream_that_waits_ends_when_nobody_wants_it() -> None:
 
 
 def test_an_original_cloud_gets_a_reason_as_text_and_ours_as_a_reason() -> None:
-    for reasons, said in (
+    for reasons, frames in (
         (False, [(FrameType.DATA, b"why\n"), (FrameType.REMOVE, b"")]),
         (True, [(FrameType.REMOVE, b"why")]),
     ):
         wire = Wire()
         StreamSender(1, wire, credits=False, reasons=reasons).terminate("why")
-        assert [(frame.kind, frame.data) for frame in wire.said] == said
+        assert [(frame.kind, frame.data) for frame in wire.said] == frames
 
 
 def node_with_a_container() -> FakeRuntime:
     engine = FakeContainers()
-    engine.program = lambda spec: Program(exit_code=0, output=b"one\ntwo\n")
+    engine.program = lambda spec: FakeProgram(exit_code=0, output=b"one\ntwo\n")
     runtime = FakeRuntime(engine)
     pod = PodName(namespace="default", name="p", uid="u")
     runtime.start(runtime.create(ContainerSpec(pod=pod, name="c", image="busybox")).id)
@@ -346,9 +346,9 @@ def test_a_request_for_a_log_is_answered_and_ended(query: str, expected: bytes) 
             over.set()
 
     wire.send = watched  # type: ignore[method-assign]
-    one = Tunnel(wire, node_with_a_container(), lambda reason, lived: None)
-    asked = tunnel.encode_open(7, "/containerLogs/default/p/c", query)
-    one.on_text(tunnel.encode(Frame(7, FrameType.LOGS, asked)))
+    stream_tunnel = Tunnel(wire, node_with_a_container(), lambda reason, lived: None)
+    opening = tunnel.encode_open(7, "/containerLogs/default/p/c", query)
+    stream_tunnel.on_text(tunnel.encode(Frame(7, FrameType.LOGS, opening)))
     assert over.wait(PATIENCE)
     assert expected in b"".join(frame.data for frame in wire.said if frame.kind is FrameType.DATA)
     assert {frame.id for frame in wire.said} == {7}
@@ -424,8 +424,8 @@ def test_the_last_run_is_meant_or_the_one_before_and_never_that_of_an_older_pod(
 
 
 def test_options_are_those_of_a_kubelet() -> None:
-    asked = stream_params.parse_query(Url("/", "follow=true&tailLines=5&sinceSeconds=60&timestamps=1&limitBytes=9"))
-    options = stream_params.log_options(asked, 1000.0)
+    query = stream_params.parse_query(Url("/", "follow=true&tailLines=5&sinceSeconds=60&timestamps=1&limitBytes=9"))
+    options = stream_params.log_options(query, 1000.0)
     assert (options.follow, options.tail, options.since, options.timestamps, options.limit) == (True, 5, 940.0, True, 9)
     moment = stream_params.log_options(stream_params.parse_query(Url("/", "sinceTime=1970-01-01T00:01:00Z")), 0.0)
     assert moment.since == 60.0
@@ -445,7 +445,7 @@ def masked(opcode: int, data: bytes, *, final: bool = True) -> bytes:
 def test_messages_come_out_whole_however_their_bytes_come_in(messages: list[tuple[int, bytes]], size: int) -> None:
     data = b"".join(masked(opcode, content) for opcode, content in messages)
     incoming = websocket.FrameParser()
-    found = [one for at in range(0, len(data), size) for one in incoming.feed(data[at : at + size])]
+    found = [message for at in range(0, len(data), size) for message in incoming.feed(data[at : at + size])]
     assert found == messages
 
 

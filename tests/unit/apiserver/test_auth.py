@@ -52,9 +52,9 @@ def client(server: ApiServer, ca: TestCa, name: str = "", organization: str = "s
 
 def status(api: ApiClient, path: str, **headers: str) -> int:
     """The status of a GET."""
-    found = api.call("GET", path, headers=headers).status
+    code = api.call("GET", path, headers=headers).status
     api.close()
-    return found
+    return code
 
 
 @pytest.mark.parametrize("path", ["/version", "/healthz", "/livez", "/readyz", "/version/"])

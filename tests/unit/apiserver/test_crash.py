@@ -89,11 +89,11 @@ def test_an_acknowledged_write_survives_kill_9(tmp_path: Path, round_number: int
     listed = api.get(MAPS)
     api.close()
     server.stop()
-    found = {item["metadata"]["name"]: item["data"]["value"] for item in listed["items"]}
+    values = {item["metadata"]["name"]: item["data"]["value"] for item in listed["items"]}
     for writer in writers:
         for name, value in writer.known.items():
             if name != writer.unsure:
-                assert found.get(name) == value, f"{name} was acknowledged"
+                assert values.get(name) == value, f"{name} was acknowledged"
         assert len(writer.known) > 20
     newest = max(int(item["metadata"]["resourceVersion"]) for item in listed["items"])
     assert int(listed["metadata"]["resourceVersion"]) >= newest

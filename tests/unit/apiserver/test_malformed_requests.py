@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.apiserver import ApiError
 from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
-from kubeedge_actors.apiserver.codec.protobuf import decode
+from kubeedge_actors.apiserver.codec.protobuf_decoder import decode
 from tests.support.api_client import JSON_HEADERS, MERGE, STRATEGIC, Json, config_map, deployment, pod
 from tests.support.inprocess_api import InProcessApi
 
@@ -184,8 +184,8 @@ def test_any_definition_and_any_object_of_it_are_stored_or_refused(schema: Json,
         )
         assert answer.status < 500, answer
         if answer.status == 201:
-            thing = {"apiVersion": "e.io/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": body, "a": body}
-            assert inside.call("POST", "/apis/e.io/v1/namespaces/default/things", thing).status < 500
+            obj = {"apiVersion": "e.io/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": body, "a": body}
+            assert inside.call("POST", "/apis/e.io/v1/namespaces/default/things", obj).status < 500
 
 
 @given(st.binary(max_size=60), st.sampled_from(["ConfigMap", "Deployment", "DeleteOptions"]))

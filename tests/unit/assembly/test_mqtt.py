@@ -15,11 +15,11 @@ from kubeedge_actors.drivers.broker.base import InboundMessage
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
 from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID, Limits
-from kubeedge_actors.drivers.broker.passwords import line_for
+from kubeedge_actors.drivers.broker.passwords import password_line
 from kubeedge_actors.errors import BrokerError, UsageError
+from kubeedge_actors.options.config_reader import merge_config
 from kubeedge_actors.options.edge import EDGE
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.options.reading import merge_config
 from tests.support.certificates import TestCa
 from tests.support.mqtt_clients import Raw, connack
 from tests.support.plugins.ports import free_port
@@ -49,7 +49,7 @@ def given(tmp_path: Path) -> Given:
     ],
 )
 def test_the_mode_says_which_brokers_there_are(given: Given, line: tuple[str, ...], kinds: list[type]) -> None:
-    assert [type(each) for each in make_brokers(given(*line))] == kinds
+    assert [type(broker) for broker in make_brokers(given(*line))] == kinds
 
 
 def test_limits_are_options_with_the_names_of_mosquitto(given: Given) -> None:
@@ -59,9 +59,9 @@ def test_limits_are_options_with_the_names_of_mosquitto(given: Given) -> None:
         return broker._core._limits
 
     assert of() == Limits()
-    told = ["--mqtt-max-inflight-messages", "70000", "--mqtt-max-queued-messages", "7"]
-    told += ["--mqtt-max-queued-bytes", "100", "--mqtt-slow-subscriber-timeout", "2.5"]
-    assert of(*told) == Limits(MAX_PACKET_ID, 7, 100, slow_subscriber_timeout=2.5)
+    arguments = ["--mqtt-max-inflight-messages", "70000", "--mqtt-max-queued-messages", "7"]
+    arguments += ["--mqtt-max-queued-bytes", "100", "--mqtt-slow-subscriber-timeout", "2.5"]
+    assert of(*arguments) == Limits(MAX_PACKET_ID, 7, 100, slow_subscriber_timeout=2.5)
 
 
 @pytest.mark.parametrize("mode", [BOTH, EXTERNAL])
@@ -92,7 +92,7 @@ def test_a_login_comes_from_its_file_the_configuration_or_the_address(given: Giv
 
 
 def test_the_embedded_broker_gets_passwords_rules_tls_and_a_memory(given: Given, tmp_path: Path) -> None:
-    (tmp_path / "passwords").write_text(line_for("anna", "sesam", b"0123456789ab"), encoding="utf-8")
+    (tmp_path / "passwords").write_text(password_line("anna", "sesam", b"0123456789ab"), encoding="utf-8")
     (tmp_path / "acl").write_text("user anna\ntopic a/#\n", encoding="utf-8")
     files = TestCa(tmp_path).server("127.0.0.1")
     line = (
@@ -111,7 +111,7 @@ def test_the_embedded_broker_gets_passwords_rules_tls_and_a_memory(given: Given,
         assert (tmp_path / FILE).exists()
         assert connack(broker.port) == packets.NOT_AUTHORIZED
         with Raw(broker.port, user="anna", password="sesam") as peer:
-            peer.send(packets.subscribe(1, [("a/b", 1), ("b", 1)]))
+            peer.send(packets.encode_subscribe(1, [("a/b", 1), ("b", 1)]))
             assert packets.read_suback(peer.next()) == (1, [1, packets.SUBACK_FAILURE])
     finally:
         broker.close()
@@ -135,8 +135,8 @@ def test_what_is_kept_is_held_up_until_somebody_listens(given: Given) -> None:
 
     try:
         with Raw(broker.port, "early") as peer, Raw(broker.port, "other") as other:
-            peer.send(packets.publish("kept/a", b"x", 1, packet_id=1))
-            other.send(packets.publish("free", b"x", 1, packet_id=2))
+            peer.send(packets.encode_publish("kept/a", b"x", 1, packet_id=1))
+            other.send(packets.encode_publish("free", b"x", 1, packet_id=2))
             assert packets.read_ack(other.next()) == 2
             broker.set_handler(tap, broker_id=1)
             assert arrivals.get(timeout=PATIENCE) == InboundMessage("kept/a", b"x", 1, False, 1, 1)

@@ -16,7 +16,7 @@ from kubeedge_actors.assembly.edge import service_port_error
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error, port_error_text
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.demo.stage import free_ports, read_first_line, terminate
+from kubeedge_actors.demo.environment import free_ports, read_first_line, terminate
 from kubeedge_actors.drivers.broker.external import ExternalBroker
 from kubeedge_actors.drivers.broker.fake import FakeBroker
 from kubeedge_actors.drivers.link.base import CloseReason
@@ -64,7 +64,7 @@ def test_a_cloud_that_is_away_is_named(tmp_path: Path) -> None:
 def test_brokers_share_the_time_that_is_waited_for_them() -> None:
     time = iter([0.0, 1.0, 5.0])
     deadline = Deadline(3.0, lambda: next(time))
-    assert [deadline.left(), deadline.left()] == [2.0, 0.0]
+    assert [deadline.remaining(), deadline.remaining()] == [2.0, 0.0]
 
 
 def test_a_broker_that_serves_has_no_trouble() -> None:

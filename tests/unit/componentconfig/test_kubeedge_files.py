@@ -13,7 +13,7 @@ from kubeedge_actors.componentconfig.keys import Keys
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.edge import drop_unjoinable_cloud
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.reading import file_settings, merge_config
+from kubeedge_actors.options.config_reader import file_settings, merge_config
 
 HERE = Path(__file__).parent
 Json = dict[str, Any]

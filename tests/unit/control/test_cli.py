@@ -87,8 +87,8 @@ def test_actors_are_restarted_crashed_added_and_removed(runtime: ActorSystem, sh
 
 
 def test_a_module_that_does_not_fit_the_others_is_added_with_a_warning(runtime: ActorSystem, shell: Shell) -> None:
-    said = shell("add", "tests.support.fakes.late_module:Talker")
-    assert said == "talker: added\nwarning: talker emits Said, which nobody accepts\n"
+    output = shell("add", "tests.support.fakes.late_module:Talker")
+    assert output == "talker: added\nwarning: talker emits Said, which nobody accepts\n"
     assert "warning: talker emits Said" in shell("tree")
 
 
@@ -103,8 +103,8 @@ def test_a_module_that_does_not_fit_the_others_is_added_with_a_warning(runtime: 
 def test_a_mistake_is_one_sentence(
     runtime: ActorSystem, shell: Shell, words: tuple[str, ...], status: int, text: str
 ) -> None:
-    said = shell(*words, status=status)
-    assert text in said and said.count("\n") == 1
+    output = shell(*words, status=status)
+    assert text in output and output.count("\n") == 1
 
 
 def test_nobody_there_is_a_users_mistake(shell: Shell) -> None:

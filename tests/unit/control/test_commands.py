@@ -11,8 +11,8 @@ import pytest
 from kubeedge_actors.control import SOCKET, ControlSocket, traces
 from kubeedge_actors.control import server as control_server
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.traces import EVERY, Filter, TraceMatcher, Traces
-from kubeedge_actors.deadletters.store import FILE, DurableDeadLetters
+from kubeedge_actors.control.traces import EVERY, MessageTracer, TraceFilter, TraceMatcher
+from kubeedge_actors.deadletters.durable_dead_letters import FILE, DurableDeadLetters
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, Intensity, OneForOne, SupervisorSpec, ThreadsEngine
@@ -85,7 +85,7 @@ GET = TwinGet(device="t1", payload=b"{}")
 
 def test_health_tells_of_every_actor_or_of_one(env: ControlEnv) -> None:
     answer = env.client.ask("health")
-    assert {name: each["state"] for name, each in answer.items()} == {"asker": "ok", "taker": "ok"}
+    assert {name: letter["state"] for name, letter in answer.items()} == {"asker": "ok", "taker": "ok"}
     assert list(env.client.ask("health", actor="taker")) == ["taker"]
     assert env.client.ask("tree", health=True)["health"]["asker"]["answered"] > 0
     for mistake, words in (
@@ -100,7 +100,7 @@ def test_health_tells_of_every_actor_or_of_one(env: ControlEnv) -> None:
 def test_the_last_errors_of_an_actor_come_with_their_tracebacks(env: ControlEnv) -> None:
     env.say(MqttPublish(topic="bad", payload=b""))
     errors = env.client.ask("errors", actor="asker")
-    assert [each["error"] for each in errors] == ["ValueError: bad"] * 3
+    assert [letter["error"] for letter in errors] == ["ValueError: bad"] * 3
     assert "raise ValueError(message.topic)" in errors[0]["traceback"]
     assert env.client.ask("errors", actor="taker") == []
 
@@ -109,7 +109,7 @@ def test_only_the_newest_dead_letters_are_told_if_so_many_are_asked_for(env: Con
     for topic in "abc":
         env.say(MqttPublish(topic=topic, payload=b""))
     newest = env.client.ask("deadletters", newest=2)
-    assert [each["error"] for each in newest] == ["ValueError: b", "ValueError: c"]
+    assert [letter["error"] for letter in newest] == ["ValueError: b", "ValueError: c"]
     with pytest.raises(KubeEdgeActorsError, match="from 1"):
         env.client.ask("deadletters", newest=0)
 
@@ -144,12 +144,12 @@ def test_a_message_is_followed_by_the_id_of_its_trace_and_by_its_own(env: Contro
 
 def take(hops: Any, count: int) -> list[dict[str, Any]]:
     """The first hops of a stream."""
-    found: list[dict[str, Any]] = []
-    for each in hops.answers_until(lambda: len(found) >= count):
-        found.append(each)
-        if len(found) == count:
-            return found
-    return found
+    answers: list[dict[str, Any]] = []
+    for letter in hops.answers_until(lambda: len(answers) >= count):
+        answers.append(letter)
+        if len(answers) == count:
+            return answers
+    return answers
 
 
 def test_a_stream_follows_as_long_as_it_is_open_and_only_what_it_wants(env: ControlEnv) -> None:
@@ -165,7 +165,7 @@ def test_a_stream_follows_as_long_as_it_is_open_and_only_what_it_wants(env: Cont
 
 
 def test_switching_twice_and_off_without_on_does_no_harm(env: ControlEnv) -> None:
-    traces = Traces(env.runtime)
+    traces = MessageTracer(env.runtime)
     traces.switch(False)
     traces.switch(True, actor="asker")
     traces.switch(True, type="TwinGet")
@@ -183,10 +183,10 @@ def test_however_long_somebody_follows_only_so_many_traces_are_remembered(
     wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(traces, "BELONGING", 3)
-    matcher = TraceMatcher(wanted, Filter(type="Type"))
-    assert all(matcher.has(hop(str(n), "mine")) for n in range(100))
+    matcher = TraceMatcher(wanted, TraceFilter(type="Type"))
+    assert all(matcher.matches(hop(str(n), "mine")) for n in range(100))
     assert list(matcher._ids) == ["97", "98", "99"]
-    assert matcher.has(hop("mine")) and matcher.has(hop("new", "mine"))
+    assert matcher.matches(hop("mine")) and matcher.matches(hop("new", "mine"))
 
 
 def test_a_moment_without_descriptors_does_not_end_the_control_socket(

@@ -49,9 +49,9 @@ def parsed(text: str) -> tuple[dict[str, str], Samples]:
 
 
 def _sample(line: str) -> tuple[str, tuple[tuple[str, str], ...], float]:
-    found = NAME.match(line)
-    assert found, line
-    rest = line[found.end() :]
+    match = NAME.match(line)
+    assert match, line
+    rest = line[match.end() :]
     labels: list[tuple[str, str]] = []
     if rest.startswith("{"):
         rest = rest[1:]
@@ -63,7 +63,7 @@ def _sample(line: str) -> tuple[str, tuple[tuple[str, str], ...], float]:
             labels.append((label[1], plain))
             inside = inside[label.end() :]
     assert rest.startswith(" ")
-    return found[0], tuple(labels), float(rest[1:])
+    return match[0], tuple(labels), float(rest[1:])
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from kubeedge_actors.__main__ import main
 from kubeedge_actors.control import SOCKET, ControlSocket, commands
+from kubeedge_actors.control.actor_table import actor_rows
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.tables import rows
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
@@ -120,7 +120,11 @@ class Operator:
     def health(self) -> dict[str, tuple[str, str]]:
         """State and reason of each that is not ok."""
         answer = self.client.ask("health", patience=0.05)
-        return {name: (each["state"], each["reason"]) for name, each in answer.items() if each["state"] != "ok"}
+        return {
+            name: (actor_health["state"], actor_health["reason"])
+            for name, actor_health in answer.items()
+            if actor_health["state"] != "ok"
+        }
 
     def hang(self) -> None:
         """Let `hangs` not come back."""
@@ -168,8 +172,8 @@ def test_however_often_an_operator_replaces_it_it_is_not_suspended(operator: Ope
 
 def test_a_restart_that_fails_says_why(operator: Operator) -> None:
     operator.gates.starts_fail = True
-    said = operator.type("restart", "hangs", status=1)
-    assert said == "control: hangs does not run: OSError: no such port\n"
+    output = operator.type("restart", "hangs", status=1)
+    assert output == "control: hangs does not run: OSError: no such port\n"
 
 
 def test_a_start_that_does_not_come_back_is_told_within_bounds(
@@ -183,8 +187,8 @@ def test_a_start_that_does_not_come_back_is_told_within_bounds(
         module._gates.leave.wait(PATIENCE)
 
     monkeypatch.setattr(Hangs, "on_start", stay)
-    said = operator.type("restart", "hangs", status=1)
-    assert inside.is_set() and "hangs does not run after" in said and "a hook does not come back" in said
+    output = operator.type("restart", "hangs", status=1)
+    assert inside.is_set() and "hangs does not run after" in output and "a hook does not come back" in output
 
 
 def test_an_actor_whose_start_hangs_is_replaced_as_well(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,8 +244,8 @@ def test_a_hung_actor_that_is_removed_is_gone_when_the_command_says_so(operator:
 def test_a_part_of_the_node_is_removed_only_with_force_and_with_a_warning_and_is_missed(
     operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said = operator.type("remove", "vital", status=1)
-    assert "--force" in said and "vital" in operator.system.registry.names()
+    output = operator.type("remove", "vital", status=1)
+    assert "--force" in output and "vital" in operator.system.registry.names()
     assert operator.type("remove", "vital", "--force") == "vital: removed\n"
     (warning,) = [record for record in caplog.records if "removes vital" in record.getMessage()]
     assert warning.levelname == "WARNING"
@@ -250,7 +254,7 @@ def test_a_part_of_the_node_is_removed_only_with_force_and_with_a_warning_and_is
     assert "not ok: vital (removed)" in operator.type("health", "vital", status=1)
     assert "vital is removed" in operator.type("restart", "vital", status=1)
     assert operator.type("errors", "vital") == "there were none\n"
-    assert rows(operator.client.ask("tree", health=True))[-1].name == "vital"
+    assert actor_rows(operator.client.ask("tree", health=True))[-1].name == "vital"
     assert "removed" in operator.type("tree")
 
 
@@ -275,8 +279,8 @@ def test_who_waits_for_a_hung_actors_answer_is_blocked_along_the_whole_chain(ope
         "second": ("blocked", "waits for hangs"),
     }
     eventually(lambda: operator.health() == expected, "the cause is named")
-    said = operator.type("health", status=1)
-    assert said.endswith("not ok: hangs (hung), victim (waits for hangs), second (waits for hangs)\n")
+    output = operator.type("health", status=1)
+    assert output.endswith("not ok: hangs (hung), victim (waits for hangs), second (waits for hangs)\n")
 
 
 def test_who_waits_for_room_is_blocked(operator: Operator) -> None:
@@ -340,5 +344,5 @@ def test_one_that_can_not_be_started_is_ill_only_after_a_minute(operator: Operat
     ],
 )
 def test_a_misspelt_actor_is_a_mistake_that_names_what_there_is(operator: Operator, words: tuple[str, ...]) -> None:
-    said = operator.type(*words, status=1)
-    assert said == "control: no actor is called 'vitla'; there are: hangs, victim, second, vital\n"
+    output = operator.type(*words, status=1)
+    assert output == "control: no actor is called 'vitla'; there are: hangs, victim, second, vital\n"

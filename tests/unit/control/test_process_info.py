@@ -17,10 +17,10 @@ def test_databases_are_counted_with_their_logs(tmp_path: Path) -> None:
 
 
 def test_a_process_tells_who_it_is_and_what_it_uses(tmp_path: Path) -> None:
-    facts = ProcessInfo("edge", "e1", tmp_path)()
-    assert facts["link"] == {"state": "none"}
-    assert "traffic" not in facts
-    process = facts["process"]
+    info = ProcessInfo("edge", "e1", tmp_path)()
+    assert info["link"] == {"state": "none"}
+    assert "traffic" not in info
+    process = info["process"]
     assert (process["side"], process["name"], process["version"], process["pid"]) == (
         "edge",
         "e1",

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.control import ControlSocket
+from kubeedge_actors.control.actor_table import actor_rows, table_text
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.tables import rows, table
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, SupervisorSpec
@@ -66,8 +66,8 @@ def test_the_tree_names_every_actor_and_carries_the_facts(client: ControlClient)
     answer = client.ask("tree")
     assert answer["link"] == "up"
     assert answer["tree"]["children"][0]["name"] == "echo"
-    assert [row.name for row in rows(answer)] == ["", "echo"]
-    assert "echo" in table(answer)
+    assert [row.name for row in actor_rows(answer)] == ["", "echo"]
+    assert "echo" in table_text(answer)
 
 
 def test_only_its_owner_may_use_it(client: ControlClient) -> None:

@@ -33,7 +33,7 @@ from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.control import client as client_module
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.dashboard.app import Dashboard
-from kubeedge_actors.deadletters.store import FILE, DurableDeadLetters
+from kubeedge_actors.deadletters.durable_dead_letters import FILE, DurableDeadLetters
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import (

@@ -135,21 +135,21 @@ def test_an_api_that_comes_up_late_is_waited_for_and_one_that_never_does_is_not(
 
 def test_every_role_is_bound_to_the_account_that_the_deployment_runs_as() -> None:
     objects = [*deploy.documents(deploy.RBAC), *deploy.documents(deploy.FOLDER / "cloud.yaml")]
-    account = next(each for each in objects if each["kind"] == "ServiceAccount")["metadata"]
+    account = next(obj for obj in objects if obj["kind"] == "ServiceAccount")["metadata"]
     roles = {
         (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"])
         for o in objects
         if o["kind"].endswith("Role")
     }
     bound = set()
-    for each in objects:
-        if each["kind"].endswith("RoleBinding"):
-            assert [(s["kind"], s["name"], s["namespace"]) for s in each["subjects"]] == [
+    for obj in objects:
+        if obj["kind"].endswith("RoleBinding"):
+            assert [(s["kind"], s["name"], s["namespace"]) for s in obj["subjects"]] == [
                 ("ServiceAccount", account["name"], account["namespace"])
             ]
-            bound.add((each["roleRef"]["kind"], each["metadata"].get("namespace"), each["roleRef"]["name"]))
+            bound.add((obj["roleRef"]["kind"], obj["metadata"].get("namespace"), obj["roleRef"]["name"]))
     assert bound == roles
-    pod = next(each for each in objects if each["kind"] == "Deployment")["spec"]["template"]["spec"]
+    pod = next(obj for obj in objects if obj["kind"] == "Deployment")["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == account["name"]
 
 

@@ -15,15 +15,15 @@ from kubeedge_actors.actors.devicecontroller.upstream import (
     StatusWriterState,
     WriteStatus,
 )
-from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateReporter
+from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateNodeReporter
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.upstream import QUERYABLE_TYPES, Upstream
 from kubeedge_actors.actors.leadership.lease_lock import LeaseLock as ElectionClerk
 from kubeedge_actors.actors.leadership.lease_lock import ReleaseLease, TryAcquireOrRenew
 from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
-from kubeedge_actors.actors.synccontroller.objectsync_api import ObjectSyncWriter as SyncClerk
-from kubeedge_actors.actors.synccontroller.objectsync_api import PushAgain, WriteRecords
+from kubeedge_actors.actors.synccontroller.objectsync_writer import ObjectSyncWriter as SyncClerk
+from kubeedge_actors.actors.synccontroller.objectsync_writer import PushAgain, WriteRecords
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
@@ -132,7 +132,7 @@ def write_down(cluster: KubernetesCluster) -> None:
         assert writer.ask("writer", status) is None
     writer.tell("writer", RemoveStatus(object))
     inline(NodeLeaseRenewer.spec_for(cluster)).publish(KeepaliveReceived(node=N))
-    duplicates = inline(DuplicateReporter.spec(lambda: DuplicateReporter(cluster)))
+    duplicates = inline(DuplicateNodeReporter.spec(lambda: DuplicateNodeReporter(cluster)))
     for _ in range(2):
         duplicates.publish(NodeDuplicated(node=N, text="two edges have this name"))
     election = inline(ChildSpec("election", lambda: ElectionClerk(cluster, "one")))

@@ -14,7 +14,7 @@ from kubeedge_actors.actors.edgecontroller.upstream import QUERYABLE_TYPES
 from kubeedge_actors.actors.metamanager.downstream import DEVICE_TYPES, POD_CONFIG_TYPES
 from kubeedge_actors.actors.metamanager.query_responses import ASK_CLOUD, ASK_CLOUD_ONCE
 from kubeedge_actors.actors.synccontroller.controller import TYPES
-from kubeedge_actors.actors.synccontroller.objectsync_api import SYNCED_TYPES
+from kubeedge_actors.actors.synccontroller.objectsync_writer import SYNCED_TYPES
 from kubeedge_actors.kubernetes.object_types import (
     BY_NAME,
     OBJECT_TYPES,
@@ -87,11 +87,11 @@ def test_a_view_holds_what_it_always_held(view: str) -> None:
 
 
 def test_what_may_be_queried_and_its_kinds() -> None:
-    found: dict[str, Any] = {}
+    kinds: dict[str, Any] = {}
     for type in QUERYABLE_TYPES:
         kind = BY_NAME[type].kind
-        found[type] = (kind.group, kind.version, kind.plural, kind.kind, kind.namespaced)
-    assert {type: kind for type, kind in found.items() if type in BEFORE} == KINDS
+        kinds[type] = (kind.group, kind.version, kind.plural, kind.kind, kind.namespaced)
+    assert {type: kind for type, kind in kinds.items() if type in BEFORE} == KINDS
 
 
 def test_each_row_has_its_word_on_the_wire_and_a_name_of_its_own() -> None:

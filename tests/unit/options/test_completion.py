@@ -16,8 +16,8 @@ ZSH = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not install
 
 def bash(*words: str) -> list[str]:
     """What bash offers for the last of these words."""
-    asked = f"COMP_WORDS=(kubeedge-actors {shlex.join(words)}); COMP_CWORD={len(words)}; compopt() {{ :; }}"
-    text = f'{completion_script("bash")}\n{asked}\n_kubeedge_actors\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
+    script = f"COMP_WORDS=(kubeedge-actors {shlex.join(words)}); COMP_CWORD={len(words)}; compopt() {{ :; }}"
+    text = f'{completion_script("bash")}\n{script}\n_kubeedge_actors\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
     done = subprocess.run(("bash", "-c", text), capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     return done.stdout.split()
@@ -26,8 +26,8 @@ def bash(*words: str) -> list[str]:
 def zsh(*words: str) -> str:
     """What zsh's own functions are asked to offer for the last of these words."""
     stubs = "compdef() { : }; for each in _arguments _describe compadd; do functions[$each]='print -r -- \"$@\"'; done"
-    asked = f"words=(kubeedge-actors {shlex.join(words)}); CURRENT={len(words) + 1}"
-    text = f"{stubs}\n{completion_script('zsh')}\n{asked}\n_kubeedge_actors"
+    script = f"words=(kubeedge-actors {shlex.join(words)}); CURRENT={len(words) + 1}"
+    text = f"{stubs}\n{completion_script('zsh')}\n{script}\n_kubeedge_actors"
     done = subprocess.run(("zsh", "-f", "-c", text), capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     return done.stdout

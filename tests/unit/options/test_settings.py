@@ -13,11 +13,11 @@ import pytest
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
+from kubeedge_actors.options.config_reader import file_settings
 from kubeedge_actors.options.edge import EDGE
-from kubeedge_actors.options.kinds import YES_OR_NO
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.options.reading import file_settings
 from kubeedge_actors.options.setting import Setting, SettingsTable
+from kubeedge_actors.options.value_kinds import YES_OR_NO
 
 TABLES = {"cloud": CLOUD, "edge": EDGE}
 READ: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -70,16 +70,16 @@ def by_file(command: str, folder: Path, key: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_what_the_program_goes_by_is_what_the_table_has(table: SettingsTable) -> None:
-    names = [each.field for each in table]
+    names = [setting.field for setting in table]
     assert len(set(names)) == len(names)
     assert set(names) - {"config"} == {field.name for field in fields(table.config)}
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_only_these_have_no_option_or_no_key_and_the_table_says_why(table: SettingsTable) -> None:
-    assert {each.name for each in table if each.no_option} <= {"mqtt-password"}
-    assert {each.name for each in table if each.no_key} == {"config"}
-    assert not [each.name for each in table if each.no_option and each.no_key]
+    assert {setting.name for setting in table if setting.no_option} <= {"mqtt-password"}
+    assert {setting.name for setting in table if setting.no_key} == {"config"}
+    assert not [setting.name for setting in table if setting.no_option and setting.no_key]
 
 
 @pytest.mark.parametrize(("command", "setting"), SETTINGS)
@@ -107,8 +107,8 @@ def test_a_value_that_does_not_fit_is_refused_by_one_sentence_with_the_name(
             by_option(command, f"{setting.flag}={value}")
         with pytest.raises(UsageError) as key:
             by_file(command, tmp_path, setting.name, f"['{value}']" if setting.kind.many else value)
-        said = str(option.value).removeprefix(f"{setting.flag}: ")
-        assert str(key.value) == f"{setting.name} in {tmp_path / 'settings.yaml'}: {said}"
+        message = str(option.value).removeprefix(f"{setting.flag}: ")
+        assert str(key.value) == f"{setting.name} in {tmp_path / 'settings.yaml'}: {message}"
 
 
 def test_yes_and_no_can_be_said_by_both(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_every_command_tells_its_version(command: str) -> None:
 
 def test_the_first_page_has_an_example_of_every_command() -> None:
     shown = bare("kubeedge_actors", "--help").stdout
-    assert all(f"  python -m kubeedge_actors {each.example}\n" in shown for each in COMMANDS.values())
+    assert all(f"  python -m kubeedge_actors {value.example}\n" in shown for value in COMMANDS.values())
 
 
 def test_the_examples_are_taken_by_their_parsers() -> None:

@@ -24,7 +24,7 @@ def test_a_database_is_private_and_durable(tmp_path: Path) -> None:
         assert sqlite.is_sound(connection)
         assert sqlite.user_version(connection) == 0
         connection.execute("CREATE TABLE t (a)")
-        modes = {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {0o600}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.errors import ActorStopped
+from kubeedge_actors.errors import ActorStopped, MailboxFull
 from kubeedge_actors.supervisors import (
     Actor,
     Crashed,
@@ -166,6 +166,74 @@ def test_what_is_dropped_is_told_of_when_the_listener_ends(env: ActorSystemEnv) 
 def test_a_full_mailbox_policy_for_published_messages_is_one_that_does_not_wait() -> None:
     with pytest.raises(ValueError, match="published"):
         MailboxSpec(published=Overflow.BLOCK)
+
+
+# --- full mailboxes of untrusted actors ---------------------------------------------------------------------------
+
+
+class Asker(Recorder):
+    """Asks "listener" each fact that it is told, and notes what becomes of it; tells it each text."""
+
+    def receive(self, message: object) -> object:
+        if isinstance(message, Fact):
+            return self.context.ask("listener", message).then(self.env.note, lambda error: self.env.note(type(error)))
+        if isinstance(message, str):
+            return self.context.tell("listener", message)
+        return super().receive(message)
+
+
+def start_asker(env: ActorSystemEnv, *, untrusted: bool) -> None:
+    env.start(
+        spec("listener", lambda: Recorder(env), mailbox=MailboxSpec(capacity=2), untrusted=True),
+        spec("asker", lambda: Asker(env), untrusted=untrusted),
+        strategy=OneForOne(Intensity(max_restarts=100, period=1.0)),
+    )
+
+
+def test_a_trusted_actor_that_asks_never_waits_for_an_untrusted_one(threads: ActorSystemEnv) -> None:
+    env = threads
+    start_asker(env, untrusted=False)
+    with env.held("listener"):
+        env.tell("asker", *[Fact(number) for number in range(5)])
+        env.until(lambda: env.record == [MailboxFull] * 3)
+        assert env.letters == []  # who asked was told, and asks again; in a minute there is one for all of them
+        env.advance(INTERVAL)
+    (letter,) = env.wait_for_letters(1)
+    assert (letter.recipient, letter.message, letter.reason) == ("listener", Fact(2), Reason.MAILBOX_FULL)
+    assert letter.error.startswith("3 Fact refused to who asked within 60 s because the mailbox was full")
+    env.until(lambda: len(env.record) == 7)  # the two that had room were handled and answered
+
+
+def test_a_trusted_actor_that_tells_never_waits_for_an_untrusted_one(threads: ActorSystemEnv) -> None:
+    env = threads
+    start_asker(env, untrusted=False)
+    with env.held("listener"):
+        env.tell("asker", "a", "b", "c")
+        (letter,) = env.wait_for_letters(1)
+        assert (letter.recipient, letter.message, letter.sender, letter.reason) == (
+            "listener",
+            "c",
+            "asker",
+            Reason.MAILBOX_FULL,
+        )
+    env.until(lambda: env.record == ["a", "b"])
+
+
+def test_a_full_mailbox_refuses_a_trusted_asker_on_the_inline_engine_too(inline: ActorSystemEnv) -> None:
+    start_asker(inline, untrusted=False)
+    inline.tell("asker", lambda actor: [actor.context.ask("listener", Fact(number)) for number in range(3)][2].get())
+    inline.until(lambda: inline.of(Crashed))
+    assert inline.of(Crashed)[0].error == "MailboxFull: listener: the mailbox is full"
+
+
+def test_untrusted_actors_wait_for_each_other(threads: ActorSystemEnv) -> None:
+    env = threads
+    start_asker(env, untrusted=True)
+    with env.held("listener"):
+        env.tell("asker", "a", "b", "c")
+        env.until(lambda: env.node("listener")["mailbox"]["blocked"] == 1)
+    env.until(lambda: env.record == ["a", "b", "c"])
+    assert env.letters == []
 
 
 # --- poison -------------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_the_examples_in_the_docstrings_hold(mutants: ModuleType, mutations: Mod
 ])  # fmt: skip
 def test_the_mistakes_that_are_made_in_a_statement(mutations: ModuleType, code: str, changed: list[str]) -> None:
     source = f"def f(a, b):\n    {code}\n".encode()
-    lines = [each.apply(source).decode().splitlines()[1].strip() for each in mutations.mutations(source)]
+    lines = [mutation.apply(source).decode().splitlines()[1].strip() for mutation in mutations.mutations(source)]
     assert lines == changed
 
 
@@ -74,8 +74,8 @@ def test_nothing_outside_of_functions_is_changed_and_each_place_once(mutations: 
             def __repr__(self):
                 return str(7)
     ''').encode()
-    found = [(each.line, each.before) for each in mutations.mutations(source)]
-    assert found == [(11, "return b - 1"), (11, "b - 1"), (11, "1"), (12, "return inner(a)")]
+    places = [(mutation.line, mutation.before) for mutation in mutations.mutations(source)]
+    assert places == [(11, "return b - 1"), (11, "b - 1"), (11, "1"), (12, "return inner(a)")]
 
 
 @pytest.fixture
@@ -112,9 +112,9 @@ def test_each_mutant_is_tried_with_the_tests_of_its_line_and_the_tree_stays_as_i
         "score: 33% of 3 mutants",
     ]
     assert mutants.main(["--only", "kubeedge_actors/wire/sums.py:8"]) == 0
-    told = capsys.readouterr().out
-    assert "UNREACHED kubeedge_actors/wire/sums.py:8: a - 1 -> (a + 1)  (no test comes here)" in told
-    assert told.endswith("wire: 0 of 3 noticed\nscore: 0% of 3 mutants\n")
+    output = capsys.readouterr().out
+    assert "UNREACHED kubeedge_actors/wire/sums.py:8: a - 1 -> (a + 1)  (no test comes here)" in output
+    assert output.endswith("wire: 0 of 3 noticed\nscore: 0% of 3 mutants\n")
     assert (tree / "kubeedge_actors/wire/sums.py").read_bytes() == before
 
 

@@ -53,7 +53,7 @@ def test_every_type_that_crosses_the_link_has_a_form_and_a_strategy() -> None:
     }
     assert (
         mapping.UPWARD | mapping.DOWNWARD
-        == said - {m.LinkMessage, m.JsonText, m.UnknownMessage}
+        == said - {m.LinkMessage, m.JsonTextMessage, m.UnknownMessage}
         == strategies.SAID.keys()
     )
     assert {m.Response} == mapping.UPWARD & mapping.DOWNWARD
@@ -75,19 +75,19 @@ def test_in_the_cloud_a_message_has_the_node_it_came_from(message: m.LinkMessage
 
 @strategies.quick
 @given(strategies.records | strategies.plausible, strategies.words)
-def test_any_record_is_read_and_what_was_read_is_stable(found: BeehiveMessage, node: str) -> None:
-    message = mapping.from_beehive(found, node)
+def test_any_record_is_read_and_what_was_read_is_stable(received: BeehiveMessage, node: str) -> None:
+    message = mapping.from_beehive(received, node)
     assert message.node == node
     again = mapping.to_beehive(message, NOW)
-    assert known(mapping.from_beehive(again, node)) == known(message) or not found.header.timestamp
+    assert known(mapping.from_beehive(again, node)) == known(message) or not received.header.timestamp
 
 
 @strategies.quick
 @given(strategies.plausible)
-def test_a_record_that_is_unknown_goes_on_as_it_came(found: BeehiveMessage) -> None:
-    message = mapping.from_beehive(found)
+def test_a_record_that_is_unknown_goes_on_as_it_came(received: BeehiveMessage) -> None:
+    message = mapping.from_beehive(received)
     if isinstance(message, m.UnknownMessage):
-        assert mapping.to_beehive(message, NOW) == found
+        assert mapping.to_beehive(message, NOW) == received
 
 
 def test_the_empty_message_is_unknown_and_stays_empty() -> None:
@@ -109,7 +109,7 @@ def test_an_unknown_record_made_here_gets_id_and_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "kind"),
+    ("received", "kind"),
     [
         (record("keepalive", "node", "ping", "websocket", "resource"), m.KeepAlive),
         (record("keepalive", "", None, "", ""), m.KeepAlive),
@@ -175,13 +175,13 @@ def test_an_unknown_record_made_here_gets_id_and_time() -> None:
     ),
 )
 def test_a_record_is_the_message_that_source_group_operation_and_type_say(
-    found: BeehiveMessage, kind: type[m.LinkMessage]
+    received: BeehiveMessage, kind: type[m.LinkMessage]
 ) -> None:
-    assert type(mapping.from_beehive(found)) is kind
+    assert type(mapping.from_beehive(received)) is kind
 
 
 @pytest.mark.parametrize(
-    "found",
+    "received",
     [
         record("insert", "null/node/e", []),
         record("insert", "null/node/e", None),
@@ -216,11 +216,13 @@ def test_a_record_is_the_message_that_source_group_operation_and_type_say(
         record("upgrade", "", {}, "nodeupgradejobcontroller", "taskmanager"),
         record("createvolume", "default/volume/v", {}, "cloudhub", "resource"),
     ],
-    ids=lambda found: found.route.operation + " " + found.route.resource + " " + bytes(found.content).decode(),
+    ids=lambda received: (
+        received.route.operation + " " + received.route.resource + " " + bytes(received.content).decode()
+    ),
 )
-def test_what_has_no_meaning_or_does_not_fit_it_is_an_unknown_record(found: BeehiveMessage) -> None:
-    message = mapping.from_beehive(found, "edge-1")
-    assert message == m.UnknownMessage(node="edge-1", msg_id="m", timestamp=7, message=found)
+def test_what_has_no_meaning_or_does_not_fit_it_is_an_unknown_record(received: BeehiveMessage) -> None:
+    message = mapping.from_beehive(received, "edge-1")
+    assert message == m.UnknownMessage(node="edge-1", msg_id="m", timestamp=7, message=received)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'"\xff"', b"1e999", b"[" * 100_000])
@@ -246,29 +248,29 @@ def test_a_pod_of_any_name_is_a_pod(namespace: str, name: str) -> None:
 @given(strategies.objects, st.sampled_from(["", " ", "\n"]))
 def test_json_text_in_place_of_an_object_is_the_object_and_goes_back_as_text(value: dict[str, Any], blank: str) -> None:
     text = blank + msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    found = record("insert", "default/pod/p", text)
-    message = mapping.from_beehive(found)
+    received = record("insert", "default/pod/p", text)
+    message = mapping.from_beehive(received)
     assert isinstance(message, m.InsertPod)
     assert message.object == value
-    assert value_of(mapping.to_beehive(message, NOW)) == value_of(found)
+    assert value_of(mapping.to_beehive(message, NOW)) == value_of(received)
 
 
 def test_an_answer_that_is_json_text_is_its_object_too() -> None:
-    found = record("response", "default/secret/s", '{"data": {}}', parent="p")
-    message = mapping.from_beehive(found)
+    received = record("response", "default/secret/s", '{"data": {}}', parent="p")
+    message = mapping.from_beehive(received)
     assert isinstance(message, m.Response)
     assert message.content == {"data": {}}
-    assert mapping.to_beehive(message, NOW).content == found.content
+    assert mapping.to_beehive(message, NOW).content == received.content
 
 
 @pytest.mark.parametrize("content", [[{"UID": "u"}], {"UID": "u"}])
 def test_an_old_pod_status_may_be_json_text(content: Any) -> None:
     path = "default/podstatus" + ("/p" if isinstance(content, dict) else "")
-    found = record("update", path, msgspec.json.encode(content).decode())
-    message = mapping.from_beehive(found)
+    received = record("update", path, msgspec.json.encode(content).decode())
+    message = mapping.from_beehive(received)
     assert isinstance(message, m.ReportPodStatus)
     assert message.content == content
-    assert mapping.to_beehive(message, NOW).content == found.content
+    assert mapping.to_beehive(message, NOW).content == received.content
 
 
 @pytest.mark.parametrize(
@@ -283,12 +285,12 @@ def test_an_old_pod_status_may_be_json_text(content: Any) -> None:
 def test_an_object_in_place_of_json_text_is_its_text_and_goes_back_as_object(
     operation: str, path: str, source: str, field: str
 ) -> None:
-    found = record(operation, path, {"b": 1, "a": [2]}, source)
-    message = mapping.from_beehive(found)
-    assert isinstance(message, m.JsonText)
+    received = record(operation, path, {"b": 1, "a": [2]}, source)
+    message = mapping.from_beehive(received)
+    assert isinstance(message, m.JsonTextMessage)
     assert message.sent_as_object
     assert msgspec.json.decode(getattr(message, field)) == {"b": 1, "a": [2]}
-    assert mapping.to_beehive(message, NOW).content == found.content
+    assert mapping.to_beehive(message, NOW).content == received.content
 
 
 def test_a_message_that_is_not_said_has_no_form() -> None:
@@ -321,10 +323,10 @@ def test_embedded_text_that_is_no_json_can_not_be_written() -> None:
 
 
 def test_the_words_of_in_process_transport_are_not_kept() -> None:
-    found = record("insert", "default/pod/p", {})
+    received = record("insert", "default/pod/p", {})
     noisy = msgspec.structs.replace(
-        found,
-        header=msgspec.structs.replace(found.header, sync=True, type="channel"),
-        route=msgspec.structs.replace(found.route, destination="cloud"),
+        received,
+        header=msgspec.structs.replace(received.header, sync=True, type="channel"),
+        route=msgspec.structs.replace(received.route, destination="cloud"),
     )
-    assert mapping.from_beehive(noisy) == mapping.from_beehive(found)
+    assert mapping.from_beehive(noisy) == mapping.from_beehive(received)

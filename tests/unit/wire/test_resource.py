@@ -139,16 +139,16 @@ def test_an_impossible_device_is_an_error(device: str) -> None:
 @strategies.quick
 @given(strategies.segments, strategies.segments | st.lists(strategies.segments, min_size=2, max_size=5).map("/".join))
 def test_a_node_put_in_front_comes_off_again(node: str, path: str) -> None:
-    assert resource.remove_node(resource.add_node(node, path)) == (node, path)
+    assert resource.split_node_prefix(resource.add_node_prefix(node, path)) == (node, path)
 
 
 @pytest.mark.parametrize("path", ["", "node", "node/a", "node//a", "node/a/", "nodes/a/b", "default/pod/node/x"])
 def test_a_path_without_node_in_front_is_an_error(path: str) -> None:
     with pytest.raises(ResourceError):
-        resource.remove_node(path)
+        resource.split_node_prefix(path)
 
 
 @pytest.mark.parametrize("node", ["", "a/b"])
 def test_an_impossible_node_is_an_error(node: str) -> None:
     with pytest.raises(ResourceError):
-        resource.add_node(node, "default/pod/a")
+        resource.add_node_prefix(node, "default/pod/a")

@@ -53,14 +53,14 @@ def test_a_request_reads_as_the_original_writes_it() -> None:
         '"Path":"/containerLogs/default/nginx/nginx","RawPath":"","OmitHost":false,"ForceQuery":false,'
         '"RawQuery":"follow=true","Fragment":"","RawFragment":""},"header":{"Accept":["*/*"]}}'
     )
-    found = tunnel.decode_open(text.encode())
-    assert (found.MessID, found.url.Path, found.url.RawQuery) == (
+    request = tunnel.decode_open(text.encode())
+    assert (request.MessID, request.url.Path, request.url.RawQuery) == (
         7,
         "/containerLogs/default/nginx/nginx",
         "follow=true",
     )
-    assert found.has_header("accept") and not found.has_header("host")
-    ours = tunnel.encode_open(7, found.url.Path, found.url.RawQuery, {"Accept": ["*/*"]})
+    assert request.has_header("accept") and not request.has_header("host")
+    ours = tunnel.encode_open(7, request.url.Path, request.url.RawQuery, {"Accept": ["*/*"]})
     assert msgspec.json.decode(ours) == msgspec.json.decode(text)
 
 

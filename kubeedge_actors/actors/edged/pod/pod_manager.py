@@ -42,16 +42,19 @@ class PodManager:
         Errors: KeyError, TypeError or ValueError when it is no pod.
         """
         view = parse_pod(pod)
-        known = self._records.get(view.name.uid)
-        if known is not None and not known.is_orphaned:
-            known.set_pod(pod)
-            return [known]
-        record = PodState(view, (parse_time(view.status.get("startTime") or "") or 0.0) or now)
+        existing = self._records.get(view.name.uid)
+        if existing is not None and not existing.is_orphaned:
+            existing.set_pod(pod)
+            return [existing]
+        pod_state = PodState(view, (parse_time(view.status.get("startTime") or "") or 0.0) or now)
         replaced = self._of_name(view)
-        if known is not None:
-            record.containers, record.runtime.sandbox_running = known.containers, known.runtime.sandbox_running
-        self._records[record.uid] = record
-        return [*(pod_state for pod_state in replaced if pod_state is not known), record]
+        if existing is not None:
+            pod_state.containers, pod_state.runtime.sandbox_running = (
+                existing.containers,
+                existing.runtime.sandbox_running,
+            )
+        self._records[pod_state.uid] = pod_state
+        return [*(pod_state for pod_state in replaced if pod_state is not existing), pod_state]
 
     def _of_name(self, view: PodView) -> list[PodState]:
         """Pods of the same name: the cluster has room for one, so the others are gone."""
@@ -68,19 +71,19 @@ class PodManager:
     def remove(self, pod: Json) -> list[PodState]:
         """Mark the record of a deleted v1.Pod; returns the records that this changes."""
         metadata = pod.get("metadata") or {}
-        record = self._records.get(metadata.get("uid") or "")
-        if record is None or record.static:
+        pod_state = self._records.get(metadata.get("uid") or "")
+        if pod_state is None or pod_state.static:
             return []
-        record.runtime.is_deleted = True
-        return [record]
+        pod_state.runtime.is_deleted = True
+        return [pod_state]
 
     def prune(self, pods: Iterable[Json]) -> list[PodState]:
         """Mark every pod that is not among these v1.Pods as deleted; returns the records that this changes."""
-        kept = {(pod.get("metadata") or {}).get("uid") for pod in pods}
+        uids = {(pod.get("metadata") or {}).get("uid") for pod in pods}
         lost = [
             pod_state
             for pod_state in self
-            if not pod_state.static and not pod_state.runtime.is_deleted and pod_state.uid not in kept
+            if not pod_state.static and not pod_state.runtime.is_deleted and pod_state.uid not in uids
         ]
         for pod_state in lost:
             pod_state.runtime.is_deleted = True
@@ -88,67 +91,69 @@ class PodManager:
 
     # --- what is found on the machine -------------------------------------------------------------------------------
 
-    def adopt(self, containers: Sequence[Container], networks: set[str], folders: set[str], now: float) -> None:
+    def on_runtime_relisted(
+        self, containers: Sequence[Container], networks: set[str], folders: set[str], now: float
+    ) -> None:
         """Assign containers to records; what belongs to no pod gets a record that removes it."""
         names = {uid: PodName(namespace="", name=uid, uid=uid) for uid in networks | folders}
         names |= {container.pod.uid: container.pod for container in containers}
         for uid, name in names.items():
             if uid not in self._records:
                 self._records[uid] = orphaned_pod(name, now)
-        for record in self:
-            record.containers = [container for container in containers if container.pod.uid == record.uid]
-            record.runtime.sandbox_running = record.uid in networks
-            record.needs_listing = record.listing  # what is under way may be older
+        for pod_state in self:
+            pod_state.containers = [container for container in containers if container.pod.uid == pod_state.uid]
+            pod_state.runtime.sandbox_running = pod_state.uid in networks
+            pod_state.needs_listing = pod_state.listing  # what is under way may be older
 
     # --- static pods ------------------------------------------------------------------------------------------------
 
     def set_static_pods(self, manifests: Iterable[tuple[str, Json]], now: float) -> tuple[list[PodState], list[str]]:
         """Set the static pods; returns the records that this changes, and a sentence for each invalid manifest."""
-        wanted: dict[str, Json] = {}
-        wrong = []
+        static_pods: dict[str, Json] = {}
+        errors = []
         for path, manifest in manifests:
             try:
                 pod = static_pod(manifest, path, self._node_name, now)
                 parse_pod(pod)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                wrong.append(f"the manifest {path} is no pod: {error}")
+                errors.append(f"the manifest {path} is no pod: {error}")
                 continue
-            wanted[pod["metadata"]["uid"]] = pod
+            static_pods[pod["metadata"]["uid"]] = pod
         changed = [
             pod_state
             for pod_state in self
-            if pod_state.static and pod_state.uid not in wanted and not pod_state.runtime.is_deleted
+            if pod_state.static and pod_state.uid not in static_pods and not pod_state.runtime.is_deleted
         ]
         for pod_state in changed:
             pod_state.runtime.is_deleted = True
-        return changed + [self._static(uid, pod, now) for uid, pod in wanted.items()], wrong
+        return changed + [self._static(uid, pod, now) for uid, pod in static_pods.items()], errors
 
     def _static(self, uid: str, pod: Json, now: float) -> PodState:
-        record = self._records.get(uid)
-        if record is None or not record.static:
-            record = self._records[uid] = PodState(parse_pod(pod), now, static=True)
-        record.runtime.is_deleted = False
-        return record
+        pod_state = self._records.get(uid)
+        if pod_state is None or not pod_state.static:
+            pod_state = self._records[uid] = PodState(parse_pod(pod), now, static=True)
+        pod_state.runtime.is_deleted = False
+        return pod_state
 
     def on_mirror_pod(self, pod: Json, *, deleted: bool) -> tuple[list[PodState], DeletePod | None]:
         """A mirror v1.Pod was changed or deleted; returns the changed records, and a DeletePod for a mirror without a static pod."""
-        record = self._records.get(static_pod_uid(pod))
+        pod_state = self._records.get(static_pod_uid(pod))
         metadata = pod.get("metadata") or {}
         if (
-            record is not None
-            and record.static
-            and not record.runtime.is_deleted
+            pod_state is not None
+            and pod_state.static
+            and not pod_state.runtime.is_deleted
             and not metadata.get("deletionTimestamp")
         ):
             if deleted:
-                record.status_reporter.on_mirror_deleted()
+                pod_state.status_reporter.on_mirror_deleted()
             else:
-                record.status_reporter.on_pod(pod)
-            return [record], None
+                pod_state.status_reporter.on_pod(pod)
+            return [pod_state], None
         if deleted:
-            if record is not None and record.static:
-                record.status_reporter.on_mirror_deleted()
-            return ([record] if record is not None else []), None
+            if pod_state is not None and pod_state.static:
+                pod_state.status_reporter.on_mirror_deleted()
+            return ([pod_state] if pod_state is not None else []), None
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata.get("uid", "")}}
         name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace") or "default")
         return [], DeletePod(namespace=namespace, name=name, options=options)

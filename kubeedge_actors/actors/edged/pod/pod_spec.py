@@ -34,8 +34,8 @@ class ContainerView(msgspec.Struct, frozen=True):
 
     def hook(self, kind: str) -> Json | None:
         """The hook of that kind (postStart, preStop)."""
-        found: Json | None = (self.raw.get("lifecycle") or {}).get(kind)
-        return found
+        hook: Json | None = (self.raw.get("lifecycle") or {}).get(kind)
+        return hook
 
 
 class PodView(msgspec.Struct, frozen=True):
@@ -88,8 +88,8 @@ def parse_pod(pod: Json) -> PodView:
     """The view of a v1.Pod. Errors: KeyError, ValueError when it has no name or its numbers are malformed."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     policy = spec.get("restartPolicy") or "Always"
-    inits = tuple(_container(each, policy, init=True) for each in spec.get("initContainers") or ())
-    mains = tuple(_container(each, policy, init=False) for each in spec.get("containers") or ())
+    inits = tuple(_container(container, policy, init=True) for container in spec.get("initContainers") or ())
+    mains = tuple(_container(container, policy, init=False) for container in spec.get("containers") or ())
     phase = (pod.get("status") or {}).get("phase", "")
     active = spec.get("activeDeadlineSeconds")
     return PodView(
@@ -108,10 +108,10 @@ def parse_pod(pod: Json) -> PodView:
 
 
 def _grace(metadata: Json, spec: Json) -> float:
-    given = metadata.get("deletionGracePeriodSeconds") if metadata.get("deletionTimestamp") else None
-    if given is None:
-        given = spec.get("terminationGracePeriodSeconds")
-    return max(float(DEFAULT_GRACE if given is None else given), MIN_GRACE)
+    seconds = metadata.get("deletionGracePeriodSeconds") if metadata.get("deletionTimestamp") else None
+    if seconds is None:
+        seconds = spec.get("terminationGracePeriodSeconds")
+    return max(float(DEFAULT_GRACE if seconds is None else seconds), MIN_GRACE)
 
 
 def _container(raw: Json, policy: str, *, init: bool) -> ContainerView:

@@ -4,10 +4,10 @@ reporter.
 
 from __future__ import annotations
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import PodRuntimeState
 from kubeedge_actors.actors.edged.pod.pod_spec import Json, PodView, parse_pod
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigSource, Objects
-from kubeedge_actors.actors.edged.status.status_manager import PodStatusReporter
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import VolatilePodState
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigReference, Objects
+from kubeedge_actors.actors.edged.status.pod_status_reporter import PodStatusReporter
 from kubeedge_actors.drivers.containers.base import Container, PodName
 from kubeedge_actors.supervisors.timer import Timer
 
@@ -17,7 +17,7 @@ class PodState:
 
     * `busy`: keys of the actions in flight.
     * `listing`, `needs_listing`: its containers are being listed, or have to be; until then no action is computed.
-    * `pending_sources`: requests for ConfigMaps, Secrets and tokens in flight, by message id.
+    * `pending_config_requests`: requests for ConfigMaps, Secrets and tokens in flight, by message id.
     * `unsupported_unlogged`: the warning about fields without effect has not been logged yet.
     * `config_changed`: a referenced ConfigMap or Secret has changed.
     * `announced_waits`: reason and restart count of each back-off for which an Event was recorded.
@@ -26,13 +26,13 @@ class PodState:
 
     def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
         self.view, self.static = view, static
-        self.runtime = PodRuntimeState(started=now)
+        self.runtime = VolatilePodState(started=now)
         self.status_reporter = PodStatusReporter(view, static=static)
         self.containers: list[Container] = []
         self.busy: set[str] = set()
         self.listing, self.needs_listing = False, True
-        self.pending_sources: dict[str, ConfigSource] = {}
-        self.sources_requested_at = 0.0
+        self.pending_config_requests: dict[str, ConfigReference] = {}
+        self.config_requested_at = 0.0
         self.objects: Objects = {}
         self.paths: dict[str, str] = {}
         self.timer: Timer | None = None
@@ -46,10 +46,10 @@ class PodState:
         return self.view.name.uid
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no container of it runs or is being started."""
+    def has_running_containers(self) -> bool:
+        """Whether a container of it runs or is being started (kubelet: CouldHaveRunningContainers)."""
         running = any(container.phase == "running" for container in self.containers)
-        return not running and not any(key.startswith("start:") for key in self.busy)
+        return running or any(key.startswith("start:") for key in self.busy)
 
     @property
     def is_ending(self) -> bool:
@@ -65,6 +65,6 @@ class PodState:
 def orphaned_pod(pod: PodName, now: float) -> PodState:
     """The record of a pod that no longer exists, but has left something behind."""
     metadata = {"namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
-    record = PodState(parse_pod({"metadata": metadata}), now)
-    record.runtime.is_deleted = record.is_orphaned = True
-    return record
+    pod_state = PodState(parse_pod({"metadata": metadata}), now)
+    pod_state.runtime.is_deleted = pod_state.is_orphaned = True
+    return pod_state

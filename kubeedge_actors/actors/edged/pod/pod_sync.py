@@ -12,9 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from kubeedge_actors.actors.edged.pod import prober
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState, should_restart
+from kubeedge_actors.actors.edged.pod import probe_state
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.drivers.containers.base import Container
 
 Verb = Literal["mount", "start", "stop", "kill", "remove", "probe", "stop_sandbox", "cleanup"]
@@ -22,7 +22,7 @@ KILL_RETRY_SECONDS = 5.0
 """Seconds after which an order to kill is given again."""
 FAILURE_SHOWN_SECONDS = 2.0
 """Seconds after which a failure is shown as waiting for the next try."""
-PROBES: tuple[prober.ProbeKind, ...] = ("startup", "liveness", "readiness")
+PROBES: tuple[probe_state.ProbeKind, ...] = ("startup", "liveness", "readiness")
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -69,21 +69,26 @@ def newest_first(containers: Sequence[Container], name: str) -> list[Container]:
 def compute_actions(
     pod: PodView,
     containers: Sequence[Container],
-    memory: PodRuntimeState,
+    runtime_state: VolatilePodState,
     now: float,
     busy: frozenset[str] = frozenset(),
 ) -> PodActions:
     """The actions that one pod needs at `now` (seconds since the epoch)."""
-    planner = _Planner(pod, containers, memory, now, busy)
+    planner = _Planner(pod, containers, runtime_state, now, busy)
     phase = planner.pod()
     return PodActions(tuple(planner.actions), planner.next_due, phase, planner.deadline_exceeded)
 
 
 class _Planner:
     def __init__(
-        self, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float, busy: frozenset[str]
+        self,
+        pod: PodView,
+        containers: Sequence[Container],
+        runtime_state: VolatilePodState,
+        now: float,
+        busy: frozenset[str],
     ) -> None:
-        self.view, self.containers, self.memory, self.now, self.busy = pod, containers, memory, now, busy
+        self.view, self.containers, self.memory, self.now, self.busy = pod, containers, runtime_state, now, busy
         self.actions: list[Action] = []
         self.next_due: float | None = None
         self.deadline_exceeded = False
@@ -99,13 +104,13 @@ class _Planner:
             self.run()
         return phase
 
-    def do(self, operation: Action) -> None:
-        if operation.key not in self.busy:
-            self.actions.append(operation)
+    def do(self, action: Action) -> None:
+        if action.key not in self.busy:
+            self.actions.append(action)
 
-    def requeue_at(self, when: float) -> None:
-        if when > self.now and (self.next_due is None or when < self.next_due):
-            self.next_due = when
+    def requeue_at(self, due: float) -> None:
+        if due > self.now and (self.next_due is None or due < self.next_due):
+            self.next_due = due
 
     # --- has it ended? ----------------------------------------------------------------------------------------------
 
@@ -261,45 +266,49 @@ class _Planner:
             probe = view.probe(kind)
             if probe is None:
                 continue
-            state = self.memory.probes.get((container.id, kind)) or prober.initial_probing(probe, container.started_at)
+            state = self.memory.probes.get((container.id, kind)) or probe_state.initial_probe_state(
+                probe, container.started_at
+            )
             if self.now >= state.due:
                 self.do(Action("probe", name=view.name, container_id=container.id, probe=kind))
-                self.requeue_at(self.now + prober.period_seconds(probe))
+                self.requeue_at(self.now + probe_state.period_seconds(probe))
             else:
                 self.requeue_at(state.due)
 
-    def probes_now(self, view: ContainerView, container: Container) -> tuple[prober.ProbeKind, ...]:
+    def probes_now(self, view: ContainerView, container: Container) -> tuple[probe_state.ProbeKind, ...]:
         return PROBES[1:] if self.memory.has_started(self.view, view.name, container.id) else PROBES[:1]
 
 
 def mark_started(
-    operation: Action, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float
+    action: Action, pod: PodView, containers: Sequence[Container], runtime_state: VolatilePodState, now: float
 ) -> None:
     """Record that an action was started, so that later computations build on it."""
-    one, name = operation.container_id, operation.name
-    if operation.verb == "stop":
-        memory.kill_deadlines[one] = now + operation.grace
-    elif operation.verb == "kill":
-        memory.kill_deadlines[one] = now + KILL_RETRY_SECONDS
-    elif operation.verb == "remove":
-        memory.forget_container(one)
-    elif operation.verb == "probe":
-        _mark_probe_started(operation, pod, containers, memory, now)
-    elif operation.verb == "start":
+    container_id, name = action.container_id, action.name
+    if action.verb == "stop":
+        runtime_state.kill_deadlines[container_id] = now + action.grace
+    elif action.verb == "kill":
+        runtime_state.kill_deadlines[container_id] = now + KILL_RETRY_SECONDS
+    elif action.verb == "remove":
+        runtime_state.forget_container(container_id)
+    elif action.verb == "probe":
+        _mark_probe_started(action, pod, containers, runtime_state, now)
+    elif action.verb == "start":
         before = next(iter(newest_first(containers, name)), None)
         if before is not None and before.phase == "exited":
-            memory.backoffs[name] = memory.backoffs.get(name, CrashLoopBackoff()).after_restart(before.finished_at, now)
+            runtime_state.backoffs[name] = runtime_state.backoffs.get(name, CrashLoopBackoff()).after_restart(
+                before.finished_at, now
+            )
 
 
 def _mark_probe_started(
-    operation: Action, pod: PodView, containers: Sequence[Container], memory: PodRuntimeState, now: float
+    action: Action, pod: PodView, containers: Sequence[Container], runtime_state: VolatilePodState, now: float
 ) -> None:
-    view = pod.container(operation.name)
-    started = next((container.started_at for container in containers if container.id == operation.container_id), now)
+    view = pod.container(action.name)
+    started = next((container.started_at for container in containers if container.id == action.container_id), now)
     for kind in PROBES:
-        probe = view.probe(kind) if view is not None and kind == operation.probe else None
+        probe = view.probe(kind) if view is not None and kind == action.probe else None
         if probe is not None:
-            key = (operation.container_id, kind)
-            memory.probes[key] = (memory.probes.get(key) or prober.initial_probing(probe, started)).with_run_started(
-                probe, now
-            )
+            key = (action.container_id, kind)
+            runtime_state.probes[key] = (
+                runtime_state.probes.get(key) or probe_state.initial_probe_state(probe, started)
+            ).with_run_started(probe, now)

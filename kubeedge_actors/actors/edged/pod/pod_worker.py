@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kubeedge_actors.actors.edged.messages import PodContainersListed, PodSyncDue
+from kubeedge_actors.actors.edged.pod import pod_config_requests
 from kubeedge_actors.actors.edged.pod import pod_sync as planning
-from kubeedge_actors.actors.edged.pod import source_requests
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
-from kubeedge_actors.actors.edged.runtime.pod_sources import has_config_volumes, refers_to
+from kubeedge_actors.actors.edged.runtime.pod_config_references import has_config_volumes, refers_to
 from kubeedge_actors.actors.edged.runtime.runtime_manager import (
     CONFIG_ERROR,
     CREATING,
@@ -48,7 +48,7 @@ INFINITY = float("inf")
 NOT_YET = "it has not answered yet"
 
 
-class NodeState:
+class SharedSyncState:
     """State that is common to all pods. `ready`: pods and containers are both known. `runtime_error`: why no engine answers.
 
     `cloud_is_native`: the last cloud that was there is one of ours. `events_to_any_cloud`: Events are told to others too.
@@ -77,7 +77,7 @@ class PodWorkers:
         actor: Module,
         pods: PodManager,
         executor: ActionExecutor,
-        state: NodeState,
+        state: SharedSyncState,
         on_runtime_state: Callable[[str], None],
     ) -> None:
         self._actor, self._pods, self._executor = actor, pods, executor
@@ -87,259 +87,268 @@ class PodWorkers:
 
     def sync_all(self, records: Iterable[PodState]) -> None:
         """Sync several pods."""
-        for record in records:
-            self.sync(record)
+        for pod_state in records:
+            self.sync(pod_state)
 
-    def sync(self, record: PodState) -> None:
+    def sync(self, pod_state: PodState) -> None:
         """Sync a pod: list, compute, start actions, report; or wait for what has to come first."""
-        if not self._state.ready or record.listing or self._pods.get(record.uid) is not record:
+        if not self._state.ready or pod_state.listing or self._pods.get(pod_state.uid) is not pod_state:
             return
-        if record.needs_listing:
-            record.listing, record.needs_listing = True, False
-            self._executor.list_pod(record.uid, self._actor.ref)
+        if pod_state.needs_listing:
+            pod_state.listing, pod_state.needs_listing = True, False
+            self._executor.list_pod(pod_state.uid, self._actor.ref)
             return
-        wake = None if self._state.runtime_error else self._compute_and_start(record)
-        self._report(record)
-        self._schedule(record, wake)
+        wake = None if self._state.runtime_error else self._compute_and_start(pod_state)
+        self._report(pod_state)
+        self._schedule(pod_state, wake)
 
-    def _compute_and_start(self, record: PodState) -> float | None:
-        now, memory = self._actor.clock.now(), record.runtime
-        plan = planning.compute_actions(record.view, record.containers, memory, now, frozenset(record.busy))
-        if plan.phase and not memory.phase:
-            memory.phase = plan.phase
-            memory.reason, memory.message = DEADLINE_EXCEEDED if plan.deadline_exceeded else ("", "")
-        for operation in plan.actions:
-            planning.mark_started(operation, record.view, record.containers, memory, now)
-            record.busy.add(operation.key)
-            self._start_action(record, operation)
+    def _compute_and_start(self, pod_state: PodState) -> float | None:
+        now, runtime_state = self._actor.clock.now(), pod_state.runtime
+        plan = planning.compute_actions(
+            pod_state.view, pod_state.containers, runtime_state, now, frozenset(pod_state.busy)
+        )
+        if plan.phase and not runtime_state.phase:
+            runtime_state.phase = plan.phase
+            runtime_state.reason, runtime_state.message = DEADLINE_EXCEEDED if plan.deadline_exceeded else ("", "")
+        for action in plan.actions:
+            planning.mark_started(action, pod_state.view, pod_state.containers, runtime_state, now)
+            pod_state.busy.add(action.key)
+            self._start_action(pod_state, action)
         return plan.next_due
 
-    def _schedule(self, record: PodState, planned: float | None) -> None:
-        if record.timer is not None:
-            record.timer.cancel()
-            record.timer = None
-        mute = record.runtime.is_deleted and not record.static
-        said = record.status_reporter.next_due() if self._state.link_up and not mute else INFINITY
-        soonest = min(said, INFINITY if planned is None else planned)
+    def _schedule(self, pod_state: PodState, planned: float | None) -> None:
+        if pod_state.timer is not None:
+            pod_state.timer.cancel()
+            pod_state.timer = None
+        mute = pod_state.runtime.is_deleted and not pod_state.static
+        report_due = pod_state.status_reporter.next_due() if self._state.link_up and not mute else INFINITY
+        soonest = min(report_due, INFINITY if planned is None else planned)
         if soonest != INFINITY:
             wait = max(soonest - self._actor.clock.now(), MIN_DELAY)
-            record.timer = self._actor.after(wait, PodSyncDue(uid=record.uid))
+            pod_state.timer = self._actor.after(wait, PodSyncDue(uid=pod_state.uid))
 
     # --- having things done -----------------------------------------------------------------------------------------
 
-    def _start_action(self, record: PodState, operation: Action) -> None:
-        if operation.verb == "mount":
-            record.sources_requested_at = self._actor.clock.now()
-            questions = source_requests.fetch_requests(record)
+    def _start_action(self, pod_state: PodState, action: Action) -> None:
+        if action.verb == "mount":
+            pod_state.config_requested_at = self._actor.clock.now()
+            questions = pod_config_requests.fetch_requests(pod_state)
             for message in questions:
-                self._send(record, message)
+                self._send(pod_state, message)
             if questions:
                 return  # it goes on with the last answer
-        self._execute(record, operation)
+        self._execute(pod_state, action)
 
-    def _execute(self, record: PodState, operation: Action, *, pull: bool = False) -> None:
-        objects, paths = dict(record.objects), dict(record.paths)
-        shot = ActionInput(record.view, objects, paths, tuple(record.containers), self._state.node)
-        self._executor.submit(operation, shot, self._actor.ref, pull=pull)
+    def _execute(self, pod_state: PodState, action: Action, *, pull: bool = False) -> None:
+        objects, paths = dict(pod_state.objects), dict(pod_state.paths)
+        shot = ActionInput(pod_state.view, objects, paths, tuple(pod_state.containers), self._state.node)
+        self._executor.submit(action, shot, self._actor.ref, pull=pull)
 
     def on_containers_listed(self, message: PodContainersListed) -> None:
         """The containers of one pod were listed: sync it."""
-        record = self._pods.get(message.uid)
-        if record is None:
+        pod_state = self._pods.get(message.uid)
+        if pod_state is None:
             return
-        record.listing = False
+        pod_state.listing = False
         if message.containers is None:
-            record.needs_listing = True
+            pod_state.needs_listing = True
             self._on_runtime_state(message.error)
             return
-        record.containers = message.containers
-        self.sync(record)
+        pod_state.containers = message.containers
+        self.sync(pod_state)
 
-    def on_action_result(self, done: ActionResult) -> None:
+    def on_action_result(self, result: ActionResult) -> None:
         """An action has ended: apply its result and sync."""
-        record, operation = self._pods.get(done.uid), done.operation
-        if record is None or done.incarnation != self._executor.incarnation:
+        pod_state, action = self._pods.get(result.uid), result.operation
+        if pod_state is None or result.incarnation != self._executor.incarnation:
             return
-        self._record_result_events(record, operation, done)
-        if done.needs_pull and not record.is_ending:
-            self._execute(record, operation, pull=True)
+        self._record_result_events(pod_state, action, result)
+        if result.needs_pull and not pod_state.is_ending:
+            self._execute(pod_state, action, pull=True)
             return
-        record.busy.discard(operation.key)
-        if operation.verb == "cleanup" and done.succeeded:
-            self._remove_pod(record)
+        pod_state.busy.discard(action.key)
+        if action.verb == "cleanup" and result.succeeded:
+            self._remove_pod(pod_state)
             return
-        self._apply(record, operation, done)
-        record.needs_listing = record.needs_listing or operation.verb not in ("probe", "mount")
-        if done.unavailable:
-            self._on_runtime_state(done.message)
-        self.sync(record)
+        self._apply(pod_state, action, result)
+        pod_state.needs_listing = pod_state.needs_listing or action.verb not in ("probe", "mount")
+        if result.unavailable:
+            self._on_runtime_state(result.message)
+        self.sync(pod_state)
 
-    def _apply(self, record: PodState, operation: Action, done: ActionResult) -> None:
-        if operation.verb == "start":
-            self._on_started(record, operation, done)
-        elif operation.verb == "mount":
-            self._on_mounted(record, done)
-        elif operation.verb == "probe":
-            self._on_probed(record, operation, done)
-        elif done.message:
-            self._actor.log.warning("pod %s: %s failed: %s", record.view.name.name, operation.verb, done.message)
-        elif operation.verb == "stop_sandbox":
-            record.runtime.sandbox_running = False
+    def _apply(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
+        if action.verb == "start":
+            self._on_started(pod_state, action, result)
+        elif action.verb == "mount":
+            self._on_mounted(pod_state, result)
+        elif action.verb == "probe":
+            self._on_probed(pod_state, action, result)
+        elif result.message:
+            self._actor.log.warning("pod %s: %s failed: %s", pod_state.view.name.name, action.verb, result.message)
+        elif action.verb == "stop_sandbox":
+            pod_state.runtime.sandbox_running = False
 
-    def _on_started(self, record: PodState, operation: Action, done: ActionResult) -> None:
-        memory = record.runtime
-        memory.sandbox_running = memory.sandbox_running or done.sandbox_started
-        if done.reason:
-            pace = PULL_BACKOFF if done.reason == PULL_ERROR else RETRY_BACKOFF
-            memory.on_start_failed(operation.name, done.reason, done.message, self._actor.clock.now(), pace)
-            memory.mounted = memory.mounted and not done.source_missing
-            self._actor.log.info("container %s of pod %s: %s", operation.name, record.view.name.name, done.message)
-        elif done.succeeded and not done.needs_pull:
-            memory.failures.pop(operation.name, None)
+    def _on_started(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
+        runtime_state = pod_state.runtime
+        runtime_state.sandbox_running = runtime_state.sandbox_running or result.sandbox_started
+        if result.reason:
+            pace = PULL_BACKOFF if result.reason == PULL_ERROR else RETRY_BACKOFF
+            runtime_state.on_start_failed(action.name, result.reason, result.message, self._actor.clock.now(), pace)
+            runtime_state.mounted = runtime_state.mounted and not result.source_missing
+            self._actor.log.info("container %s of pod %s: %s", action.name, pod_state.view.name.name, result.message)
+        elif result.succeeded and not result.needs_pull:
+            runtime_state.failures.pop(action.name, None)
 
-    def _on_mounted(self, record: PodState, done: ActionResult) -> None:
-        memory = record.runtime
-        if done.succeeded:
-            record.paths, memory.mounted, memory.mount_failure = done.paths, True, None
+    def _on_mounted(self, pod_state: PodState, result: ActionResult) -> None:
+        runtime_state = pod_state.runtime
+        if result.succeeded:
+            pod_state.paths, runtime_state.mounted, runtime_state.mount_failure = result.paths, True, None
         else:
-            memory.on_mount_failed(done.reason or CREATING, done.message, self._actor.clock.now())
-        self._apply_config_change(record)
+            runtime_state.on_mount_failed(result.reason or CREATING, result.message, self._actor.clock.now())
+        self._apply_config_change(pod_state)
 
-    def _on_probed(self, record: PodState, operation: Action, done: ActionResult) -> None:
-        view, memory = record.view.container(operation.name), record.runtime
+    def _on_probed(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
+        view, runtime_state = pod_state.view.container(action.name), pod_state.runtime
         for kind in planning.PROBES:
-            key = (operation.container_id, kind)
-            probe = view.probe(kind) if view is not None and kind == operation.probe else None
-            if probe is None or key not in memory.probes or done.unavailable:
+            key = (action.container_id, kind)
+            probe = view.probe(kind) if view is not None and kind == action.probe else None
+            if probe is None or key not in runtime_state.probes or result.unavailable:
                 continue
-            memory.probes[key] = state = memory.probes[key].with_result(probe, done.succeeded)
+            runtime_state.probes[key] = state = runtime_state.probes[key].with_result(probe, result.succeeded)
             if state.passed is False and kind != "readiness":
-                memory.to_restart[operation.container_id] = f"{kind} probe failed: {done.message}"
-                text = f"Container {operation.name} failed {kind} probe, will be restarted"
-                self._record_event(record, NORMAL, "Killing", text, operation.name)
-                who = (operation.name, record.view.name.name)
-                self._actor.log.warning("container %s of pod %s: %s probe failed: %s", *who, kind, done.message)
+                runtime_state.to_restart[action.container_id] = f"{kind} probe failed: {result.message}"
+                text = f"Container {action.name} failed {kind} probe, will be restarted"
+                self._record_event(pod_state, NORMAL, "Killing", text, action.name)
+                names = (action.name, pod_state.view.name.name)
+                self._actor.log.warning("container %s of pod %s: %s probe failed: %s", *names, kind, result.message)
 
     # --- what is worth an Event -------------------------------------------------------------------------------------
 
-    def _record_event(self, record: PodState, kind: str, reason: str, text: str, container: str = "") -> None:
+    def _record_event(self, pod_state: PodState, kind: str, reason: str, text: str, container: str = "") -> None:
         if not (self._state.cloud_is_native or self._state.events_to_any_cloud):
             return  # a genuine edge tells a genuine cloud no Events unless it is asked to
         now = self._actor.clock.now()
-        for message in self._recorder.event(record.view, kind, reason, text, now, container):
+        for message in self._recorder.event(pod_state.view, kind, reason, text, now, container):
             self._actor.tell(constants.METAMANAGER, message)
 
-    def _record_result_events(self, record: PodState, operation: Action, done: ActionResult) -> None:
+    def _record_result_events(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
         engine = self._state.runtime_version
-        if operation.verb == "mount" and not record.no_effect_announced and engine.startswith(PROCESS_RUNTIME):
-            record.no_effect_announced = True
-            if text := no_effect_message(record.view):
-                self._record_event(record, NORMAL, "NoEffect", text)
-        if operation.container_id not in record.runtime.to_restart:  # of those it was said why they are stopped
-            for tiding in events_for_result(record.view, operation, done, engine):
-                self._record_event(record, *tiding)
+        if action.verb == "mount" and not pod_state.no_effect_announced and engine.startswith(PROCESS_RUNTIME):
+            pod_state.no_effect_announced = True
+            if text := no_effect_message(pod_state.view):
+                self._record_event(pod_state, NORMAL, "NoEffect", text)
+        if action.container_id not in pod_state.runtime.to_restart:  # of those it was said why they are stopped
+            for event in events_for_result(pod_state.view, action, result, engine):
+                self._record_event(pod_state, *event)
 
-    def _record_back_offs(self, record: PodState, status: Json) -> None:
+    def _record_back_offs(self, pod_state: PodState, status: Json) -> None:
         """A back-off begins."""
         for shown in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
             reason = str((shown["state"].get("waiting") or {}).get("reason") or "")
-            before, record.announced_waits[shown["name"]] = (
-                record.announced_waits.get(shown["name"]),
+            before, pod_state.announced_waits[shown["name"]] = (
+                pod_state.announced_waits.get(shown["name"]),
                 (reason, shown["restartCount"]),
             )
-            view = record.view.container(shown["name"])
-            text = back_off_message(record.view, view, reason) if view is not None else ""
+            view = pod_state.view.container(shown["name"])
+            text = back_off_message(pod_state.view, view, reason) if view is not None else ""
             if text and before != (reason, shown["restartCount"]):
-                self._record_event(record, WARNING, "BackOff", text, shown["name"])
+                self._record_event(pod_state, WARNING, "BackOff", text, shown["name"])
 
-    def _remove_pod(self, record: PodState) -> None:
-        if record.timer is not None:
-            record.timer.cancel()
-        record.runtime.is_cleaned_up = True
-        self._pods.forget(record.uid)
-        self._waiting = {key: pod_state for key, pod_state in self._waiting.items() if pod_state is not record}
-        if record.static and record.status_reporter.uid:
-            self._actor.tell(constants.METAMANAGER, record.status_reporter.deletion_request())
+    def _remove_pod(self, pod_state: PodState) -> None:
+        if pod_state.timer is not None:
+            pod_state.timer.cancel()
+        pod_state.runtime.is_cleaned_up = True
+        self._pods.forget(pod_state.uid)
+        self._waiting = {key: waiting for key, waiting in self._waiting.items() if waiting is not pod_state}
+        if pod_state.static and pod_state.status_reporter.uid:
+            self._actor.tell(constants.METAMANAGER, pod_state.status_reporter.deletion_request())
 
     def resync(self) -> None:
         """Periodic resync: refresh volumes, expire requests without response."""
-        for record in self._pods:
-            if record.pending_sources and self._actor.clock.now() - record.sources_requested_at > RESPONSE_LOST_SECONDS:
-                record.pending_sources.clear()
-                self._sources_fetched(record)
-            elif record.runtime.mounted and not record.is_ending and has_config_volumes(record.view):
-                record.runtime.mounted = False
-                self.sync(record)
+        for pod_state in self._pods:
+            if (
+                pod_state.pending_config_requests
+                and self._actor.clock.now() - pod_state.config_requested_at > RESPONSE_LOST_SECONDS
+            ):
+                pod_state.pending_config_requests.clear()
+                self._config_fetched(pod_state)
+            elif pod_state.runtime.mounted and not pod_state.is_ending and has_config_volumes(pod_state.view):
+                pod_state.runtime.mounted = False
+                self.sync(pod_state)
 
     def on_config_changed(self, type: str, namespace: str, name: str) -> None:
         """A ConfigMap or Secret has changed: sync the pods that refer to it."""
-        for record in self._pods:
-            if record.view.name.namespace == namespace and not record.is_ending and refers_to(record.view, type, name):
-                record.config_changed = True
-                self._apply_config_change(record)
+        for pod_state in self._pods:
+            if (
+                pod_state.view.name.namespace == namespace
+                and not pod_state.is_ending
+                and refers_to(pod_state.view, type, name)
+            ):
+                pod_state.config_changed = True
+                self._apply_config_change(pod_state)
 
-    def _apply_config_change(self, record: PodState) -> None:
+    def _apply_config_change(self, pod_state: PodState) -> None:
         """A referenced ConfigMap or Secret changed: clear the failures that it caused, and sync.
 
         Postponed while a mount with the old version runs.
         """
-        if not record.config_changed or any(key.startswith("mount:") for key in record.busy):
+        if not pod_state.config_changed or any(key.startswith("mount:") for key in pod_state.busy):
             return
-        record.config_changed, memory = False, record.runtime
-        memory.mount_failure = None
-        others = {name: failure for name, failure in memory.failures.items() if failure.reason != CONFIG_ERROR}
-        waited, memory.failures = len(others) < len(memory.failures), others
-        memory.mounted = memory.mounted and not (waited or has_config_volumes(record.view))
-        self.sync(record)
+        pod_state.config_changed, runtime_state = False, pod_state.runtime
+        runtime_state.mount_failure = None
+        failures = {name: failure for name, failure in runtime_state.failures.items() if failure.reason != CONFIG_ERROR}
+        waited, runtime_state.failures = len(failures) < len(runtime_state.failures), failures
+        runtime_state.mounted = runtime_state.mounted and not (waited or has_config_volumes(pod_state.view))
+        self.sync(pod_state)
 
     # --- talking ----------------------------------------------------------------------------------------------------
 
-    def _send(self, record: PodState, message: LinkMessage) -> None:
-        self._waiting[message.msg_id] = record
+    def _send(self, pod_state: PodState, message: LinkMessage) -> None:
+        self._waiting[message.msg_id] = pod_state
         self._actor.tell(constants.METAMANAGER, message)
 
-    def _report(self, record: PodState) -> None:
-        if record.runtime.is_deleted and not record.static:
+    def _report(self, pod_state: PodState) -> None:
+        if pod_state.runtime.is_deleted and not pod_state.static:
             return
         now, state = self._actor.clock.now(), self._state
         scheme, address = state.runtime_version.partition(":")[0], state.node.host_ip
-        previous = record.status_reporter.base_status()
-        status = pod_status(record.view, record.containers, record.runtime, previous, address, now, scheme)
-        record.status_reporter.built = status
-        self._record_back_offs(record, status)
+        previous = pod_state.status_reporter.base_status()
+        status = pod_status(pod_state.view, pod_state.containers, pod_state.runtime, previous, address, now, scheme)
+        pod_state.status_reporter.built = status
+        self._record_back_offs(pod_state, status)
         if state.link_up:
-            ended = record.is_ending and record.is_idle
-            for message in record.status_reporter.next_messages(status, now, ended=ended, node_uid=state.node_uid):
-                self._send(record, message)
+            ended = pod_state.is_ending and not pod_state.has_running_containers
+            for message in pod_state.status_reporter.next_messages(status, now, ended=ended, node_uid=state.node_uid):
+                self._send(pod_state, message)
 
     def on_response(self, parent: str, content: Any) -> None:
         """A response to a request about a pod."""
-        record = self._waiting.pop(parent, None)
-        if record is None:
+        pod_state = self._waiting.pop(parent, None)
+        if pod_state is None:
             return
-        if record.status_reporter.on_response(parent, content, self._actor.clock.now()):
-            self.sync(record)
-        elif source_requests.on_response(record, parent, content):
-            self._sources_fetched(record)
+        if pod_state.status_reporter.on_response(parent, content, self._actor.clock.now()):
+            self.sync(pod_state)
+        elif pod_config_requests.on_response(pod_state, parent, content):
+            self._config_fetched(pod_state)
 
     def on_error(self, parent: str) -> None:
         """A request about a pod could not be sent."""
-        record = self._waiting.pop(parent, None)
-        if record is None:
+        pod_state = self._waiting.pop(parent, None)
+        if pod_state is None:
             return
-        if record.status_reporter.on_error(parent, self._actor.clock.now()):
-            self.sync(record)
-        elif source_requests.on_error(record, parent):
-            self._sources_fetched(record)
+        if pod_state.status_reporter.on_error(parent, self._actor.clock.now()):
+            self.sync(pod_state)
+        elif pod_config_requests.on_error(pod_state, parent):
+            self._config_fetched(pod_state)
 
-    def _sources_fetched(self, record: PodState) -> None:
-        if self._pods.get(record.uid) is record:
-            self._execute(record, Action("mount", name="pod"))
+    def _config_fetched(self, pod_state: PodState) -> None:
+        if self._pods.get(pod_state.uid) is pod_state:
+            self._execute(pod_state, Action("mount", name="pod"))
 
     def on_link_change(self) -> None:
         """The link came up or went down."""
-        for record in self._pods:
-            record.status_reporter.on_link_change(self._actor.clock.now(), check_exists=self._state.cloud_is_native)
-            if self._state.link_up and record.runtime.mount_failure is not None:
-                record.runtime.mount_failure = None  # what was missing may be had now
-            self.sync(record)
+        for pod_state in self._pods:
+            pod_state.status_reporter.on_link_change(self._actor.clock.now(), check_exists=self._state.cloud_is_native)
+            if self._state.link_up and pod_state.runtime.mount_failure is not None:
+                pod_state.runtime.mount_failure = None  # what was missing may be had now
+            self.sync(pod_state)

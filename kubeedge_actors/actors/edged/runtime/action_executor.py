@@ -72,12 +72,12 @@ class ActionExecutor:
 
         self._fast.submit(job)
 
-    def submit(self, operation: Action, action_input: ActionInput, reply_to: Ref, *, pull: bool = False) -> None:
+    def submit(self, action: Action, action_input: ActionInput, reply_to: Ref, *, pull: bool = False) -> None:
         """Queue one action, whose result `reply_to` is told; with `pull` an image may be pulled for it."""
 
         def job() -> None:
-            done = self._runtime_manager.execute(operation, action_input, pull=pull)
-            reply_to.tell(msgspec.structs.replace(done, incarnation=self.incarnation))
+            result = self._runtime_manager.execute(action, action_input, pull=pull)
+            reply_to.tell(msgspec.structs.replace(result, incarnation=self.incarnation))
 
         (self._slow if pull else self._fast).submit(job)
 

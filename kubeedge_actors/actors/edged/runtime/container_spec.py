@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, ConfigReference, Objects
 from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port
 from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.kubernetes.quantity import parse_quantity
@@ -67,7 +67,7 @@ def container_spec(
 ) -> ContainerSpec:
     """The ContainerSpec of one container. `paths`: volume name -> its path; `within`: makes a path inside a volume.
 
-    Errors: Missing, fit for CreateContainerConfigError.
+    Errors: ConfigError, fit for CreateContainerConfigError.
     """
     raw, limits = view.raw, (view.raw.get("resources") or {}).get("limits") or {}
     context = _context(pod, view)
@@ -190,7 +190,7 @@ def binary_data(object: Json, type: str) -> dict[str, bytes]:
 
 
 def environment(pod: PodView, view: ContainerView, objects: Objects, node: NodeContext) -> dict[str, str]:
-    """All variables of a container. Errors: Missing, as CreateContainerConfigError says it."""
+    """All variables of a container. Errors: ConfigError, as CreateContainerConfigError says it."""
     env: dict[str, str] = {}
     for source in view.raw.get("envFrom") or ():
         prefix = source.get("prefix") or ""
@@ -206,7 +206,7 @@ def environment(pod: PodView, view: ContainerView, objects: Objects, node: NodeC
 
 
 def _object(objects: Objects, type: str, reference: Json) -> Json:
-    object = objects.get(ConfigSource(type, reference["name"]))
+    object = objects.get(ConfigReference(type, reference["name"]))
     if object is None:
         if reference.get("optional"):
             return {}
@@ -221,9 +221,9 @@ def _value(
     if not source:
         return expand_variables(str(variable.get("value") or ""), env)
     if source.get("fieldRef"):
-        return field_ref(pod, source["fieldRef"].get("fieldPath", ""), around)
+        return field_ref_value(pod, source["fieldRef"].get("fieldPath", ""), around)
     if source.get("resourceFieldRef"):
-        return resource_field_ref(pod, view.name, source["resourceFieldRef"], around)
+        return resource_field_ref_value(pod, view.name, source["resourceFieldRef"], around)
     for type, key, kind in ((CONFIGMAP, "configMapKeyRef", "ConfigMap"), (SECRET, "secretKeyRef", "Secret")):
         if source.get(key):
             return _of_key(pod, type, kind, source[key], objects)
@@ -258,8 +258,8 @@ class NodeContext(msgspec.Struct, frozen=True):
     memory: int = 0
 
 
-def field_ref(pod: PodView, path: str, node: NodeContext) -> str:
-    """The value of a fieldRef. Errors: Missing when there is no such field."""
+def field_ref_value(pod: PodView, path: str, node: NodeContext) -> str:
+    """The value of a fieldRef. Errors: ConfigError when there is no such field."""
     match = _ONE_OF.fullmatch(path)
     if match:
         return str((pod.metadata.get(match[1]) or {}).get(match[2], ""))
@@ -282,18 +282,18 @@ def field_ref(pod: PodView, path: str, node: NodeContext) -> str:
     return values[path]
 
 
-def resource_field_ref(pod: PodView, container: str, reference: Json, node: NodeContext) -> str:
-    """The value of a resourceFieldRef, in units of its divisor, rounded up. Errors: Missing."""
+def resource_field_ref_value(pod: PodView, container: str, reference: Json, node: NodeContext) -> str:
+    """The value of a resourceFieldRef, in units of its divisor, rounded up. Errors: ConfigError."""
     view = pod.container(reference.get("containerName") or container)
     kind, _, name = str(reference.get("resource", "")).partition(".")
     if view is None or kind not in ("limits", "requests") or not name:
         raise ConfigError(f"unsupported container resource: {reference.get('resource')}")
     resources = view.raw.get("resources") or {}
-    most = {"cpu": node.cpus, "memory": node.memory}
-    given = (resources.get(kind) or {}).get(name, most.get(name, 0) if kind == "limits" else 0)
+    capacity = {"cpu": node.cpus, "memory": node.memory}
+    quantity = (resources.get(kind) or {}).get(name, capacity.get(name, 0) if kind == "limits" else 0)
     try:
         divisor = parse_quantity(reference.get("divisor") or 1) or 1.0
-        return str(math.ceil(parse_quantity(given) / divisor - 1e-9))
+        return str(math.ceil(parse_quantity(quantity) / divisor - 1e-9))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

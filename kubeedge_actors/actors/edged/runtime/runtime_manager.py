@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors.actors.edged.pod import prober
+from kubeedge_actors.actors.edged.pod import probe_state
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, Json, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
-from kubeedge_actors.actors.edged.runtime import images
+from kubeedge_actors.actors.edged.runtime import image_pull
 from kubeedge_actors.actors.edged.runtime.container_spec import (
     NodeContext,
     container_spec,
@@ -22,8 +22,8 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     network_mode,
     pod_network,
 )
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, Objects, pull_secrets
-from kubeedge_actors.actors.edged.runtime.volume_manager import fs_group, pod_volumes
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, Objects, pull_secret_references
+from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, pod_volumes
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
@@ -83,83 +83,87 @@ class RuntimeManager:
     def __init__(self, runtime: ContainerRuntime, folders: PodVolumes, prober: Prober) -> None:
         self._runtime, self._folders, self._prober = runtime, folders, prober
 
-    def execute(self, operation: Action, action_input: ActionInput, *, pull: bool = False) -> ActionResult:
+    def execute(self, action: Action, action_input: ActionInput, *, pull: bool = False) -> ActionResult:
         """Perform an action; errors of drivers become part of the result. `pull`: an image may be fetched."""
-        done = ActionResult(uid=action_input.pod.name.uid, operation=operation)
+        result = ActionResult(uid=action_input.pod.name.uid, operation=action)
         try:
-            if operation.verb == "start":
-                return self._start_container(operation, action_input, done, pull)
-            if operation.verb == "mount":
-                return msgspec.structs.replace(done, paths=self._mount(action_input))
-            if operation.verb == "probe":
-                return self._probe(operation, action_input, done)
-            self._simple(operation, action_input)
+            if action.verb == "start":
+                return self._start_container(action, action_input, result, pull)
+            if action.verb == "mount":
+                return msgspec.structs.replace(result, paths=self._mount(action_input))
+            if action.verb == "probe":
+                return self._probe(action, action_input, result)
+            self._simple(action, action_input)
         except ActionError as error:
             return msgspec.structs.replace(
-                done, reason=error.reason, message=str(error), source_missing=error.source_missing, succeeded=False
+                result, reason=error.reason, message=str(error), source_missing=error.source_missing, succeeded=False
             )
         except RuntimeUnavailable as error:
-            return msgspec.structs.replace(done, unavailable=True, message=str(error), succeeded=False)
+            return msgspec.structs.replace(result, unavailable=True, message=str(error), succeeded=False)
         except ContainerError as error:
-            return msgspec.structs.replace(done, reason=CREATE_ERROR, message=str(error), succeeded=False)
-        except Exception as error:  # a defect: the pod shows it and the operation is tried again, not awaited for ever
-            log.exception("%s of pod %s failed", operation.verb, action_input.pod.name.name)
+            return msgspec.structs.replace(result, reason=CREATE_ERROR, message=str(error), succeeded=False)
+        except Exception as error:  # a defect: the pod shows it and the action is tried again, not awaited for ever
+            log.exception("%s of pod %s failed", action.verb, action_input.pod.name.name)
             text = f"a defect: {type(error).__name__}: {error}"
-            return msgspec.structs.replace(done, reason=CREATE_ERROR, message=text, succeeded=False)
-        return done
+            return msgspec.structs.replace(result, reason=CREATE_ERROR, message=text, succeeded=False)
+        return result
 
-    def _simple(self, operation: Action, shot: ActionInput) -> None:
-        one, uid = operation.container_id, shot.pod.name.uid
+    def _simple(self, action: Action, action_input: ActionInput) -> None:
+        container_id, uid = action.container_id, action_input.pod.name.uid
         actions: dict[str, Callable[[], None]] = {
-            "stop": lambda: self._stop(operation, shot),
-            "kill": lambda: self._runtime.kill(one),
-            "remove": lambda: self._runtime.remove(one),
-            "stop_sandbox": lambda: self._runtime.stop_pod_sandbox(uid),
+            "stop": lambda: self._stop(action, action_input),
+            "kill": lambda: self._runtime.kill(container_id),
+            "remove": lambda: self._runtime.remove(container_id),
+            "stop_sandbox": lambda: self._runtime.remove_pod_sandbox(uid),
             "cleanup": lambda: self._folders.remove(uid),
         }
-        actions[operation.verb]()
+        actions[action.verb]()
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
-    def _mount(self, shot: ActionInput) -> dict[str, str]:
+    def _mount(self, action_input: ActionInput) -> dict[str, str]:
         """Make the pod's volumes; their paths by name."""
-        uid, paths = shot.pod.name.uid, {}
+        uid, paths = action_input.pod.name.uid, {}
         try:
-            for volume in pod_volumes(shot.pod, shot.objects, shot.node):
+            for volume in pod_volumes(action_input.pod, action_input.objects, action_input.node):
                 if volume.kind == "path":
                     paths[volume.name] = self._folders.prepare_host_path(volume.path, volume.type)
                 elif volume.kind == "files":
-                    paths[volume.name] = self._folders.write(uid, volume.name, volume.files, fs_group(shot.pod))
+                    paths[volume.name] = self._folders.write(uid, volume.name, volume.files, fs_group(action_input.pod))
                 else:
                     paths[volume.name] = self._folders.make_volume(uid, volume.name)
         except (ConfigError, ContainerError) as error:
             raise ActionError(CREATING, error, source_missing=isinstance(error, ConfigError)) from error
         return paths
 
-    def _start_container(self, operation: Action, shot: ActionInput, done: ActionResult, pull: bool) -> ActionResult:
-        view = shot.pod.container(operation.name)
+    def _start_container(
+        self, action: Action, action_input: ActionInput, result: ActionResult, pull: bool
+    ) -> ActionResult:
+        view = action_input.pod.container(action.name)
         if view is None:
-            return done  # the pod has changed meanwhile
+            return result  # the pod has changed meanwhile
         self._check_supported(view)
-        if not self._ensure_image(view, shot, pull):
-            return msgspec.structs.replace(done, needs_pull=True)
-        shared, address = network_mode(shot.pod) == "pod", ""
+        if not self._ensure_image(view, action_input, pull):
+            return msgspec.structs.replace(result, needs_pull=True)
+        shared, address = network_mode(action_input.pod) == "pod", ""
         if shared:
-            address = self._runtime.run_pod_sandbox(pod_network(shot.pod))
+            address = self._runtime.run_pod_sandbox(pod_network(action_input.pod))
         try:
-            around = msgspec.structs.replace(shot.node, pod_ip=address or shot.node.host_ip)
-            env = environment(shot.pod, view, shot.objects, around)
-            spec = container_spec(shot.pod, view, operation.restart_count, env, shot.paths, self._folders.make_subpath)
+            context = msgspec.structs.replace(action_input.node, pod_ip=address or action_input.node.host_ip)
+            env = environment(action_input.pod, view, action_input.objects, context)
+            spec = container_spec(
+                action_input.pod, view, action.restart_count, env, action_input.paths, self._folders.make_subpath
+            )
         except (ConfigError, ContainerError) as error:
             raise ActionError(CONFIG_ERROR, error, source_missing=isinstance(error, ConfigError)) from error
-        container, why = self._runtime.create(spec), ""
+        container, message = self._runtime.create(spec), ""
         try:
             container = self._runtime.start(container.id)
         except ContainerError as error:
-            why = str(error)  # it is listed as ended, with this text
+            message = str(error)  # it is listed as ended, with this text
         else:
-            self._after_start(view, container, shot)
-        return msgspec.structs.replace(done, sandbox_started=shared, pulled=pull, message=why)
+            self._after_start(view, container, action_input)
+        return msgspec.structs.replace(result, sandbox_started=shared, pulled=pull, message=message)
 
     def _check_supported(self, view: ContainerView) -> None:
         actions = [view.probe(kind) for kind in ("startup", "liveness", "readiness")]
@@ -171,35 +175,41 @@ class RuntimeManager:
     @staticmethod
     def _handler(action: Json, view: ContainerView, address: str) -> HealthProbe:
         try:
-            return prober.probe_request(action, prober.ports_of(view.raw), address)
+            return probe_state.health_probe(action, probe_state.ports_of(view.raw), address)
         except ValueError as error:
             raise ActionError(CONFIG_ERROR, error) from error
 
-    def _ensure_image(self, view: ContainerView, shot: ActionInput, pull: bool) -> bool:
+    def _ensure_image(self, view: ContainerView, action_input: ActionInput, pull: bool) -> bool:
         """Have the image; False when it has to be fetched and this is not the place for it."""
-        policy = images.pull_policy(view.raw)
-        present = policy != images.ALWAYS and bool(self._runtime.image_id(view.image))
+        policy = image_pull.pull_policy(view.raw)
+        present = policy != image_pull.ALWAYS and bool(self._runtime.image_id(view.image))
         if present:
             return True
-        if policy == images.NEVER:
+        if policy == image_pull.NEVER:
             text = f'Container image "{view.image}" is not present with pull policy of Never'
             raise ActionError(NEVER_PULL_ERROR, text)
         if not pull:
             return False
-        secrets = [shot.objects[secret] for secret in pull_secrets(shot.pod) if secret in shot.objects]
+        secrets = [
+            action_input.objects[secret]
+            for secret in pull_secret_references(action_input.pod)
+            if secret in action_input.objects
+        ]
         try:
-            self._runtime.pull(view.image, images.registry_credentials(view.image, secrets))
+            self._runtime.pull(view.image, image_pull.registry_credentials(view.image, secrets))
         except ContainerError as error:
             raise ActionError(PULL_ERROR, error) from error
         return True
 
-    def _after_start(self, view: ContainerView, container: Container, shot: ActionInput) -> None:
+    def _after_start(self, view: ContainerView, container: Container, action_input: ActionInput) -> None:
         hook = view.hook("postStart")
         if hook is None:
             return
-        why = self._run_probe(self._handler(hook, view, container.ip or shot.node.host_ip), container.id, HOOK_SECONDS)
-        if why:
-            log.warning("the postStart hook of %s in pod %s failed: %s", view.name, shot.pod.name.name, why)
+        failure = self._run_probe(
+            self._handler(hook, view, container.ip or action_input.node.host_ip), container.id, HOOK_SECONDS
+        )
+        if failure:
+            log.warning("the postStart hook of %s in pod %s failed: %s", view.name, action_input.pod.name.name, failure)
             self._runtime.kill(container.id)
 
     # --- while it runs, and ending ----------------------------------------------------------------------------------
@@ -216,34 +226,40 @@ class RuntimeManager:
             return f'command "{" ".join(probe.command)}" timed out'
         return "" if result.exit_code == 0 else result.output.decode("utf-8", "replace")[:1024].strip() or "it failed"
 
-    def _probe(self, operation: Action, shot: ActionInput, done: ActionResult) -> ActionResult:
-        view = shot.pod.container(operation.name)
-        probe = view.probe(operation.probe) if view is not None else None
+    def _probe(self, action: Action, action_input: ActionInput, result: ActionResult) -> ActionResult:
+        view = action_input.pod.container(action.name)
+        probe = view.probe(action.probe) if view is not None else None
         if view is None or probe is None:
-            return done
+            return result
         ip = next(
-            (container.ip for container in shot.containers if container.id == operation.container_id and container.ip),
+            (
+                container.ip
+                for container in action_input.containers
+                if container.id == action.container_id and container.ip
+            ),
             "",
         )
-        asked = self._handler(probe, view, ip or shot.node.host_ip)
-        why = self._run_probe(asked, operation.container_id, prober.timeout_seconds(probe))
-        return msgspec.structs.replace(done, succeeded=not why, message=why)
+        health_probe = self._handler(probe, view, ip or action_input.node.host_ip)
+        failure = self._run_probe(health_probe, action.container_id, probe_state.timeout_seconds(probe))
+        return msgspec.structs.replace(result, succeeded=not failure, message=failure)
 
-    def _stop(self, operation: Action, shot: ActionInput) -> None:
+    def _stop(self, action: Action, action_input: ActionInput) -> None:
         """The preStop hook, for as long as there is time, then the stop signal."""
-        view = shot.pod.container(operation.name)
+        view = action_input.pod.container(action.name)
         hook = view.hook("preStop") if view is not None else None
         if view is not None and hook is not None:
             ip = next(
                 (
                     container.ip
-                    for container in shot.containers
-                    if container.id == operation.container_id and container.ip
+                    for container in action_input.containers
+                    if container.id == action.container_id and container.ip
                 ),
                 "",
             )
-            asked = self._handler(hook, view, ip or shot.node.host_ip)
-            why = self._run_probe(asked, operation.container_id, operation.grace)
-            if why:
-                log.warning("the preStop hook of %s in pod %s failed: %s", view.name, shot.pod.name.name, why)
-        self._runtime.stop(operation.container_id)
+            health_probe = self._handler(hook, view, ip or action_input.node.host_ip)
+            failure = self._run_probe(health_probe, action.container_id, action.grace)
+            if failure:
+                log.warning(
+                    "the preStop hook of %s in pod %s failed: %s", view.name, action_input.pod.name.name, failure
+                )
+        self._runtime.stop(action.container_id)

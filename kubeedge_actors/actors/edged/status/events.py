@@ -50,21 +50,21 @@ class EventRecorder:
         if not pod.spec.get("containers"):
             return []  # nobody knows what it was: it is being cleared away
         key = (pod.name.uid, container, reason, message)
-        seen = self._series.pop(key, None) or EventSeries(
+        series = self._series.pop(key, None) or EventSeries(
             f"{pod.name.name}.{new_id().replace('-', '')[:16]}", format_time(now)
         )
-        seen.count += 1
-        self._series[key] = seen
+        series.count += 1
+        self._series[key] = series
         if len(self._series) > REMEMBERED:
             del self._series[next(iter(self._series))]
-        if seen.count & (seen.count - 1):
+        if series.count & (series.count - 1):
             return []
-        content = self._event(pod, kind, reason, message[:MAX_MESSAGE], seen, format_time(now), container)
-        operation = INSERT if seen.count == 1 else UPDATE
-        return [ReportEvent(operation=operation, namespace=pod.name.namespace, name=seen.name, content=content)]
+        content = self._event(pod, kind, reason, message[:MAX_MESSAGE], series, format_time(now), container)
+        operation = INSERT if series.count == 1 else UPDATE
+        return [ReportEvent(operation=operation, namespace=pod.name.namespace, name=series.name, content=content)]
 
     def _event(
-        self, pod: PodView, kind: str, reason: str, message: str, seen: EventSeries, last: str, container: str
+        self, pod: PodView, kind: str, reason: str, message: str, series: EventSeries, last: str, container: str
     ) -> Json:
         about = {"kind": "Pod", "apiVersion": "v1", "namespace": pod.name.namespace, "name": pod.name.name}
         view = pod.container(container)
@@ -74,15 +74,15 @@ class EventRecorder:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": seen.name, "namespace": pod.name.namespace},
+            "metadata": {"name": series.name, "namespace": pod.name.namespace},
             "involvedObject": {**about, "uid": pod.name.uid},
             "type": kind,
             "reason": reason,
             "message": message,
             "source": {"component": COMPONENT, "host": self._node},
-            "firstTimestamp": seen.first,
+            "firstTimestamp": series.first,
             "lastTimestamp": last,
-            "count": seen.count,
+            "count": series.count,
             "reportingComponent": COMPONENT,
             "reportingInstance": self._node,
         }
@@ -91,7 +91,7 @@ class EventRecorder:
 def no_effect_message(pod: PodView) -> str:
     """Text of the Event `NoEffect`: what of a pod has no effect with the process runtime; empty for nothing."""
     images = sorted({view.image for view in pod.containers if view.image})
-    mounts = sorted({each["name"] for view in pod.containers for each in view.raw.get("volumeMounts") or ()})
+    mounts = sorted({mount["name"] for view in pod.containers for mount in view.raw.get("volumeMounts") or ()})
     parts = (
         [f"images are only names ({', '.join(images)}): command and args run on the machine itself"] if images else []
     )
@@ -104,8 +104,8 @@ def no_effect_message(pod: PodView) -> str:
 def back_off_message(pod: PodView, view: ContainerView, reason: str) -> str:
     """The text of the Event for a container that waits for its next try for this reason; empty when it is none."""
     text = BACK_OFF.get(reason, "")
-    who = f"{pod.name.name}_{pod.name.namespace}({pod.name.uid})"
-    return text.format(container=view.name, pod=who, image=view.image)
+    pod_name = f"{pod.name.name}_{pod.name.namespace}({pod.name.uid})"
+    return text.format(container=view.name, pod=pod_name, image=view.image)
 
 
 # --- Events for the result of an action -------------------------------------------------------------------------------
@@ -117,36 +117,36 @@ EventFields = tuple[str, str, str, str]
 PROCESS_RUNTIME = "process"
 
 
-def events_for_result(pod: PodView, operation: Action, done: ActionResult, engine: str) -> Iterator[EventFields]:
+def events_for_result(pod: PodView, action: Action, result: ActionResult, engine: str) -> Iterator[EventFields]:
     """The Events of one action result, in order. `engine`: name and version of what runs containers."""
-    view, name = pod.container(operation.name), operation.name
-    if operation.verb == "start" and view is not None:
-        yield from _start_events(view, done, images=not engine.startswith(PROCESS_RUNTIME))
-    elif operation.verb == "mount" and not done.succeeded:
-        yield WARNING, "FailedMount", done.message, ""
-    elif operation.verb == "probe" and not done.succeeded and not done.unavailable:
-        yield WARNING, "Unhealthy", f"{operation.probe.capitalize()} probe failed: {done.message}", name
-    elif operation.verb == "stop" and done.succeeded:
+    view, name = pod.container(action.name), action.name
+    if action.verb == "start" and view is not None:
+        yield from _start_events(view, result, images=not engine.startswith(PROCESS_RUNTIME))
+    elif action.verb == "mount" and not result.succeeded:
+        yield WARNING, "FailedMount", result.message, ""
+    elif action.verb == "probe" and not result.succeeded and not result.unavailable:
+        yield WARNING, "Unhealthy", f"{action.probe.capitalize()} probe failed: {result.message}", name
+    elif action.verb == "stop" and result.succeeded:
         yield NORMAL, "Killing", f"Stopping container {name}", name
 
 
-def _start_events(view: ContainerView, done: ActionResult, *, images: bool) -> Iterator[EventFields]:
+def _start_events(view: ContainerView, result: ActionResult, *, images: bool) -> Iterator[EventFields]:
     name = view.name
-    if done.needs_pull:
+    if result.needs_pull:
         if images:
             yield NORMAL, "Pulling", f'Pulling image "{view.image}"', name
-    elif done.reason == PULL_ERROR:
-        yield WARNING, "Failed", f'Failed to pull image "{view.image}": {done.message}', name
-    elif done.reason == NEVER_PULL_ERROR:
-        yield WARNING, NEVER_PULL_ERROR, done.message, name
-    elif done.reason:
-        yield WARNING, "Failed", f"Error: {done.message}", name
-    elif done.succeeded:
+    elif result.reason == PULL_ERROR:
+        yield WARNING, "Failed", f'Failed to pull image "{view.image}": {result.message}', name
+    elif result.reason == NEVER_PULL_ERROR:
+        yield WARNING, NEVER_PULL_ERROR, result.message, name
+    elif result.reason:
+        yield WARNING, "Failed", f"Error: {result.message}", name
+    elif result.succeeded:
         if images:
-            there = f'Container image "{view.image}" already present on machine'
-            yield NORMAL, "Pulled", f'Successfully pulled image "{view.image}"' if done.pulled else there, name
+            present = f'Container image "{view.image}" already present on machine'
+            yield NORMAL, "Pulled", f'Successfully pulled image "{view.image}"' if result.pulled else present, name
         yield NORMAL, "Created", f"Created container: {name}", name
-        if done.message:
-            yield WARNING, "Failed", f'Error: failed to start container "{name}": {done.message}', name
+        if result.message:
+            yield WARNING, "Failed", f'Error: failed to start container "{name}": {result.message}', name
         else:
             yield NORMAL, "Started", f"Started container {name}", name

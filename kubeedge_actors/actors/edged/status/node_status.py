@@ -68,13 +68,13 @@ def node_object(description: NodeDescription, now: float) -> Json:
 def node_status(description: NodeDescription, previous: Json, now: float) -> Json:
     """The whole v1.NodeStatus, laid over the cluster's `previous` one. Heart-beat times are `now`."""
     before = {condition.get("type"): condition for condition in previous.get("conditions") or ()}
-    ours = _conditions(description)
-    conditions = [_with_transition_time(condition, before.get(condition["type"]), now) for condition in ours]
-    others = [condition for kind, condition in before.items() if kind not in {condition["type"] for condition in ours}]
+    own = _conditions(description)
+    conditions = [_with_transition_time(condition, before.get(condition["type"]), now) for condition in own]
+    foreign = [condition for kind, condition in before.items() if kind not in {condition["type"] for condition in own}]
     status = {
         "capacity": _capacity(description.host),
         "allocatable": _allocatable(description.host),
-        "conditions": others + conditions,
+        "conditions": foreign + conditions,
         "addresses": [
             {"type": "InternalIP", "address": description.address},
             {"type": "Hostname", "address": description.name},
@@ -118,29 +118,29 @@ def _allocatable(host: MachineInfo) -> Json:
 
 def _huge_pages(host: MachineInfo) -> Json:
     names = {"2048": "2Mi", "1048576": "1Gi"}
-    return {f"hugepages-{names.get(size, f'{size}Ki')}": str(held) for size, held in sorted(host.huge_pages.items())}
+    return {f"hugepages-{names.get(size, f'{size}Ki')}": str(count) for size, count in sorted(host.huge_pages.items())}
 
 
-def _info(facts: NodeDescription) -> Json:
+def _info(description: NodeDescription) -> Json:
     return {
-        "machineID": facts.host.machine_id,
-        "systemUUID": facts.host.system_uuid,
-        "bootID": facts.host.boot_id,
-        "kernelVersion": facts.host.kernel,
-        "osImage": facts.host.os_image,
-        "containerRuntimeVersion": facts.runtime_version,
-        "kubeletVersion": f"{KUBELET_VERSION}v{facts.version}",
-        "kubeProxyVersion": f"v{facts.version}",
-        "operatingSystem": facts.host.operating_system,
-        "architecture": facts.host.architecture,
+        "machineID": description.host.machine_id,
+        "systemUUID": description.host.system_uuid,
+        "bootID": description.host.boot_id,
+        "kernelVersion": description.host.kernel,
+        "osImage": description.host.os_image,
+        "containerRuntimeVersion": description.runtime_version,
+        "kubeletVersion": f"{KUBELET_VERSION}v{description.version}",
+        "kubeProxyVersion": f"v{description.version}",
+        "operatingSystem": description.host.operating_system,
+        "architecture": description.host.architecture,
     }
 
 
-def _conditions(facts: NodeDescription) -> list[Json]:
-    host = facts.host
+def _conditions(description: NodeDescription) -> list[Json]:
+    host = description.host
     ready = ("True", "EdgeReady", "edge is posting ready status")
-    if facts.runtime_error:
-        ready = ("False", "KubeletNotReady", facts.runtime_error)
+    if description.runtime_error:
+        ready = ("False", "KubeletNotReady", description.runtime_error)
     rows = (
         ("MemoryPressure", *_memory(host.memory_available < MIN_MEMORY)),
         ("DiskPressure", *_disk(host.disk_available < host.disk * DISK_SHARE)),

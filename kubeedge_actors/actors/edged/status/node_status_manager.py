@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import nesting
+from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.edged.status import strategic_diff
 from kubeedge_actors.actors.edged.status.node_status import (
     NodeDescription,
@@ -22,7 +22,7 @@ from kubeedge_actors.actors.edged.status.node_status import (
     node_object,
     node_status,
 )
-from kubeedge_actors.actors.edged.status.pending_request import RESPONSE_TIMEOUT, PendingRequest
+from kubeedge_actors.actors.edged.status.request_schedule import RESPONSE_TIMEOUT, RequestSchedule
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.kubernetes.time import format_micro_time
 from kubeedge_actors.wire.constants import (
@@ -75,11 +75,11 @@ class NodeStatusManager:
         self._lease_missing = self._labels_checked = self._changed = False
         self._reported = float("-inf")
         self._register_request, self._lease_request, self._status_request = (
-            PendingRequest(),
-            PendingRequest(),
-            PendingRequest(),
+            RequestSchedule(),
+            RequestSchedule(),
+            RequestSchedule(),
         )
-        self._store_query = PendingRequest()
+        self._store_query = RequestSchedule()
 
     def next_due(self) -> float:
         """When `next_messages` may have something to say if nothing happens; infinity while the link is down."""
@@ -115,15 +115,15 @@ class NodeStatusManager:
             )
         if not self.link_up:
             return messages
-        if not self.cloud_renews_lease and self._lease_request.is_free(now):
+        if not self.cloud_renews_lease and self._lease_request.is_due(now):
             messages += self._lease_step(now)
-        if not self.registered and self._register_request.is_free(now):
+        if not self.registered and self._register_request.is_due(now):
             messages.append(
                 self._register_request.on_sent(
                     RegisterNode(name=self.name, object=node_object(self._description(), now)), now
                 )
             )
-        if self.registered and self._status_request.is_free(now):
+        if self.registered and self._status_request.is_due(now):
             messages += self._status_step(now)
         return messages
 
@@ -138,8 +138,8 @@ class NodeStatusManager:
             return [self._lease_request.on_sent(WriteLease(operation=UPDATE, name=self.name, object=renewed), now)]
         if not self._lease_missing or not self._owner:
             return [self._lease_request.on_sent(QueryLease(name=self.name), now)]
-        made = self._new_lease(self._owner, now)
-        return [self._lease_request.on_sent(WriteLease(operation=INSERT, name=self.name, object=made), now)]
+        lease = self._new_lease(self._owner, now)
+        return [self._lease_request.on_sent(WriteLease(operation=INSERT, name=self.name, object=lease), now)]
 
     @property
     def _owner(self) -> str:
@@ -183,11 +183,11 @@ class NodeStatusManager:
     def _labels_step(self) -> list[LinkMessage]:
         """A node that somebody else made gets the labels that make it an edge node."""
         self._labels_checked = True
-        facts, metadata = self._description(), (self.node or {}).get("metadata") or {}
-        wanted = node_labels(facts)
-        if wanted.items() <= (metadata.get("labels") or {}).items():
+        description, metadata = self._description(), (self.node or {}).get("metadata") or {}
+        labels = node_labels(description)
+        if labels.items() <= (metadata.get("labels") or {}).items():
             return []
-        merged = {**metadata, "labels": {**(metadata.get("labels") or {}), **wanted}}
+        merged = {**metadata, "labels": {**(metadata.get("labels") or {}), **labels}}
         return [UpdateNode(name=self.name, object={**(self.node or {}), "metadata": merged})]
 
     # --- listening --------------------------------------------------------------------------------------------------
@@ -240,12 +240,12 @@ class NodeStatusManager:
 
     def _on_lease(self, content: Any, now: float) -> None:
         lease, error = parse_object_resp(content)
-        sent = self._lease_request.sent_at
+        sent_at = self._lease_request.sent_at
         if error is None and lease:
             written = self._lease is not None or self._lease_missing
             self._lease, self._lease_missing = lease, False
             if written:
-                self._lease_request.on_success(sent + LEASE_PERIOD)
+                self._lease_request.on_success(sent_at + LEASE_PERIOD)
             else:
                 self._lease_request.on_intermediate_success(now)
             return
@@ -254,7 +254,7 @@ class NodeStatusManager:
         if self._lease_missing and not self._owner:
             # the node owns its lease and is not known yet: asked again a period later, as a genuine edge does
             self._lease_missing = False
-            self._lease_request.on_success(sent + LEASE_PERIOD)
+            self._lease_request.on_success(sent_at + LEASE_PERIOD)
         elif self._lease_missing and not before:
             self._lease_request.on_intermediate_success(now)
         else:
@@ -284,8 +284,8 @@ def _without_managed_fields(metadata: Json) -> Json:
 
     One empty entry clears it for good (source: Kubernetes' server-side apply, "Clearing managedFields").
     """
-    kept = {key: value for key, value in metadata.items() if key != MANAGED}
-    return {**kept, MANAGED: [{}]} if metadata.get(MANAGED) else kept
+    remaining = {key: value for key, value in metadata.items() if key != MANAGED}
+    return {**remaining, MANAGED: [{}]} if metadata.get(MANAGED) else remaining
 
 
 def parse_object_resp(content: Any) -> tuple[Json | None, Json | None]:
@@ -307,7 +307,7 @@ def parse_query_response(content: Any) -> Json | None:
         content = content[0] if content else None
     if isinstance(content, str):
         try:
-            content = msgspec.json.decode(nesting.check_depth(content))
+            content = msgspec.json.decode(depth_limit.check_depth(content))
         except msgspec.DecodeError:
             return None
     if not isinstance(content, dict) or set(content) == {ERR_STATUS}:

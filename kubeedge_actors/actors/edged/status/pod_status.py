@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState, should_restart
 from kubeedge_actors.actors.edged.pod.pod_spec import TERMINAL, ContainerView, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import FAILURE_SHOWN_SECONDS, newest_first
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.drivers.containers.base import Container
 from kubeedge_actors.kubernetes.time import format_time
 
@@ -22,7 +22,7 @@ DEADLINE_EXCEEDED = ("DeadlineExceeded", "Pod was active on the node longer than
 def pod_status(
     pod: PodView,
     containers: Sequence[Container],
-    memory: PodRuntimeState,
+    runtime_state: VolatilePodState,
     previous: Json,
     address: str,
     now: float,
@@ -33,18 +33,18 @@ def pod_status(
     `previous`: the one we built before, or the cluster's; `address`: the node's; `scheme`: what container ids begin
     with.
     """
-    ended = pod.deleting or memory.is_deleted
+    ended = pod.deleting or runtime_state.is_deleted
     quiet = not any(container.phase == "running" for container in containers)
-    over = bool(memory.phase or pod.terminal) or (ended and quiet)
+    over = bool(runtime_state.phase or pod.terminal) or (ended and quiet)
     shown = {
-        view.name: container_status(view, pod, containers, memory, now, scheme, over=over, ending=ended)
+        view.name: container_status(view, pod, containers, runtime_state, now, scheme, over=over, ending=ended)
         for view in pod.containers
     }
-    phase = memory.phase or pod.terminal or _phase(pod, shown, over=over)
+    phase = runtime_state.phase or pod.terminal or _phase(pod, shown, over=over)
     status = {key: value for key, value in previous.items() if key not in OWNED_FIELDS}
     status |= {"phase": phase, "hostIP": address, "hostIPs": [{"ip": address}]}
-    status["startTime"] = previous.get("startTime") or format_time(memory.started)
-    status |= _reason(memory, previous, phase) | _address(pod, containers, previous, address)
+    status["startTime"] = previous.get("startTime") or format_time(runtime_state.started)
+    status |= _reason(runtime_state, previous, phase) | _address(pod, containers, previous, address)
     inits = [shown[view.name] for view in pod.init_containers]
     mains = [shown[view.name] for view in pod.app_containers]
     status |= {"initContainerStatuses": inits} if inits else {}
@@ -53,9 +53,9 @@ def pod_status(
     return status
 
 
-def _reason(memory: PodRuntimeState, previous: Json, phase: str) -> Json:
-    if memory.reason:
-        return {"reason": memory.reason, "message": memory.message}
+def _reason(runtime_state: VolatilePodState, previous: Json, phase: str) -> Json:
+    if runtime_state.reason:
+        return {"reason": runtime_state.reason, "message": runtime_state.message}
     if phase in TERMINAL and previous.get("phase") == phase:
         return {key: previous[key] for key in ("reason", "message") if key in previous}
     return {}
@@ -119,7 +119,7 @@ def container_status(
     view: ContainerView,
     pod: PodView,
     containers: Sequence[Container],
-    memory: PodRuntimeState,
+    runtime_state: VolatilePodState,
     now: float,
     scheme: str,
     *,
@@ -132,11 +132,11 @@ def container_status(
     ]
     container = started_containers[0] if started_containers else None
     running = container is not None and container.phase == "running"
-    state, last = _states(view, pod, started_containers, memory, now, scheme, stays=over or ending)
+    state, last = _states(view, pod, started_containers, runtime_state, now, scheme, stays=over or ending)
     if container is None and over and not pod.init_containers:
         state = {"terminated": LOST_STATE}
-    started = running and container is not None and memory.has_started(pod, view.name, container.id)
-    ready = running and container is not None and memory.is_ready(pod, view.name, container.id)
+    started = running and container is not None and runtime_state.has_started(pod, view.name, container.id)
+    ready = running and container is not None and runtime_state.is_ready(pod, view.name, container.id)
     if view.kind == "init":
         ready = container is not None and container.phase == "exited" and container.exit_code == 0
     shown: Json = {
@@ -163,7 +163,7 @@ def _states(
     view: ContainerView,
     pod: PodView,
     containers: Sequence[Container],
-    memory: PodRuntimeState,
+    runtime_state: VolatilePodState,
     now: float,
     scheme: str,
     *,
@@ -173,7 +173,7 @@ def _states(
     again.
     """
     if not containers:
-        return {"waiting": _waiting(view, pod, memory, now)}, {}
+        return {"waiting": _waiting(view, pod, runtime_state, now)}, {}
     container = containers[0]
     before = _terminated(containers[1], scheme) if len(containers) > 1 else {}
     if container.phase == "running":
@@ -181,7 +181,7 @@ def _states(
     waiting = (
         None
         if stays or not should_restart(view.policy, container)
-        else _back_off_state(view, pod, container, memory, now)
+        else _back_off_state(view, pod, container, runtime_state, now)
     )
     if waiting is None:
         return _terminated(container, scheme), before
@@ -189,15 +189,15 @@ def _states(
 
 
 def _back_off_state(
-    view: ContainerView, pod: PodView, container: Container, memory: PodRuntimeState, now: float
+    view: ContainerView, pod: PodView, container: Container, runtime_state: VolatilePodState, now: float
 ) -> Json | None:
-    if view.name in memory.failures:
-        return _waiting(view, pod, memory, now)
-    backoff = memory.backoffs.get(view.name, CrashLoopBackoff())
+    if view.name in runtime_state.failures:
+        return _waiting(view, pod, runtime_state, now)
+    backoff = runtime_state.backoffs.get(view.name, CrashLoopBackoff())
     if now >= backoff.due(container.finished_at):
         return None
-    who = f"{view.name} pod={pod.name.name}_{pod.name.namespace}({pod.name.uid})"
-    text = f"back-off {_duration(backoff.delay)} restarting failed container={who}"
+    container_name = f"{view.name} pod={pod.name.name}_{pod.name.namespace}({pod.name.uid})"
+    text = f"back-off {_duration(backoff.delay)} restarting failed container={container_name}"
     return {"reason": "CrashLoopBackOff", "message": text}
 
 
@@ -207,8 +207,8 @@ def _duration(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
-def _waiting(view: ContainerView, pod: PodView, memory: PodRuntimeState, now: float) -> Json:
-    failure = memory.failures.get(view.name) or memory.mount_failure
+def _waiting(view: ContainerView, pod: PodView, runtime_state: VolatilePodState, now: float) -> Json:
+    failure = runtime_state.failures.get(view.name) or runtime_state.mount_failure
     if failure is None:
         reason = (
             "PodInitializing"
@@ -253,14 +253,14 @@ def pod_conditions(
     """All conditions of a v1.PodStatus: ours in Kubernetes' order, then those of others in `status`."""
     before = {condition.get("type"): condition for condition in status.get("conditions") or ()}
     containers_ready = _containers_ready(init_statuses, app_statuses, phase, pod)
-    ours = {
+    own = {
         "PodReadyToStartContainers": {"status": _bool_status(bool(containers) and phase not in TERMINAL)},
         "Initialized": _initialized(pod, init_statuses, app_statuses, phase),
         "Ready": _ready(pod, containers_ready, before),
         "ContainersReady": containers_ready,
         "PodScheduled": {"status": "True"},
     }
-    shown = [_with_transition_time(kind, ours[kind], before.get(kind), now) for kind in ORDER]
+    shown = [_with_transition_time(kind, own[kind], before.get(kind), now) for kind in ORDER]
     return shown + [condition for kind, condition in before.items() if kind not in ORDER]
 
 

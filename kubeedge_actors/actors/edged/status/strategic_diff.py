@@ -36,15 +36,15 @@ def strategic_diff(old: Json, new: Json) -> Json:
     return patch
 
 
-def _kept(value: Any) -> Any:
+def _without_nulls(value: Any) -> Any:
     """What a cluster keeps of it: no nulls in objects, at any depth."""
     if isinstance(value, dict):
-        return {key: _kept(each) for key, each in value.items() if each is not None}
-    return [_kept(each) for each in value] if isinstance(value, list) else value
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _changed(key: str, old: Any, new: Any) -> Json:
-    if _kept(old) == _kept(new):
+    if _without_nulls(old) == _without_nulls(new):
         return {}
     if isinstance(old, dict) and isinstance(new, dict):
         return {key: strategic_diff(old, new)}
@@ -70,10 +70,10 @@ def _items(old: list[Json], new: list[Json], merge_key: str) -> list[Json]:
     after = {item[merge_key] for item in new}
     changed: list[Json] = []
     for item in new:
-        known = before.get(item[merge_key])
-        if known is None:
+        old_item = before.get(item[merge_key])
+        if old_item is None:
             changed.append(item)
-        elif differing := strategic_diff(known, item):
+        elif differing := strategic_diff(old_item, item):
             changed.append({merge_key: item[merge_key], **differing})
     return changed + [{"$patch": "delete", merge_key: key} for key in before if key not in after]
 

@@ -48,7 +48,7 @@ def api_versions() -> Json:
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
 
 
-def api_resource_list(asked: RequestInfo, all_known: Iterable[ResourceKind]) -> Json | None:
+def api_resource_list(info: RequestInfo, all_known: Iterable[ResourceKind]) -> Json | None:
     """/api/<version> and /apis/<group>/<version>; None when there is no such group."""
     listed = [
         {
@@ -60,9 +60,9 @@ def api_resource_list(asked: RequestInfo, all_known: Iterable[ResourceKind]) -> 
             **({"shortNames": SHORT_NAMES[kind.plural]} if kind.plural in SHORT_NAMES else {}),
         }
         for kind in all_known
-        if (kind.group, kind.version) == (asked.group, asked.version)
+        if (kind.group, kind.version) == (info.group, info.version)
     ]
     if not listed:
         return None
     listed.sort(key=lambda resource: str(resource["name"]))
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": asked.api_version, "resources": listed}
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": info.api_version, "resources": listed}

@@ -12,7 +12,7 @@ from kubeedge_actors.wire.messages import Json
 Cells = Callable[[Json, float], list[Any]]
 
 
-def print_table(plural: str, objects: Sequence[Json], now: float, version: str) -> Json:
+def convert_to_table(plural: str, objects: Sequence[Json], now: float, version: str) -> Json:
     """The objects as a meta.k8s.io Table; `now` in epoch seconds."""
     columns, cells = PRINTERS.get(plural, (("Name", "Age"), _default_cells))
     kinds = {"Restarts": "integer"}
@@ -35,7 +35,7 @@ def _partial(object: Json) -> Json:
 
 
 def _default_cells(object: Json, now: float) -> list[Any]:
-    return [object["metadata"].get("name", ""), print_age(object, now)]
+    return [object["metadata"].get("name", ""), age_text(object, now)]
 
 
 def _pod(pod: Json, now: float) -> list[Any]:
@@ -53,7 +53,7 @@ def _pod(pod: Json, now: float) -> list[Any]:
     if pod["metadata"].get("deletionTimestamp"):
         shown = "Terminating"
     restarts = sum(int(container.get("restartCount") or 0) for container in containers)
-    return [pod["metadata"].get("name", ""), f"{ready}/{total}", shown, restarts, print_age(pod, now)]
+    return [pod["metadata"].get("name", ""), f"{ready}/{total}", shown, restarts, age_text(pod, now)]
 
 
 def _node(node: Json, now: float) -> list[Any]:
@@ -63,7 +63,7 @@ def _node(node: Json, now: float) -> list[Any]:
     roles = ",".join(sorted(key.removeprefix(prefix) for key in labels if key.startswith(prefix))) or "<none>"
     version = (status.get("nodeInfo") or {}).get("kubeletVersion", "")
     shown = {"True": "Ready", "False": "NotReady"}.get(ready, "Unknown")
-    return [node["metadata"].get("name", ""), shown, roles, print_age(node, now), version]
+    return [node["metadata"].get("name", ""), shown, roles, age_text(node, now), version]
 
 
 PRINTERS: dict[str, tuple[tuple[str, ...], Cells]] = {
@@ -72,10 +72,10 @@ PRINTERS: dict[str, tuple[tuple[str, ...], Cells]] = {
 }
 
 
-def print_age(item: Json, now: float) -> str:
+def age_text(item: Json, now: float) -> str:
     """The age of an object as kubectl shows it.
 
-    >>> print_age({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}}, 1767225600.0 + 7300)
+    >>> age_text({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}}, 1767225600.0 + 7300)
     '121m'
     """
     try:

@@ -24,30 +24,30 @@ def watch_events(
     looked at before this returns.
     """
     newer = int(since) if since.isdecimal() else 0
-    known = {_identity(object): object for object in list_objects() if newer and _version(object) <= newer}
-    return _lines(list_objects, render, known, seconds)
+    shown = {_identity(object): object for object in list_objects() if newer and _version(object) <= newer}
+    return _lines(list_objects, render, shown, seconds)
 
 
 def _lines(
-    look: Listing, shape: Callable[[Json], Json], known: dict[str, Json], seconds: float
+    look: Listing, shape: Callable[[Json], Json], shown: dict[str, Json], seconds: float
 ) -> Generator[bytes, None, None]:
     until, pause = time.monotonic() + seconds, threading.Event()
     while time.monotonic() < until:
         now = {_identity(object): object for object in look()}
-        changes = list(_changes(known, now))
+        changes = list(_changes(shown, now))
         yield b"".join(msgspec.json.encode({"type": kind, "object": shape(object)}) + b"\n" for kind, object in changes)
-        known = now
+        shown = now
         pause.wait(min(POLL_SECONDS, max(0.0, until - time.monotonic())))
 
 
-def _changes(known: dict[str, Json], now: dict[str, Json]) -> Generator[tuple[str, Json], None, None]:
-    for key, object in known.items():
+def _changes(before: dict[str, Json], now: dict[str, Json]) -> Generator[tuple[str, Json], None, None]:
+    for key, object in before.items():
         if key not in now:
             yield "DELETED", object
     for key, object in now.items():
-        if key not in known:
+        if key not in before:
             yield "ADDED", object
-        elif object != known[key]:
+        elif object != before[key]:
             yield "MODIFIED", object
 
 

@@ -24,7 +24,7 @@ from kubeedge_actors.drivers.cluster.base import (
     PatchType,
     WatchEvent,
 )
-from kubeedge_actors.drivers.cluster.fake.state import State, WriteResult
+from kubeedge_actors.drivers.cluster.fake.state import FakeObjectStore, WriteResult
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
@@ -63,8 +63,8 @@ class FakeWatch:
 
     def get(self, namespace: str, name: str) -> Json | None:
         """The object as it is."""
-        found = self._cluster.peek(self.kind, namespace, name)
-        return self.remembered(found) if found is not None and self.matches(found) else None
+        object = self._cluster.peek(self.kind, namespace, name)
+        return self.remembered(object) if object is not None and self.matches(object) else None
 
     def all(self) -> list[Json]:
         """All objects as they are."""
@@ -78,8 +78,8 @@ class FakeWatch:
         """What this watch remembers of an object."""
         if self._cache:
             return object
-        kept = {key: object["metadata"].get(key) for key in ("name", "namespace", "uid", "resourceVersion")}
-        outline = {key: value for key, value in kept.items() if value}
+        fields = {key: object["metadata"].get(key) for key in ("name", "namespace", "uid", "resourceVersion")}
+        outline = {key: value for key, value in fields.items() if value}
         return {"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": outline}
 
     def queue_event(self, operation: EventType, object: Json, old: Json | None, initial: bool = False) -> None:
@@ -126,7 +126,7 @@ class FakeCluster:
     def __init__(self, now: Callable[[], float] = time.time, with_status: Collection[str] = ()) -> None:
         self._now = now
         self._lock = threading.RLock()
-        self._state = State(lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC), with_status)
+        self._state = FakeObjectStore(lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC), with_status)
         self._watches: list[FakeWatch] = []
         self._down = False
         self.refuse: Callable[[Request], ClusterError | None] = lambda request: None
@@ -170,8 +170,8 @@ class FakeCluster:
         self._begin("list", kind, namespace, "", "")
         selector = Selector(labels, fields)
         with self._lock:
-            found = [item for item in self.peek_all(kind) if namespace in ("", item["metadata"].get("namespace"))]
-            return ObjectList([item for item in found if selector.matches(item)], self._state.version)
+            items = [item for item in self.peek_all(kind) if namespace in ("", item["metadata"].get("namespace"))]
+            return ObjectList([item for item in items if selector.matches(item)], self._state.version)
 
     def create(
         self, kind: ResourceKind, namespace: str, object: Json, *, name: str = "", subresource: str = ""
@@ -221,13 +221,13 @@ class FakeCluster:
 
     def _write(self, step: Callable[[], WriteResult]) -> Json:
         with self._lock:
-            outcome = step()
-            for old, new, last in outcome.steps:
+            result = step()
+            for old, new, last in result.steps:
                 for watch in self._watches:
-                    if watch.kind == outcome.kind:
+                    if watch.kind == result.kind:
                         watch.queue_write(old, new, last)
         self._deliver()
-        return outcome.answer
+        return result.answer
 
     # --- watches ----------------------------------------------------------------------------------------------------
 

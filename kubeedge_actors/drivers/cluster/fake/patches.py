@@ -34,7 +34,7 @@ class PatchRefused(Exception):
     """The patch does not fit the object; the text says why."""
 
 
-def strategic(target: Any, patch: Any) -> Any:
+def strategic_merge(target: Any, patch: Any) -> Any:
     """Kubernetes' strategic merge: maps merge, keyed lists merge by their key, other lists are replaced."""
     if not isinstance(patch, dict):
         return patch
@@ -61,7 +61,7 @@ def _set(result: Json, key: str, value: Any, order: Any) -> None:
         present = list(result.get(key) or [])
         result[key] = present + [item for item in value if item not in present]
     else:
-        result[key] = strategic(result.get(key), value)
+        result[key] = strategic_merge(result.get(key), value)
 
 
 def _keyed(present: list[Any], items: list[Any], key: str, order: Any) -> list[Any]:
@@ -72,14 +72,14 @@ def _keyed(present: list[Any], items: list[Any], key: str, order: Any) -> list[A
         if item.get("$patch") == "delete":
             result.pop(item.get(key), None)
         else:
-            result[item.get(key)] = strategic(result.get(item.get(key)), item)
+            result[item.get(key)] = strategic_merge(result.get(item.get(key)), item)
     if order:
         places = {entry.get(key): place for place, entry in enumerate(order)}
         return sorted(result.values(), key=lambda item: places.get(item.get(key), len(places)))
     return list(result.values())
 
 
-def json_patch(target: Any, steps: list[Json]) -> Any:
+def apply_json_patch(target: Any, steps: list[Json]) -> Any:
     """RFC 6902 with add, replace, remove and test. Errors: PatchRefused."""
     for step in steps:
         path = [part.replace("~1", "/").replace("~0", "~") for part in str(step["path"]).split("/")[1:]]
@@ -97,13 +97,13 @@ def _step(target: Any, path: list[str], step: Json) -> Any:
         return target if step["op"] == "test" else step["value"]
     head, rest = path[0], path[1:]
     copy: Any = list(target) if isinstance(target, list) else dict(target)
-    where: Any = (len(copy) if head == "-" else int(head)) if isinstance(copy, list) else head
+    key: Any = (len(copy) if head == "-" else int(head)) if isinstance(copy, list) else head
     if rest or step["op"] == "test":
-        copy[where] = _step(copy[where], rest, step)
+        copy[key] = _step(copy[key], rest, step)
     elif step["op"] == "remove":
-        del copy[where]
+        del copy[key]
     elif isinstance(copy, list) and step["op"] == "add":
-        copy.insert(where, step["value"])
+        copy.insert(key, step["value"])
     else:
-        copy[where] = step["value"]
+        copy[key] = step["value"]
     return copy

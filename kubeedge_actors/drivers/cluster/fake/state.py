@@ -37,7 +37,7 @@ class WriteResult(NamedTuple):
     steps: list[Step]
 
 
-class State:
+class FakeObjectStore:
     """All objects by kind, namespace and name, and the one counter of versions."""
 
     def __init__(self, now: Callable[[], datetime.datetime], with_status: Collection[str] = ()) -> None:
@@ -49,15 +49,15 @@ class State:
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
         """The object. Errors: NotFound."""
-        found = self.objects.get((kind, namespace, name))
-        if found is None:
+        object = self.objects.get((kind, namespace, name))
+        if object is None:
             raise NotFound(status_of(404, "NotFound", f'{kind.qualified} "{name}" not found', kind, name))
-        return found
+        return object
 
     def create(self, kind: ResourceKind, namespace: str, object: Json) -> WriteResult:
         """Create an object with what the server adds. Errors: AlreadyExists, ClusterError (422, 500)."""
-        made = copy.deepcopy({"apiVersion": kind.api_version, "kind": kind.kind, **object})
-        metadata = made.setdefault("metadata", {})
+        created = copy.deepcopy({"apiVersion": kind.api_version, "kind": kind.kind, **object})
+        metadata = created.setdefault("metadata", {})
         if metadata.get("resourceVersion"):
             raise ClusterError(status_of(500, "", "resourceVersion should not be set on objects to be created"))
         if not metadata.get("name"):
@@ -75,10 +75,10 @@ class State:
         for dropped in ("managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"):
             metadata.pop(dropped, None)
         if kind.plural in self._with_status - STATUS_KEPT_AT_CREATION:
-            made["status"] = {"phase": "Pending"} if kind.plural == "pods" else {}
+            created["status"] = {"phase": "Pending"} if kind.plural == "pods" else {}
         if _has_generation(kind):
             metadata["generation"] = 1
-        return self._store(kind, None, made)
+        return self._store(kind, None, created)
 
     def replace(self, kind: ResourceKind, namespace: str, name: str, object: Json, subresource: str) -> WriteResult:
         """Replace an object. Errors: NotFound, Conflict, ClusterError 422."""
@@ -105,8 +105,8 @@ class State:
             )
         try:
             if form == "json":
-                return self._change(kind, old, patches.json_patch(old, change), subresource)
-            apply = patches.strategic if form == "strategic" else merge_patch
+                return self._change(kind, old, patches.apply_json_patch(old, change), subresource)
+            apply = patches.strategic_merge if form == "strategic" else merge_patch
             return self._change(kind, old, apply(old, change), subresource)
         except patches.PatchRefused as refusal:
             raise ClusterError(status_of(422, "Invalid", str(refusal), kind, name)) from None
@@ -148,7 +148,7 @@ class State:
             message = f'Operation cannot be fulfilled on pods/binding "{name}": pod {name} is already assigned to node'
             raise Conflict(status_of(409, "Conflict", message, kind, name))
         condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": self._stamp()}
-        status = patches.strategic(old.get("status"), {"conditions": [condition]})
+        status = patches.strategic_merge(old.get("status"), {"conditions": [condition]})
         bound = {**old, "spec": {**old.get("spec", {}), "nodeName": object["target"]["name"]}, "status": status}
         steps = self._store(kind, old, bound).steps
         return WriteResult(kind, {"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201}, steps)
@@ -157,30 +157,30 @@ class State:
 
     def _change(self, kind: ResourceKind, old: Json, new: Json, subresource: str) -> WriteResult:
         name = old["metadata"]["name"]
-        given = new.get("metadata", {})
-        if given.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
+        new_metadata = new.get("metadata", {})
+        if new_metadata.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
             raise Conflict(status_of(409, "Conflict", f"the UID in the object meta of {name} differs", kind, name))
-        if given.get("resourceVersion") not in (None, "", old["metadata"]["resourceVersion"]):
+        if new_metadata.get("resourceVersion") not in (None, "", old["metadata"]["resourceVersion"]):
             message = (
                 f'Operation cannot be fulfilled on {kind.qualified} "{name}": the object has been modified; '
                 "please apply your changes to the latest version and try again"
             )
             raise Conflict(status_of(409, "Conflict", message, kind, name))
-        made = _allowed(old, new, subresource, kind.plural in self._with_status)
-        made["metadata"] = self._kept_metadata(old["metadata"], made["metadata"])
-        if made == old:
+        updated = _allowed(old, new, subresource, kind.plural in self._with_status)
+        updated["metadata"] = self._kept_metadata(old["metadata"], updated["metadata"])
+        if updated == old:
             return WriteResult(kind, old, [])
         parts = ("spec",) if kind.plural in self._with_status else ("spec", "status")
-        if _has_generation(kind) and any(made.get(part) != old.get(part) for part in parts):
-            made["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
+        if _has_generation(kind) and any(updated.get(part) != old.get(part) for part in parts):
+            updated["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
         if (
-            made["metadata"].get("deletionTimestamp")
-            and not made["metadata"].get("finalizers")
+            updated["metadata"].get("deletionTimestamp")
+            and not updated["metadata"].get("finalizers")
             and kind.plural != "pods"
         ):
-            changed = self._store(kind, old, made)
+            changed = self._store(kind, old, updated)
             return WriteResult(kind, changed.answer, self._remove(kind, changed.answer).steps)
-        return self._store(kind, old, made)
+        return self._store(kind, old, updated)
 
     def _kept_metadata(self, old: Json, new: Json) -> Json:
         metadata = {key: value for key, value in new.items() if value is not None and key != "managedFields"}
@@ -199,9 +199,9 @@ class State:
         return {**old, "metadata": metadata}
 
     def _store(self, kind: ResourceKind, old: Json | None, new: Json) -> WriteResult:
-        made = {**new, "metadata": {**new["metadata"], "resourceVersion": self._next_version()}}
-        self.objects[kind, made["metadata"].get("namespace", ""), made["metadata"]["name"]] = made
-        return WriteResult(kind, made, [(old, made, made)])
+        stored = {**new, "metadata": {**new["metadata"], "resourceVersion": self._next_version()}}
+        self.objects[kind, stored["metadata"].get("namespace", ""), stored["metadata"]["name"]] = stored
+        return WriteResult(kind, stored, [(old, stored, stored)])
 
     def _remove(self, kind: ResourceKind, old: Json) -> WriteResult:
         del self.objects[kind, old["metadata"].get("namespace", ""), old["metadata"]["name"]]
@@ -236,26 +236,26 @@ def status_of(code: int, reason: str, message: str, kind: ResourceKind | None = 
 def _allowed(old: Json, new: Json, subresource: str, status_apart: bool) -> Json:
     """What a write may change: the status sub-resource only status, the main resource everything else."""
     if not status_apart:
-        made = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"]}
+        allowed = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"]}
     elif subresource == "status":
-        made = {**old, "status": new.get("status", {})} if new.get("status") else dict(old)
+        allowed = {**old, "status": new.get("status", {})} if new.get("status") else dict(old)
     else:
-        made = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"]}
-        made.pop("status", None)
+        allowed = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"]}
+        allowed.pop("status", None)
         if "status" in old:
-            made["status"] = old["status"]
-    made.setdefault("metadata", {})
-    return made
+            allowed["status"] = old["status"]
+    allowed.setdefault("metadata", {})
+    return allowed
 
 
-def _grace(kind: ResourceKind, object: Json, asked: int | None) -> int | None:
+def _grace(kind: ResourceKind, object: Json, requested: int | None) -> int | None:
     """Seconds of grace of a pod that a node has to end; None for what goes at once."""
     spec = object.get("spec", {})
     if kind.plural != "pods" or not spec.get("nodeName"):
         return None
-    if asked != 0 and object.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+    if requested != 0 and object.get("status", {}).get("phase") in ("Succeeded", "Failed"):
         return None
-    return asked if asked is not None else int(spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE))
+    return requested if requested is not None else int(spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE))
 
 
 def _built_in(kind: ResourceKind) -> bool:

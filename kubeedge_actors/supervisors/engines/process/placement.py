@@ -26,6 +26,11 @@ class ProcessPlacement:
         if spec.host and find_spec("thespian") is None:
             where = f"{spec.name} is to run on the host {spec.host}"
             raise RegistrationError(f"{where}, which needs Thespian: {install_hint('hosts')}")
+        if getattr(getattr(spec.factory, "func", spec.factory), "__module__", "") == "__main__":
+            raise RegistrationError(
+                f"{spec.name} is to run in a process of its own, which does not know the file that was started as the program: "
+                "its class has to be in a file that can be imported"
+            )
         try:
             self.launcher.serializer.dumps(spec.factory)
         except Exception as error:

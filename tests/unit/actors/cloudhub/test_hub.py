@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.errors import MailboxFull
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import MailboxSpec, Reason, Ref
+from kubeedge_actors.supervisors import Reason, Ref
 from kubeedge_actors.testing import Probe
 from kubeedge_actors.wire.messages import (
     BusPublish,
@@ -414,8 +415,6 @@ def test_a_repeated_durable_message_is_handled_once_and_acknowledged_again(make:
 
 
 def test_nothing_is_acknowledged_before_its_receiver_is_done(make: MakeHub) -> None:
-    from kubeedge_actors.module import Module, on
-
     replies = []
 
     class Slow(Module):
@@ -439,6 +438,33 @@ def test_nothing_is_acknowledged_before_its_receiver_is_done(make: MakeHub) -> N
     hub.harness.advance(0.5)
     (receipt,) = hub.sent_to(peer)
     assert isinstance(receipt, OutboxAcknowledged) and receipt.ids == [report.msg_id]
+
+
+def test_what_one_receiver_had_no_room_for_is_sent_again_to_that_one_only(make: MakeHub) -> None:
+    hub, controller = with_controller(make)
+    refusals = [MailboxFull("full: the mailbox is full")] * 2
+
+    class Full(Module):
+        """Answers as a full mailbox does, and then takes it."""
+
+        name = "full"
+
+        @on
+        def on_report_event(self, message: ReportEvent) -> None:
+            if refusals:
+                self.reply_later().fail(refusals.pop())
+            else:
+                taken.append(message.name)
+
+    taken: list[str] = []
+    hub.harness.system.add(Full.spec())
+    peer, message = hub.join("n1", **OURS), event("a")
+    for sent_again in range(3):
+        assert not taken
+        hub.hear(peer, message)
+        hub.harness.advance(0.05)
+        assert bool(hub.sent_to(peer)) is (sent_again == 2)
+    assert taken == ["a"] and len(controller) == 1
 
 
 def test_a_durable_message_that_nobody_takes_is_a_dead_letter_and_acknowledged(make: MakeHub) -> None:
@@ -551,30 +577,3 @@ def test_a_message_for_a_node_that_is_not_connected_is_lost_only_when_nobody_kee
         hub.harness.publish(SendToNode(message=BusPublish(node="n1", topic=str(kept), payload="on"), kept=kept))
     (letter,) = [each.message for each in hub.harness.dead_letters]
     assert isinstance(letter, MessageLost) and letter.reason == "its connection has just ended"
-
-
-def test_the_hub_never_waits_for_a_module_of_ones_own_that_does_not_keep_up(make: MakeHub) -> None:
-    class Slow(Module):
-        name = "slow"
-
-        @on
-        def on_bus_uploaded(self, message: BusUploaded) -> None:
-            raise AssertionError("it is stopped before")
-
-    def accepting(kind: type) -> tuple[Ref, ...]:
-        return (slow_hub.harness.ref("slow"),) if kind is BusUploaded else ()
-
-    slow_hub: CloudHubEnv = make(accepting=accepting)
-    hub = slow_hub
-    hub.harness.probe(SessionOpened)
-    hub.harness._specs.append(Slow.spec(mailbox=MailboxSpec(capacity=2)))
-    peer = hub.join("n1", **OURS)
-    hub.harness.system.cell("slow").stop(terminate=False)
-    hub.harness.run()
-    uploads = [BusUploaded(resource="r", content=number) for number in range(5)]
-    hub.hear(peer, *uploads)
-    hub.harness.advance(1.0)
-    acked = {msg_id for each in hub.sent_to(peer) if isinstance(each, OutboxAcknowledged) for msg_id in each.ids}
-    assert acked == {
-        upload.msg_id for upload in uploads[:3]
-    }  # those that were dropped for newer ones: told, and no more to be had

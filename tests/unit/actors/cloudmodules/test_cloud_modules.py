@@ -206,7 +206,7 @@ def test_the_client_of_a_node_says_that_there_is_none() -> None:
 
 @pytest.mark.parametrize("wrong", ["v1/configmaps", ("configmaps",), (5,), ("a/b/c/d",)])
 def test_a_wrong_declaration_is_refused_at_registration(wrong: Any) -> None:
-    module = type("Wrong", (Module,), {"name": "wrong", "watches": wrong})
+    module: Any = type("Wrong", (Module,), {"name": "wrong", "watches": wrong})
     with pytest.raises(RegistrationError, match=r"Wrong\.watches has to be a tuple of texts"):
         module.spec()
 

@@ -67,9 +67,9 @@ class Devices:
         return [message.parent_msg_id for message in self.hub.take() if isinstance(message, ReportStored)]
 
     def status(self, name: str = "lamp") -> dict[str, Any]:
-        found = self.api.peek(STATUS, "default", name)
-        assert found is not None
-        return found["status"]  # type: ignore[no-any-return]
+        status_object = self.api.peek(STATUS, "default", name)
+        assert status_object is not None
+        return status_object["status"]  # type: ignore[no-any-return]
 
     def writes(self) -> int:
         return sum(
@@ -301,7 +301,7 @@ def test_keys_that_the_device_does_not_have_are_ignored_but_confirmed(lamp: Devi
 def test_a_twin_that_was_deleted_at_the_edge_disappears(lamp: Devices) -> None:
     lamp.report(reported(power=twin(actual="on"), level=twin(actual="1")))
     lamp.report(reported(power={"actual": {}, "metadata": {"type": "deleted"}}))
-    assert [each["propertyName"] for each in lamp.status()["twins"]] == ["level"]
+    assert [twin["propertyName"] for twin in lamp.status()["twins"]] == ["level"]
 
 
 def test_state_and_last_time_online_are_written_beside_the_twins(lamp: Devices) -> None:
@@ -340,7 +340,7 @@ def test_nothing_is_confirmed_before_it_is_written(lamp: Devices) -> None:
     lamp.harness.advance(40)
     confirmed = [message.parent_msg_id for message in lamp.hub.take() if isinstance(message, ReportStored)]
     assert confirmed == [report.msg_id for report in reports]
-    assert [each["reported"]["value"] for each in lamp.status()["twins"]] == ["b", "1"]
+    assert [twin["reported"]["value"] for twin in lamp.status()["twins"]] == ["b", "1"]
 
 
 def test_whoever_keeps_a_report_learns_when_it_is_stored(lamp: Devices) -> None:
@@ -362,7 +362,7 @@ def test_a_status_that_somebody_else_wrote_or_deleted_is_looked_at_again(lamp: D
     assert len(lamp.status()["twins"]) == 2
     lamp.api.delete(STATUS, "default", "lamp")
     lamp.report(reported(level=twin(actual="4")))
-    assert [each["reported"]["value"] for each in lamp.status()["twins"]] == ["4"]
+    assert [twin["reported"]["value"] for twin in lamp.status()["twins"]] == ["4"]
 
 
 def test_a_cluster_that_drops_the_copy_in_the_device_is_not_asked_again(devices: Devices) -> None:
@@ -400,7 +400,7 @@ def test_a_node_can_not_report_of_a_device_that_turns_out_to_be_anothers(
     devices.harness.run()
     devices.harness.advance(1)
     assert [m.parent_msg_id for m in devices.hub.take() if isinstance(m, ReportStored)] == [report.msg_id]
-    assert all("reported" not in each for each in devices.status().get("twins", []))
+    assert all("reported" not in twin for twin in devices.status().get("twins", []))
     assert "by edge-2 is dropped: the device is not on that node" in caplog.text
 
 
@@ -592,7 +592,7 @@ def test_the_recorded_life_of_a_device_is_led_in_the_same_words() -> None:
     desired = [{"op": "replace", "path": "/spec/properties/0/desired/value", "value": "off"}]
     devices.api.patch(DEVICE, "default", "lamp", desired, form="json")
     say("update default/device/lamp")
-    twins = {each["propertyName"]: each for each in devices.status()["twins"]}
+    twins = {twin["propertyName"]: twin for twin in devices.status()["twins"]}
     assert twins["power"]["reported"] == {"value": "off", "metadata": {"timestamp": "1795374354036", "type": "string"}}
     assert twins["level"]["reported"]["value"] == "20"  # the original lost this one
     assert "scene" not in twins

@@ -39,33 +39,35 @@ def synced(value: str, cloud: int, edge: int, kind: str = "string") -> Json:
 def test_a_newer_version_is_taken_and_published_without_result(env: DeviceTwinEnv) -> None:
     env.update({"power": actual("off")})
     env.reports()
-    said = dict(sync(env, {"power": synced("on", 1, 0)}))
-    assert list(said) == ["update/document", "update/delta"]
-    assert said["update/document"]["event_id"] == "c"
-    assert said["update/delta"]["delta"] == {"power": "on"}
+    published = dict(sync(env, {"power": synced("on", 1, 0)}))
+    assert list(published) == ["update/document", "update/delta"]
+    assert published["update/document"]["event_id"] == "c"
+    assert published["update/delta"]["delta"] == {"power": "on"}
     assert env.reports() == []
     env.update({"power": expected("dim")})
     assert env.reports()[0]["power"]["expected_version"] == version(1, 1)
 
 
-@pytest.mark.parametrize("asked", [version(0, 1), version(1, 0), None])
-def test_a_version_that_is_behind_is_answered_with_the_local_twin(env: DeviceTwinEnv, asked: Json | None) -> None:
+@pytest.mark.parametrize("request_version", [version(0, 1), version(1, 0), None])
+def test_a_version_that_is_behind_is_answered_with_the_local_twin(
+    env: DeviceTwinEnv, request_version: Json | None
+) -> None:
     sync(env, {"power": synced("on", 1, 0)})
     env.update({"power": expected("off")})
     env.reports()
-    entry = expected("on", "string") | ({"expected_version": asked} if asked else {})
-    said = dict(sync(env, {"power": entry}))
-    assert "update/document" not in said
-    (told,) = env.reports()
-    assert told["power"]["expected"]["value"] == "off"
-    assert told["power"]["expected_version"] == version(1, 1)
+    entry = expected("on", "string") | ({"expected_version": request_version} if request_version else {})
+    published = dict(sync(env, {"power": entry}))
+    assert "update/document" not in published
+    (report,) = env.reports()
+    assert report["power"]["expected"]["value"] == "off"
+    assert report["power"]["expected_version"] == version(1, 1)
     assert env.twins()["power"]["expected"]["value"] == "off"
 
 
 def test_the_cloud_can_delete_and_deletes_with_the_versions_of_the_request(env: DeviceTwinEnv) -> None:
     sync(env, {"power": synced("on", 1, 0)})
-    said = dict(sync(env, {"power": {"metadata": {"type": "deleted"}, "expected_version": version(2, 0)}}))
-    assert said["update/document"]["twin"]["power"]["current"] is None
+    published = dict(sync(env, {"power": {"metadata": {"type": "deleted"}, "expected_version": version(2, 0)}}))
+    assert published["update/document"]["twin"]["power"]["current"] is None
     assert env.twins() == {}
     assert env.store.twin.twins()[0].expected_version == '{"cloud":2,"edge":0}'
 
@@ -87,20 +89,20 @@ def test_a_deletion_of_what_is_unknown_leaves_a_tombstone_with_its_versions(env:
 
 
 def test_a_sync_without_type_is_answered_with_400(env: DeviceTwinEnv) -> None:
-    ((kind, said),) = sync(env, {"power": expected("on") | {"expected_version": version(1, 0)}})
-    assert (kind, said["code"], said["reason"]) == ("update/result", 400, "the request body is wrong")
+    ((kind, published),) = sync(env, {"power": expected("on") | {"expected_version": version(1, 0)}})
+    assert (kind, published["code"], published["reason"]) == ("update/result", 400, "the request body is wrong")
 
 
 def test_a_sync_that_can_not_be_read_is_answered_on_the_topic_of_no_device(env: DeviceTwinEnv) -> None:
     env.say(f"{DEVICE}{LAMP}/twin/cloud_updated", b"{")
-    ((topic, said),) = env.heard()
+    ((topic, published),) = env.heard()
     assert topic == f"{DEVICE}/twin/update/result"
-    assert said["reason"] == "unmarshal update request body failed, Please check the request"
+    assert published["reason"] == "unmarshal update request body failed, Please check the request"
 
 
 def test_a_sync_of_an_unknown_device_is_answered_with_404(env: DeviceTwinEnv) -> None:
-    ((_, said),) = sync(env, {"power": synced("on", 1, 0)}, device="default/ghost")
-    assert (said["code"], said["event_id"]) == (404, "c")
+    ((_, published),) = sync(env, {"power": synced("on", 1, 0)}, device="default/ghost")
+    assert (published["code"], published["event_id"]) == (404, "c")
 
 
 # --- desired values ---------------------------------------------------------------------------------------------------
@@ -123,14 +125,14 @@ def push(
 
 
 def test_a_desired_value_is_published_as_document_and_delta_and_reported(env: DeviceTwinEnv) -> None:
-    said = dict(push(env, power="on"))
-    assert list(said) == ["update/document", "update/delta"]
-    assert said["update/document"]["twin"]["power"]["last"] is None
-    assert said["update/delta"]["delta"] == {"power": "on"}
-    (told,) = env.reports()
-    assert told["power"]["expected"]["value"] == "on"
-    assert told["power"]["expected_version"] == version(1, 0)
-    assert "actual_version" not in told["power"]
+    published = dict(push(env, power="on"))
+    assert list(published) == ["update/document", "update/delta"]
+    assert published["update/document"]["twin"]["power"]["last"] is None
+    assert published["update/delta"]["delta"] == {"power": "on"}
+    (report,) = env.reports()
+    assert report["power"]["expected"]["value"] == "on"
+    assert report["power"]["expected_version"] == version(1, 0)
+    assert "actual_version" not in report["power"]
 
 
 def test_a_push_that_changes_something_else_does_not_touch_what_the_edge_expects(env: DeviceTwinEnv) -> None:
@@ -218,10 +220,10 @@ def test_a_device_object_without_usable_name_changes_nothing(env: DeviceTwinEnv,
 def test_the_cloud_is_asked_for_the_members_on_every_connect(env: DeviceTwinEnv) -> None:
     for _ in range(2):
         env.harness.publish(LinkUp())
-    first, second = (each for each in env.hub if isinstance(each, MembershipRequest))
-    asked = msgspec.json.decode(first.content)
-    assert asked["group_id"] == NODE
-    assert (asked["event_type"], asked["operation"]) == ("group_membership_event", "detail")
+    first, second = (request for request in env.hub if isinstance(request, MembershipRequest))
+    content = msgspec.json.decode(first.content)
+    assert content["group_id"] == NODE
+    assert (content["event_type"], content["operation"]) == ("group_membership_event", "detail")
     assert first.msg_id != second.msg_id
 
 
@@ -242,7 +244,7 @@ def test_a_report_is_in_the_outbox_before_anybody_hears_of_the_update(env: Devic
     env.update({"a": actual("1")})
     assert order == ["commit 1", "result", "document"]
     (row,) = env.store.outbox.pending()
-    (report,) = [each for each in env.hub if not isinstance(each, MembershipRequest)]
+    (report,) = [message for message in env.hub if not isinstance(message, MembershipRequest)]
     assert row.msg_id == report.msg_id
     assert '"resource":"device/default/lamp/twin/edge_updated"' in row.frame
     env.harness.publish(ReportStored(parent_msg_id=report.msg_id))
@@ -258,10 +260,10 @@ def test_a_node_that_works_alone_reports_nothing() -> None:
     with inline(
         DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin, has_cloud=False, publish_updates=False))
     ) as harness:
-        said = harness.probe(MqttPublish)
+        published = harness.probe(MqttPublish)
         harness.publish(MembershipUpdate(content={"added_devices": [{"id": LAMP, "name": "lamp"}]}))
         harness.publish(TwinUpdate(device=LAMP, payload=b'{"twin":{"a":{"actual":{"value":"1"}}}}'))
-        assert len(said) == 3
+        assert len(published) == 3
         assert harness.dead_letters == []
         assert store.outbox.pending() == []
 
@@ -300,6 +302,6 @@ def test_a_sync_over_the_link_is_one_by_mqtt() -> None:
     content = {"event_id": "c", "twin": {"power": synced("on", 1, 0)}}
     env.harness.publish(TwinSynced(device="lamp", content=content))
     env.harness.run()
-    said = dict(env.heard())
-    assert list(said) == [f"{DEVICE}lamp/twin/update/document", f"{DEVICE}lamp/twin/update/delta"]
+    published = dict(env.heard())
+    assert list(published) == [f"{DEVICE}lamp/twin/update/document", f"{DEVICE}lamp/twin/update/delta"]
     assert env.twins("lamp")["power"]["expected"]["value"] == "on"

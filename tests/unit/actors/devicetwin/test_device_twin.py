@@ -44,9 +44,9 @@ def test_a_request_that_can_not_be_read_is_answered_on_the_topic_of_no_device(
     env: DeviceTwinEnv, payload: bytes, reason: str
 ) -> None:
     env.say(f"{DEVICE}{LAMP}/twin/update", payload)
-    ((topic, said),) = env.heard()
+    ((topic, published),) = env.heard()
     assert topic == NAMELESS
-    assert said == {"event_id": "", "timestamp": said["timestamp"], "code": 400, "reason": reason}
+    assert published == {"event_id": "", "timestamp": published["timestamp"], "code": 400, "reason": reason}
     assert env.twins() == {}
 
 
@@ -67,8 +67,8 @@ def test_a_request_that_can_not_be_read_is_answered_on_the_topic_of_no_device(
 def test_a_value_that_does_not_fit_is_answered_with_400_and_changes_nothing(
     env: DeviceTwinEnv, twin: dict[str, Any], reason: str
 ) -> None:
-    said = env.result({"good": actual("1"), **twin})
-    assert said == {"event_id": "e", "timestamp": said["timestamp"], "code": 400, "reason": reason}
+    published = env.result({"good": actual("1"), **twin})
+    assert published == {"event_id": "e", "timestamp": published["timestamp"], "code": 400, "reason": reason}
     assert env.twins() == {}
     assert env.reports() == []
 
@@ -100,29 +100,29 @@ def test_any_payload_is_a_request_or_a_rejection(payload: bytes) -> None:
 
 
 def test_an_update_of_an_unknown_device_is_answered_with_404(env: DeviceTwinEnv) -> None:
-    said = env.result({"a": actual("1")}, device="default/ghost")
-    assert said["code"] == 404
-    assert said["reason"] == "update rejected due to the device is not existed"
+    published = env.result({"a": actual("1")}, device="default/ghost")
+    assert published["code"] == 404
+    assert published["reason"] == "update rejected due to the device is not existed"
 
 
 def test_asking_for_an_unknown_device_is_answered_with_404(env: DeviceTwinEnv) -> None:
     env.say(f"{DEVICE}default/ghost/twin/get", {"event_id": "g"})
-    ((topic, said),) = env.heard()
+    ((topic, published),) = env.heard()
     assert topic == f"{DEVICE}default/ghost/twin/get/result"
-    assert (said["event_id"], said["code"]) == ("g", 404)
-    assert said["reason"] == "Device default/ghost not found while getting twin"
+    assert (published["event_id"], published["code"]) == ("g", 404)
+    assert published["reason"] == "Device default/ghost not found while getting twin"
 
 
 def test_asking_without_json_is_answered_with_400(env: DeviceTwinEnv) -> None:
     env.say(f"{DEVICE}{LAMP}/twin/get", b"what?")
-    ((_, said),) = env.heard()
-    assert (said["event_id"], said["code"]) == ("", 400)
-    assert said["reason"].startswith("Unmarshal twin info what? failed , err: ")
+    ((_, published),) = env.heard()
+    assert (published["event_id"], published["code"]) == ("", 400)
+    assert published["reason"].startswith("Unmarshal twin info what? failed , err: ")
 
 
 def test_result_document_and_delta_come_in_this_order(env: DeviceTwinEnv) -> None:
-    said = env.update({"power": expected("on")})
-    assert [kind for kind, _ in said] == ["update/result", "update/document", "update/delta"]
+    published = env.update({"power": expected("on")})
+    assert [kind for kind, _ in published] == ["update/result", "update/document", "update/delta"]
 
 
 def test_an_equal_value_is_a_change_as_well(env: DeviceTwinEnv) -> None:
@@ -141,12 +141,12 @@ def test_the_type_of_a_live_property_stays(env: DeviceTwinEnv) -> None:
 
 def test_a_deleted_property_is_gone_and_comes_back_with_a_new_type(env: DeviceTwinEnv) -> None:
     env.update({"a": actual("1", "int")})
-    said = dict(env.update({"a": None}))
-    assert said["update/result"]["twin"] == {"a": None}
-    assert said["update/document"]["twin"]["a"]["current"] is None
+    published = dict(env.update({"a": None}))
+    assert published["update/result"]["twin"] == {"a": None}
+    assert published["update/document"]["twin"]["a"]["current"] is None
     assert env.twins() == {}
-    said = dict(env.update({"a": actual("x")}))
-    assert said["update/document"]["twin"]["a"]["last"] is None
+    published = dict(env.update({"a": actual("x")}))
+    assert published["update/document"]["twin"]["a"]["last"] is None
     assert env.twins()["a"]["metadata"] == {"type": "string"}
     assert env.reports()[-1]["a"]["actual_version"] == {"cloud": 0, "edge": 3}
 
@@ -174,17 +174,17 @@ def test_optional_goes_from_true_to_false_only(env: DeviceTwinEnv) -> None:
 
 def test_the_delta_holds_what_the_device_has_not_done_until_it_has(env: DeviceTwinEnv) -> None:
     env.update({"power": expected("on"), "level": actual("1")})
-    said = dict(env.update({"level": expected("5")}))
-    assert said["update/delta"]["delta"] == {"power": "on", "level": "5"}
-    assert set(said["update/delta"]["twin"]) == {"power", "level"}
-    said = dict(env.update({"power": actual("on"), "level": actual("5")}))
-    assert "update/delta" not in said
+    published = dict(env.update({"level": expected("5")}))
+    assert published["update/delta"]["delta"] == {"power": "on", "level": "5"}
+    assert set(published["update/delta"]["twin"]) == {"power", "level"}
+    published = dict(env.update({"power": actual("on"), "level": actual("5")}))
+    assert "update/delta" not in published
 
 
 def test_a_property_that_is_born_deleted_is_shown_nowhere(env: DeviceTwinEnv) -> None:
-    said = env.update({"a": expected("1", "deleted")})
-    assert dict(said)["update/result"]["twin"] == {}
-    assert "update/delta" not in dict(said)
+    published = env.update({"a": expected("1", "deleted")})
+    assert dict(published)["update/result"]["twin"] == {}
+    assert "update/delta" not in dict(published)
     assert env.twins() == {}
 
 
@@ -207,12 +207,12 @@ def test_a_device_whose_id_has_one_level_is_spoken_to_on_its_own_topics() -> Non
 @pytest.mark.parametrize("state", ["online", "OK", "offline", "Unhealthy", "unknown"])
 def test_a_state_is_published_stored_and_reported(env: DeviceTwinEnv, state: str) -> None:
     env.say(f"{DEVICE}{LAMP}/state/update", {"event_id": "s", "timestamp": 0, "state": state})
-    ((topic, said),) = env.heard()
+    ((topic, published),) = env.heard()
     online = {"lastOnlineTime": "2023-11-14T22:13:20Z"} if state in ("online", "OK") else {}
     assert topic == f"{DEVICE}{LAMP}/state/update/result"
-    assert said["device"] == {"name": "lamp", "state": state, **online}
-    assert said["event_id"] not in ("", "s")
-    (report,) = [each for each in env.hub if isinstance(each, DeviceStateReported)]
+    assert published["device"] == {"name": "lamp", "state": state, **online}
+    assert published["event_id"] not in ("", "s")
+    (report,) = [message for message in env.hub if isinstance(message, DeviceStateReported)]
     assert report.device == LAMP and f'"state":"{state}"' in report.report
     (row,) = env.store.twin.devices()
     assert (row.state, row.last_online) == (state, online.get("lastOnlineTime", ""))

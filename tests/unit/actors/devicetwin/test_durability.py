@@ -75,8 +75,8 @@ def test_a_database_that_refuses_is_answered_with_500_and_nothing_has_happened()
         raise StoreError("database or disk is full")
 
     env.store.twin.apply = refuse  # type: ignore[method-assign]
-    ((kind, said),) = env.update({"a": actual("2"), "b": actual("3")})
-    assert (kind, said["code"], said["reason"]) == ("update/result", 500, "database or disk is full")
+    ((kind, published),) = env.update({"a": actual("2"), "b": actual("3")})
+    assert (kind, published["code"], published["reason"]) == ("update/result", 500, "database or disk is full")
     assert env.update({}, device="default/ghost")[0][1]["code"] == 404
     assert env.twins() == {"a": env.twins()["a"]}
     assert env.twins()["a"]["actual"]["value"] == "1"
@@ -105,16 +105,16 @@ def test_a_crash_loses_no_update_and_each_is_answered(after: bool) -> None:
     store.twin.apply(TwinChanges(devices=[DeviceRow(LAMP, "lamp")]))
     spec = crash_at(DeviceTwin.spec(lambda: DeviceTwin(NODE, store.twin)), 1, 3, after=after)
     with inline(spec) as harness:
-        said, hub = harness.probe(MqttPublish), harness.probe("edgehub", TwinReported, TwinUpdated)
+        published, hub = harness.probe(MqttPublish), harness.probe("edgehub", TwinReported, TwinUpdated)
         for message in updates(600):
             harness.ref("devicetwin").tell(message)
         harness.run()
         harness.advance(60.0)
-        results = [json.loads(each.payload) for each in said if each.topic.endswith("/update/result")]
+        results = [json.loads(message.payload) for message in published if message.topic.endswith("/update/result")]
         assert {result["event_id"] for result in results} == {f"e{n}" for n in range(600)}
         assert all("code" not in result for result in results)
         assert store.twin.twins()[0].actual == "599"
-        assert {row.msg_id for row in store.outbox.pending()} >= {each.msg_id for each in hub.of(TwinReported)}
+        assert {row.msg_id for row in store.outbox.pending()} >= {message.msg_id for message in hub.of(TwinReported)}
 
 
 def test_many_devices_are_remembered_as_they_were(tmp_path: Path) -> None:

@@ -138,8 +138,8 @@ def test_who_asks_wrongly_is_told_so() -> None:
     assert ask(env, device="default/ghost")["code"] == 404
     env.heard()
     env.say(f"{DEVICE}{LAMP}/twin/history/get", b"{")
-    ((_, said),) = env.heard()
-    assert said["code"] == 400
+    ((_, answer),) = env.heard()
+    assert answer["code"] == 400
 
 
 def test_one_level_devices_have_a_history_too() -> None:
@@ -168,12 +168,12 @@ def test_a_resized_history_holds_the_newest_in_places_of_their_own(told: list[Hi
 
 @given(st.lists(st.sampled_from(["update", "restart", 1, 3, 8]), max_size=30))
 def test_a_history_is_the_last_values_whatever_happens(steps: list[str | int]) -> None:
-    env, said, kept, count = DeviceTwinEnv(LAMP, resident=0), 0, list[str](), 0
+    env, updates, kept, count = DeviceTwinEnv(LAMP, resident=0), 0, list[str](), 0
     for step in steps:
         if step == "update":
-            env.update({"a": actual(str(said))})
-            kept = [*kept, str(said)][-count:] if count else []
-            said += 1
+            env.update({"a": actual(str(updates))})
+            kept = [*kept, str(updates)][-count:] if count else []
+            updates += 1
         elif step == "restart":
             env = DeviceTwinEnv(store=env.store, resident=0)
             push(env, f"a={count}")

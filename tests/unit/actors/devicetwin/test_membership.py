@@ -37,19 +37,19 @@ def member(name: str, **more: Any) -> Json:
 def listed(env: DeviceTwinEnv) -> list[Json]:
     env.heard()
     env.say(f"{PREFIX}get", {"event_id": "g"})
-    ((topic, said),) = env.heard()
+    ((topic, published),) = env.heard()
     assert topic == f"{PREFIX}get/result"
-    assert said["event_id"] == "g"
-    return list(said["devices"])
+    assert published["event_id"] == "g"
+    return list(published["devices"])
 
 
 def test_each_device_that_joins_or_leaves_is_one_notice(env: DeviceTwinEnv) -> None:
-    said = change(env, [member("lamp"), member("door")])
-    assert [topic for topic, _ in said] == [f"{PREFIX}updated"] * 2
-    assert [payload["added_devices"] for _, payload in said] == [[member("lamp")], [member("door")]]
-    assert all(payload["removed_devices"] is None and payload["event_id"] not in ("", "m") for _, payload in said)
-    said = change(env, None, [member("lamp")])
-    assert [payload["removed_devices"] for _, payload in said] == [[member("lamp")]]
+    published = change(env, [member("lamp"), member("door")])
+    assert [topic for topic, _ in published] == [f"{PREFIX}updated"] * 2
+    assert [payload["added_devices"] for _, payload in published] == [[member("lamp")], [member("door")]]
+    assert all(payload["removed_devices"] is None and payload["event_id"] not in ("", "m") for _, payload in published)
+    published = change(env, None, [member("lamp")])
+    assert [payload["removed_devices"] for _, payload in published] == [[member("lamp")]]
     assert listed(env) == [member("door")]
 
 
@@ -67,9 +67,9 @@ def test_the_list_shows_state_and_attributes_only_when_there_are_some(env: Devic
 
 def test_a_question_that_is_no_json_is_answered_with_400(env: DeviceTwinEnv) -> None:
     env.say(f"{PREFIX}get", b"?")
-    ((_, said),) = env.heard()
-    assert (said["event_id"], said["code"]) == ("", 400)
-    assert said["reason"].startswith("Unmarshal get membership info ? failed , err: ")
+    ((_, published),) = env.heard()
+    assert (published["event_id"], published["code"]) == ("", 400)
+    assert published["reason"].startswith("Unmarshal get membership info ? failed , err: ")
 
 
 def test_a_question_for_another_node_is_a_dead_letter(env: DeviceTwinEnv) -> None:
@@ -107,9 +107,9 @@ def test_who_joins_and_leaves_in_one_message_has_left(env: DeviceTwinEnv) -> Non
 def test_twins_in_a_membership_message_are_a_sync_and_shown_without_versions(env: DeviceTwinEnv) -> None:
     entry = {"expected": {"value": "on"}, "metadata": {"type": "string"}, "expected_version": {"cloud": 1, "edge": 0}}
     gone = {"metadata": {"type": "deleted"}}
-    said = change(env, [member("lamp", twin={"power": entry, "old": gone})])
-    assert [topic.rpartition("/")[2] for topic, _ in said] == ["document", "delta", "updated"]
-    (shown,) = said[-1][1]["added_devices"]
+    published = change(env, [member("lamp", twin={"power": entry, "old": gone})])
+    assert [topic.rpartition("/")[2] for topic, _ in published] == ["document", "delta", "updated"]
+    (shown,) = published[-1][1]["added_devices"]
     assert shown["twin"] == {"power": {"expected": {"value": "on"}, "metadata": {"type": "string"}}, "old": None}
     assert env.twins()["power"]["expected"]["value"] == "on"
 
@@ -117,9 +117,9 @@ def test_twins_in_a_membership_message_are_a_sync_and_shown_without_versions(env
 def test_the_whole_list_removes_everybody_else(env: DeviceTwinEnv) -> None:
     change(env, [member("lamp"), member("door")])
     env.harness.publish(MembershipDetail(content={"event_id": "d", "devices": [member("door"), member("roof")]}))
-    said = env.heard()
-    assert [payload["added_devices"] for _, payload in said] == [[member("roof")], None]
-    assert said[-1][1]["removed_devices"] == [{"id": LAMP}]
+    published = env.heard()
+    assert [payload["added_devices"] for _, payload in published] == [[member("roof")], None]
+    assert published[-1][1]["removed_devices"] == [{"id": LAMP}]
     assert [each["name"] for each in listed(env)] == ["door", "roof"]
 
 
@@ -157,8 +157,8 @@ STRING = TypeMetadata("string")
 
 def test_attributes_are_replaced_and_the_notice_tells_what_changed(env: DeviceTwinEnv) -> None:
     change(env, [member("lamp", attributes={"fw": {"value": "1"}, "hw": {"value": "a"}})])
-    said = change(env, [member("lamp", attributes={"fw": {"value": "2"}})])
-    ((topic, payload),) = said
+    published = change(env, [member("lamp", attributes={"fw": {"value": "2"}})])
+    ((topic, payload),) = published
     assert topic == f"{DEVICE}{LAMP}/updated"
     assert payload["attributes"] == {"fw": {"value": "2"}, "hw": None}
     assert change(env, [member("lamp", attributes={"fw": {"value": "2"}})]) == []
@@ -166,8 +166,8 @@ def test_attributes_are_replaced_and_the_notice_tells_what_changed(env: DeviceTw
 
 def test_some_attributes_are_updated_and_only_optional_ones_removed() -> None:
     known = {"fw": Attribute("1", True, STRING), "id": Attribute("x", False, STRING)}
-    asked = {"fw": None, "id": None, "new": Attribute("n")}
-    outcome = membership.update_attributes(known, asked)
+    request = {"fw": None, "id": None, "new": Attribute("n")}
+    outcome = membership.update_attributes(known, request)
     assert outcome.removed == ["fw"]
     assert outcome.changed == {"new": Attribute("n", True, STRING)}
     assert outcome.notice == {"fw": None, "new": Attribute("n")}
@@ -186,18 +186,18 @@ ATTRIBUTES = st.dictionaries(NAMES, st.builds(Attribute, st.sampled_from(["1", "
 
 
 @given(ATTRIBUTES, ATTRIBUTES)
-def test_a_replacement_leaves_exactly_what_it_says(known: dict[str, Attribute], asked: dict[str, Attribute]) -> None:
-    outcome = membership.replace_attributes(known, asked)
+def test_a_replacement_leaves_exactly_what_it_says(known: dict[str, Attribute], request: dict[str, Attribute]) -> None:
+    outcome = membership.replace_attributes(known, request)
     after = {**known, **outcome.changed}
     for name in outcome.removed:
         after.pop(name, None)
-    assert after == asked
-    assert bool(outcome.notice) is (known != asked)
+    assert after == request
+    assert bool(outcome.notice) is (known != request)
 
 
-def change_attributes(env: DeviceTwinEnv, **said: Any) -> list[tuple[str, Any]]:
+def change_attributes(env: DeviceTwinEnv, **published: Any) -> list[tuple[str, Any]]:
     env.heard()
-    env.harness.publish(AttributesChanged(device=LAMP, content={"event_id": "a", "attributes": said}))
+    env.harness.publish(AttributesChanged(device=LAMP, content={"event_id": "a", "attributes": published}))
     env.harness.run()
     return env.heard()
 
@@ -205,12 +205,12 @@ def change_attributes(env: DeviceTwinEnv, **said: Any) -> list[tuple[str, Any]]:
 def test_a_cloud_of_old_changes_some_attributes_and_the_others_stay() -> None:
     env = DeviceTwinEnv(LAMP)
     change_attributes(env, fw={"value": "1"}, site={"value": "hall", "optional": False})
-    ((topic, said),) = change_attributes(env, fw={"value": "2"}, site=None, ghost=None)
+    ((topic, published),) = change_attributes(env, fw={"value": "2"}, site=None, ghost=None)
     assert topic == f"{DEVICE}{LAMP}/updated"
-    assert (said["event_id"], said["attributes"]) == ("a", {"fw": {"value": "2"}})
+    assert (published["event_id"], published["attributes"]) == ("a", {"fw": {"value": "2"}})
     assert {row.name: row.value for row in env.store.twin.attributes()} == {"fw": "2", "site": "hall"}
-    ((_, said),) = change_attributes(env, fw=None)
-    assert said["attributes"] == {"fw": None}
+    ((_, published),) = change_attributes(env, fw=None)
+    assert published["attributes"] == {"fw": None}
     assert change_attributes(DeviceTwinEnv(), fw={"value": "1"}) == []
 
 

@@ -38,11 +38,9 @@ MODEL = {"metadata": {"name": "m", "namespace": "default"}, "spec": {"properties
 def stored(*objects: Json) -> FakeStore:
     """A store as MetaManager leaves it: no twin table row knows of these objects."""
     store = FakeStore()
-    for each in objects:
-        type = constants.DEVICE if "deviceModelRef" in each["spec"] else constants.DEVICEMODEL
-        store.meta.put(
-            [MetaRow(f"default/{type}/{each['metadata']['name']}", type, msgspec.json.encode(each).decode())]
-        )
+    for obj in objects:
+        type = constants.DEVICE if "deviceModelRef" in obj["spec"] else constants.DEVICEMODEL
+        store.meta.put([MetaRow(f"default/{type}/{obj['metadata']['name']}", type, msgspec.json.encode(obj).decode())])
     return store
 
 
@@ -144,13 +142,13 @@ def test_a_device_that_left_memory_comes_back_with_what_was_committed() -> None:
     with inline(
         DeviceTwin.spec(lambda: DeviceTwin("edge-1", store.twin, has_cloud=False, publish_updates=False))
     ) as harness:
-        said = harness.probe(MqttPublish, TwinReported, TwinHistoryGet)
+        published = harness.probe(MqttPublish, TwinReported, TwinHistoryGet)
         for round in range(2):
             for n in range(1_500):
                 payload = b'{"event_id":"e","twin":{"a":{"actual":{"value":"%d"}}}}' % round
                 harness.ref("devicetwin").tell(TwinUpdate(device=f"default/d{n}", payload=payload))
             harness.run()
-        assert not [each for each in said if b'"code"' in each.payload]
+        assert not [message for message in published if b'"code"' in message.payload]
     assert {row.actual_version for row in store.twin.twins()} == {'{"cloud":0,"edge":2}'}
 
 
@@ -170,4 +168,4 @@ def test_a_list_of_known_members_reads_no_twins() -> None:
     harness.publish(MembershipDetail(content={"event_id": "e", "timestamp": 1, "devices": devices}))
     harness.run()
     assert reads == []
-    assert {row.id for row in store.twin.devices()} == {each["id"] for each in devices}
+    assert {row.id for row in store.twin.devices()} == {device["id"] for device in devices}

@@ -70,8 +70,8 @@ def env() -> DeviceTwinEnv:
 def test_a_new_desired_value_against_one_of_the_edge(env: DeviceTwinEnv, rule: str, winner: str) -> None:
     wish(env, rule, "on")
     assert stands(env) == winner
-    (told,) = env.reports()
-    assert told["power"]["expected"]["value"] == winner  # whoever lost hears of it
+    (report,) = env.reports()
+    assert report["power"]["expected"]["value"] == winner  # whoever lost hears of it
 
 
 @pytest.mark.parametrize(("at", "winner"), [(-1, "dim"), (1, "on")])
@@ -122,25 +122,25 @@ def test_the_annotations_as_they_may_be_written() -> None:
 versions = st.builds(TwinVersion, st.integers(0, 3), st.integers(0, 3))
 
 
-def synced(rule: ConflictRule, local: TwinVersion, asked: TwinVersion, mine: int, theirs: int) -> str:
+def synced(rule: ConflictRule, local: TwinVersion, incoming: TwinVersion, mine: int, theirs: int) -> str:
     """Who stands after a sync by message: the local value, given at `mine`, or the one of the cloud, given at `theirs`."""
     known = TwinProperty(MsgTwin(TwinValue("edge", ValueMetadata(mine)), None, True, TypeMetadata("string")), local)
-    entry = MsgTwin(TwinValue("cloud", ValueMetadata(theirs)), None, None, TypeMetadata("string"), asked)
+    entry = MsgTwin(TwinValue("cloud", ValueMetadata(theirs)), None, None, TypeMetadata("string"), incoming)
     outcome = sync_twins({"a": known}, {"a": entry}, 10, TwinSettings({"a": rule}))
     assert isinstance(outcome, TwinChange)
     after = outcome.changed.get("a", known)
     assert ("a" in outcome.report) == (after is known)  # whoever lost hears of it
     if after is not known:
         assert after.expected_version is not None
-        assert (after.expected_version.cloud, after.expected_version.edge) >= (asked.cloud, asked.edge)
+        assert (after.expected_version.cloud, after.expected_version.edge) >= (incoming.cloud, incoming.edge)
     assert after.shown.expected is not None
     return str(after.shown.expected.value)
 
 
 @given(versions, versions, st.integers(0, 3), st.integers(0, 3))
-def test_a_sync_by_message_obeys_the_rule(local: TwinVersion, asked: TwinVersion, mine: int, theirs: int) -> None:
-    original = "edge" if local.cloud > asked.cloud or local.edge > asked.edge else "cloud"
-    assert synced(ConflictRule.DEFAULT, local, asked, mine, theirs) == original
-    assert synced(ConflictRule.EDGE, local, asked, mine, theirs) == original
-    assert synced(ConflictRule.CLOUD, local, asked, mine, theirs) == "cloud"
-    assert synced(ConflictRule.LAST, local, asked, mine, theirs) == (original if mine > theirs else "cloud")
+def test_a_sync_by_message_obeys_the_rule(local: TwinVersion, incoming: TwinVersion, mine: int, theirs: int) -> None:
+    original = "edge" if local.cloud > incoming.cloud or local.edge > incoming.edge else "cloud"
+    assert synced(ConflictRule.DEFAULT, local, incoming, mine, theirs) == original
+    assert synced(ConflictRule.EDGE, local, incoming, mine, theirs) == original
+    assert synced(ConflictRule.CLOUD, local, incoming, mine, theirs) == "cloud"
+    assert synced(ConflictRule.LAST, local, incoming, mine, theirs) == (original if mine > theirs else "cloud")

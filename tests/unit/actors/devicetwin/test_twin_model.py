@@ -124,7 +124,7 @@ class Twins(RuleBasedStateMachine):
     @rule(key=KEYS, value=st.sampled_from(["1", "x", ""]))
     def wish(self, key: str, value: str) -> None:
         properties = [
-            {"name": each, "desired": {"value": wanted}} for each, wanted in self.desired.items() if each != key
+            {"name": name, "desired": {"value": wanted}} for name, wanted in self.desired.items() if name != key
         ]
         properties.append({"name": key, "desired": {"value": value}})
         device = {"metadata": {"name": "lamp", "namespace": "default"}, "spec": {"properties": properties}}
@@ -155,9 +155,9 @@ class Twins(RuleBasedStateMachine):
 
     @invariant()
     def twins_are_as_the_model_says(self) -> None:
-        told = self.env.twins()
-        assert set(told) == {key for key, known in self.model.items() if known.kind != "deleted"}
-        for key, entry in told.items():
+        shown = self.env.twins()
+        assert set(shown) == {key for key, known in self.model.items() if known.kind != "deleted"}
+        for key, entry in shown.items():
             known = self.model[key]
             assert entry["metadata"]["type"] == known.kind
             assert entry["optional"] is known.optional

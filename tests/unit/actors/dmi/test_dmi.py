@@ -19,7 +19,7 @@ from kubeedge_actors.actors.dmi.call_queue import MapperCallQueues
 from kubeedge_actors.actors.dmi.device_cache import DmiCache
 from kubeedge_actors.assembly.edge import dmi_specs
 from kubeedge_actors.config import EdgeConfig
-from kubeedge_actors.drivers.dmi.base import Mapper, PropertyReport, Verb
+from kubeedge_actors.drivers.dmi.base import Mapper, MapperMethod, PropertyReport
 from kubeedge_actors.drivers.dmi.fake import FakeDmiServer
 from kubeedge_actors.drivers.store.base import DeviceRow, MetaRow, TwinChanges
 from kubeedge_actors.drivers.store.fake import FakeStore
@@ -67,9 +67,9 @@ class DmiEnv:
             self.harness.advance(31.0)
 
     def register(self, mapper: Mapper = MODBUS) -> tuple[list[str], list[str]]:
-        assert self.mappers.upcalls is not None
-        given = self.mappers.upcalls.register(mapper, True)
-        return [each["metadata"]["name"] for each in given.devices], [each["metadata"]["name"] for each in given.models]
+        assert self.mappers.handler is not None
+        given = self.mappers.handler.register(mapper, True)
+        return [obj["metadata"]["name"] for obj in given.devices], [obj["metadata"]["name"] for obj in given.models]
 
 
 def test_a_mapper_gets_what_was_there_and_is_told_of_what_comes() -> None:
@@ -85,10 +85,10 @@ def test_a_mapper_gets_what_was_there_and_is_told_of_what_comes() -> None:
     env.push(device("e"), constants.DELETE)
     env.push(model(), constants.DELETE)
     assert env.mappers.take_calls() == [
-        (Verb.REGISTER, "e"),
-        (Verb.UPDATE, "d"),
-        (Verb.REMOVE, "e"),
-        (Verb.REMOVE_MODEL, "m"),
+        (MapperMethod.REGISTER, "e"),
+        (MapperMethod.UPDATE, "d"),
+        (MapperMethod.REMOVE, "e"),
+        (MapperMethod.REMOVE_MODEL, "m"),
     ]
 
 
@@ -98,9 +98,9 @@ def test_a_device_waits_for_its_model_whatever_comes_first() -> None:
     env.push(device())
     assert env.mappers.take_calls() == []
     env.push(model())
-    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
+    assert env.mappers.take_calls() == [(MapperMethod.CREATE_MODEL, "m"), (MapperMethod.REGISTER, "d")]
     env.push(model(protocolConfigData={"baud": 9600}), constants.UPDATE)
-    assert env.mappers.take_calls() == [(Verb.UPDATE_MODEL, "m"), (Verb.UPDATE, "d")]
+    assert env.mappers.take_calls() == [(MapperMethod.UPDATE_MODEL, "m"), (MapperMethod.UPDATE, "d")]
 
 
 def test_a_device_that_changes_its_protocol_leaves_one_mapper_and_comes_to_the_other() -> None:
@@ -112,8 +112,8 @@ def test_a_device_that_changes_its_protocol_leaves_one_mapper_and_comes_to_the_o
     env.mappers.take_calls()
     env.push(device(protocol="opcua"), constants.UPDATE)
     assert [(address, verb) for address, verb, _ in env.mappers.calls] == [
-        (MODBUS.address, Verb.REMOVE),
-        ("/run/second.sock", Verb.REGISTER),
+        (MODBUS.address, MapperMethod.REMOVE),
+        ("/run/second.sock", MapperMethod.REGISTER),
     ]
 
 
@@ -130,7 +130,7 @@ def test_the_configuration_of_the_model_stands_under_that_of_the_device() -> Non
     ((verb, merged),) = inventory.put_device(
         device(protocol="modbus") | {"spec": device()["spec"] | {"protocol": own, "properties": properties}}
     )
-    assert verb is Verb.REGISTER
+    assert verb is MapperMethod.REGISTER
     assert merged["spec"]["protocol"]["configData"] == {"ip": "d", "baud": 1}
     assert merged["spec"]["properties"][0]["visitors"] == {
         "protocolName": "modbus",
@@ -145,15 +145,15 @@ def test_calls_to_a_mapper_come_one_after_the_other_and_needless_ones_not_at_all
     env.push(model())
     for desired in ("1", "2", "3"):
         env.push(device(desired=desired), constants.UPDATE)
-    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m")]
+    assert env.mappers.take_calls() == [(MapperMethod.CREATE_MODEL, "m")]
     for _ in range(3):
         env.mappers.held.pop()()
         env.harness.run()
         if env.mappers.held == []:
             break
-    told = [(verb, each["spec"]) for _, verb, each in env.mappers.calls]
-    assert [verb for verb, _ in told] == [Verb.REGISTER, Verb.UPDATE]
-    assert told[-1][1]["properties"][0]["desired"]["value"] == "3"
+    calls = [(verb, obj["spec"]) for _, verb, obj in env.mappers.calls]
+    assert [verb for verb, _ in calls] == [MapperMethod.REGISTER, MapperMethod.UPDATE]
+    assert calls[-1][1]["properties"][0]["desired"]["value"] == "3"
 
 
 @pytest.mark.parametrize("how", ["it answers again", "it registers again"])
@@ -176,36 +176,36 @@ def test_a_mapper_that_is_away_is_told_when_it_is_back() -> None:
     env.mappers.away.add(MODBUS.address)
     env.push(model())
     env.push(device())
-    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m")]
+    assert env.mappers.take_calls() == [(MapperMethod.CREATE_MODEL, "m")]
     env.mappers.away.clear()
     env.harness.advance(1.0)
-    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
+    assert env.mappers.take_calls() == [(MapperMethod.CREATE_MODEL, "m"), (MapperMethod.REGISTER, "d")]
 
 
 def test_a_mapper_that_says_no_does_not_hold_up_the_others(caplog: pytest.LogCaptureFixture) -> None:
     env = DmiEnv()
     env.register()
-    env.mappers.refusing[Verb.CREATE_MODEL] = "not this one"
+    env.mappers.refusing[MapperMethod.CREATE_MODEL] = "not this one"
     env.push(model())
     env.push(device())
-    assert env.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.REGISTER, "d")]
+    assert env.mappers.take_calls() == [(MapperMethod.CREATE_MODEL, "m"), (MapperMethod.REGISTER, "d")]
     assert "not this one" in caplog.text
 
 
 def test_a_report_is_in_the_database_when_the_mapper_gets_its_answer() -> None:
     env = DmiEnv()
-    assert env.mappers.upcalls is not None
-    env.mappers.upcalls.report_status("", "d", [PropertyReport("power", "on", "off"), PropertyReport("level", "", "3")])
+    assert env.mappers.handler is not None
+    env.mappers.handler.report_status("", "d", [PropertyReport("power", "on", "off"), PropertyReport("level", "", "3")])
     rows = {row.name: (row.expected, row.actual) for row in env.store.twin.twins()}
     assert rows == {"power": ("on", "off"), "level": (None, "3")}
-    env.mappers.upcalls.report_states("default", "d", "ok")
+    env.mappers.handler.report_states("default", "d", "ok")
     assert env.store.twin.devices()[0].state == "ok"
 
 
 def test_one_reading_that_does_not_fit_keeps_no_other_from_being_taken() -> None:
     env = DmiEnv()
-    assert env.mappers.upcalls is not None
-    env.mappers.upcalls.report_status(
+    assert env.mappers.handler is not None
+    env.mappers.handler.report_status(
         "default", "d", [PropertyReport("bad", "", "two words"), PropertyReport("good", "", "1")]
     )
     assert [row.name for row in env.store.twin.twins()] == ["good"]
@@ -219,9 +219,9 @@ def test_a_report_that_could_not_be_stored_is_refused() -> None:
         raise StoreError("the disk is full")
 
     env.store.twin.apply = refuse  # type: ignore[method-assign]
-    assert env.mappers.upcalls is not None
+    assert env.mappers.handler is not None
     with pytest.raises(MapperError, match="the disk is full"):
-        env.mappers.upcalls.report_status("default", "d", [PropertyReport("power", "", "1")])
+        env.mappers.handler.report_status("default", "d", [PropertyReport("power", "", "1")])
 
 
 def test_a_mapper_without_protocol_is_refused_as_in_the_original() -> None:
@@ -235,21 +235,21 @@ def test_after_a_restart_a_known_mapper_is_told_all_again() -> None:
     env.register()
     (row,) = env.store.meta.of_type(constants.DEVICEMAPPER)
     assert msgspec.json.decode(row.value)["address"] == "L3J1bi9weW1hcHBlci5zb2Nr"  # bytes as Go has them in JSON
-    for each, type in ((model(), constants.DEVICEMODEL), (device(desired="on"), constants.DEVICE)):
-        key = f"default/{type}/{each['metadata']['name']}"
-        env.store.meta.put([MetaRow(key, type, msgspec.json.encode(each).decode())])
+    for obj, type in ((model(), constants.DEVICEMODEL), (device(desired="on"), constants.DEVICE)):
+        key = f"default/{type}/{obj['metadata']['name']}"
+        env.store.meta.put([MetaRow(key, type, msgspec.json.encode(obj).decode())])
     after = DmiEnv(env.store)
-    assert after.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
+    assert after.mappers.take_calls() == [(MapperMethod.CREATE_MODEL, "m"), (MapperMethod.UPDATE, "d")]
 
 
 def test_a_mapper_that_can_not_be_read_keeps_no_other_away(caplog: pytest.LogCaptureFixture) -> None:
     env = DmiEnv()
     env.register()
     env.store.meta.put([MetaRow("mapper/broken", constants.DEVICEMAPPER, '{"name": "broken", "address": "x"}')])
-    for each, type in ((model(), constants.DEVICEMODEL), (device(), constants.DEVICE)):
-        env.store.meta.put([MetaRow(f"default/{type}/x", type, msgspec.json.encode(each).decode())])
+    for obj, type in ((model(), constants.DEVICEMODEL), (device(), constants.DEVICE)):
+        env.store.meta.put([MetaRow(f"default/{type}/x", type, msgspec.json.encode(obj).decode())])
     after = DmiEnv(env.store)
-    assert after.mappers.take_calls() == [(Verb.CREATE_MODEL, "m"), (Verb.UPDATE, "d")]
+    assert after.mappers.take_calls() == [(MapperMethod.CREATE_MODEL, "m"), (MapperMethod.UPDATE, "d")]
     assert "mapper broken in the database is malformed and ignored" in caplog.text
 
 
@@ -260,7 +260,7 @@ def test_a_crash_loses_no_call() -> None:
     env.harness.advance(60.0)
     env.push(device())
     env.harness.advance(60.0)
-    assert [verb for verb, _ in env.mappers.take_calls()][-1] in (Verb.REGISTER, Verb.UPDATE)
+    assert [verb for verb, _ in env.mappers.take_calls()][-1] in (MapperMethod.REGISTER, MapperMethod.UPDATE)
 
 
 def test_the_libraries_are_imported_only_when_the_interface_is_on() -> None:
@@ -313,9 +313,9 @@ class Told:
 
     def register(self) -> None:
         """It has forgotten all, and asks."""
-        assert self._world.mappers.upcalls is not None
-        given = self._world.mappers.upcalls.register(MODBUS, True)
-        self.devices = {each["metadata"]["name"]: _gist(each) for each in given.devices}
+        assert self._world.mappers.handler is not None
+        given = self._world.mappers.handler.register(MODBUS, True)
+        self.devices = {obj["metadata"]["name"]: _gist(obj) for obj in given.devices}
         self._world.mappers.held, self._seen = [], len(self._world.mappers.calls)
 
     def answer(self, *, away: bool) -> None:
@@ -325,9 +325,9 @@ class Told:
             return
         held.pop(0)
         _, verb, object = self._world.mappers.calls[-1]
-        if not away and verb in (Verb.REGISTER, Verb.UPDATE):
+        if not away and verb in (MapperMethod.REGISTER, MapperMethod.UPDATE):
             self.devices[object["metadata"]["name"]] = _gist(object)
-        elif not away and verb is Verb.REMOVE:
+        elif not away and verb is MapperMethod.REMOVE:
             self.devices.pop(object["metadata"]["name"], None)
         self._world.ended(MapperAway("nobody is there") if away else None)
 

@@ -116,23 +116,23 @@ def test_who_keeps_a_request_learns_when_it_is_done(edge: EdgeControllerEnv) -> 
     edge.api.down = True
     future = edge.harness.ref(constants.EDGECONTROLLER).ask(event("a"), 300.0)
     edge.harness.run()
-    told: list[object] = []
-    future.then(told.append, told.append)
+    replies: list[object] = []
+    future.then(replies.append, replies.append)
     edge.harness.advance(5)
-    assert told == []
+    assert replies == []
     edge.api.down = False
     edge.harness.advance(30)
-    assert told == [None]
+    assert replies == [None]
     assert edge.api.peek(EVENT_KIND, "default", "a") is not None
 
 
 def test_who_keeps_a_request_that_was_given_up_is_not_told_that_it_was_done(edge: EdgeControllerEnv) -> None:
     edge.api.down = True
     future = edge.harness.ref(constants.EDGECONTROLLER).ask(event("a"), 1000.0)
-    told: list[object] = []
-    future.then(told.append, told.append)
+    replies: list[object] = []
+    future.then(replies.append, replies.append)
     edge.harness.advance(400)
-    assert [type(each) for each in told] == [AskTimeout]
+    assert [type(reply) for reply in replies] == [AskTimeout]
 
 
 def test_a_worker_that_crashes_goes_on_with_what_waited(edge: EdgeControllerEnv) -> None:
@@ -166,18 +166,18 @@ def test_of_more_requests_than_may_wait_for_the_pods_the_oldest_is_said_not_to_b
     api.down = True
     with inline(*child_specs(api, ADDRESS, workers=1, lease_workers=1)) as harness:
         harness.probe(Response, ObjectPushed, ObjectVersionDelivered)
-        told: dict[str, list[object]] = {}
+        replies: dict[str, list[object]] = {}
         for name in "abc":
             promise = harness.ref(constants.EDGECONTROLLER).ask(event(name), 1000.0)
             harness.run()
-            promise.then(told.setdefault(name, []).append, told[name].append)
+            promise.then(replies.setdefault(name, []).append, replies[name].append)
         harness.run()
-        assert [type(each) for each in told["a"]] == [AskTimeout]  # its edge keeps it, and says it again
-        assert told["b"] == told["c"] == []
+        assert [type(reply) for reply in replies["a"]] == [AskTimeout]  # its edge keeps it, and says it again
+        assert replies["b"] == replies["c"] == []
         assert "ReportEvent of edge-1 is dropped: the pods are not known yet" in caplog.text
         api.down = False
         harness.advance(60)
-        assert told["b"] == told["c"] == [None]
+        assert replies["b"] == replies["c"] == [None]
         assert api.peek(EVENT_KIND, "default", "a") is None
 
 

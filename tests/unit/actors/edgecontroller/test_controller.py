@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.edgecontroller.controller import child_specs
-from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache, Reference, references
+from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference, LocationCache, config_references
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND
 from kubeedge_actors.testing import crash_at, inline
@@ -203,14 +203,14 @@ FULL_POD = {
 
 
 def test_all_places_where_a_pod_names_an_object_are_found() -> None:
-    found = {(reference.type, reference.name) for reference in references(FULL_POD)}
-    assert found == {
+    named = {(reference.type, reference.name) for reference in config_references(FULL_POD)}
+    assert named == {
         *((constants.CONFIGMAP, f"c{number}") for number in range(1, 5)),
         *((constants.SECRET, f"s{number}") for number in range(1, 6)),
         (constants.SECRET, "pull"),
         (constants.PERSISTENTVOLUMECLAIM, "v"),
     }
-    assert {reference.namespace for reference in references(FULL_POD)} == {"n"}
+    assert {reference.namespace for reference in config_references(FULL_POD)} == {"n"}
 
 
 PODS, NODES, CONFIGS = st.sampled_from("pq"), st.sampled_from(["n1", "n2", ""]), st.sets(st.sampled_from("ab"))
@@ -230,10 +230,10 @@ def test_who_uses_what_is_what_the_living_pods_say(steps: list[tuple[str, str, s
             usage.remove(object)
             living.pop(name, None)
         for config in "ab":
-            reference = Reference(constants.CONFIGMAP, "default", config)
+            reference = ConfigReference(constants.CONFIGMAP, "default", config)
             for place in ("n1", "n2"):
                 users = any(w == place and config in c for w, c in living.values())
-                assert usage.uses(place, reference) == users
+                assert usage.node_uses(place, reference) == users
             assert usage.nodes_for(reference) == sorted({w for w, c in ever if c == config})
 
 
@@ -241,7 +241,7 @@ def test_a_node_that_is_gone_holds_nothing_any_more() -> None:
     usage, used = LocationCache(), pod("p", "n1", volumes=[{"configMap": {"name": "c"}}])
     usage.put(used)
     usage.remove(used)
-    reference = Reference(constants.CONFIGMAP, "", "c")
+    reference = ConfigReference(constants.CONFIGMAP, "", "c")
     assert usage.nodes_for(reference) == ["n1"]
     usage.forget_node("n1")
     assert usage.nodes_for(reference) == []

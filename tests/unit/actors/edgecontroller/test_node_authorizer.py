@@ -218,8 +218,10 @@ def test_refusals_are_said_once_a_node_and_all_counted(
 ) -> None:
     for _ in range(5):
         edge.ask(query(constants.SECRET, "s"))
-    said = [record for record in caplog.records if record.levelname == "WARNING" and "may not read" in record.message]
-    assert len(said) == 1
+    warnings = [
+        record for record in caplog.records if record.levelname == "WARNING" and "may not read" in record.message
+    ]
+    assert len(warnings) == 1
 
 
 def test_a_pod_that_the_api_does_not_know_is_said_once_a_node(
@@ -228,8 +230,8 @@ def test_a_pod_that_the_api_does_not_know_is_said_once_a_node(
     for name in ("lost-1", "lost-2"):
         patch = '{"metadata":{"uid":"u"},"status":{"phase":"Running"}}'
         edge.ask(PatchPod(node=ME, namespace="default", name=name, patch=patch))
-    said = [record.getMessage() for record in caplog.records if "does not know" in record.getMessage()]
-    assert len([each for each in said if each.startswith(f"node {ME} has pod default/lost-1")]) == 1
+    warnings = [record.getMessage() for record in caplog.records if "does not know" in record.getMessage()]
+    assert len([warning for warning in warnings if warning.startswith(f"node {ME} has pod default/lost-1")]) == 1
     assert not [r for r in caplog.records if r.levelname == "WARNING" and "lost-2, which" in r.getMessage()]
 
 
@@ -264,5 +266,5 @@ def test_every_upward_type_is_judged_or_belongs_to_another_module() -> None:
         "QueryClusterCa",
     }
     judged = {type(request).__name__ for request in ALLOWED}
-    upward = {said.__name__ for said in mapping.UPWARD}
+    upward = {kind.__name__ for kind in mapping.UPWARD}
     assert upward - judged <= others | {"Response", "ErrorResponse"}

@@ -10,22 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edged.pod import prober
+from kubeedge_actors.actors.edged.pod import probe_state
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
-from kubeedge_actors.actors.edged.runtime import images
+from kubeedge_actors.actors.edged.runtime import image_pull
 from kubeedge_actors.actors.edged.runtime.container_spec import (
     NodeContext,
     container_spec,
     environment,
     expand_variables,
-    field_ref,
+    field_ref_value,
     network_mode,
     pod_network,
-    resource_field_ref,
+    resource_field_ref_value,
     unsupported_fields,
 )
-from kubeedge_actors.actors.edged.runtime.pod_sources import ConfigError, ConfigSource, Objects, config_sources
-from kubeedge_actors.actors.edged.runtime.volume_manager import pod_volumes
+from kubeedge_actors.actors.edged.runtime.pod_config_references import (
+    ConfigError,
+    ConfigReference,
+    Objects,
+    config_references,
+)
+from kubeedge_actors.actors.edged.runtime.pod_volumes import pod_volumes
 from kubeedge_actors.drivers.containers.base import RegistryAuth
 from kubeedge_actors.drivers.machine.base import HealthProbe
 from kubeedge_actors.kubernetes.quantity import parse_quantity
@@ -36,7 +41,7 @@ Json = dict[str, Any]
 AROUND = NodeContext("edge-2", "192.0.2.2", "203.0.113.7", 2, 4 << 30)
 CONFIG: Json = {"metadata": {"name": "c"}, "data": {"greeting": "hello", "other": "x"}}
 SECRET: Json = {"metadata": {"name": "s"}, "data": {"password": base64.b64encode(b"pass").decode()}}
-OBJECTS: Objects = {ConfigSource("configmap", "c"): CONFIG, ConfigSource("secret", "s"): SECRET}
+OBJECTS: Objects = {ConfigReference("configmap", "c"): CONFIG, ConfigReference("secret", "s"): SECRET}
 
 
 def view(container: Json | None = None, **spec: Any) -> PodView:
@@ -78,17 +83,17 @@ def test_a_text_without_known_variables_only_loses_doubled_dollars(text: str) ->
 
 
 def test_a_variable_sees_those_before_it_and_wins_over_env_from() -> None:
-    found = env(
+    variables = env(
         {"name": "greeting", "value": "hi"},
         {"name": "BOTH", "value": "$(greeting) $(LATER) $(other)"},
         {"name": "LATER", "value": "z"},
         envFrom=[{"configMapRef": {"name": "c"}}, {"prefix": "S_", "secretRef": {"name": "s"}}],
     )
-    assert found == {"greeting": "hi", "other": "x", "S_password": "pass", "BOTH": "hi $(LATER) x", "LATER": "z"}
+    assert variables == {"greeting": "hi", "other": "x", "S_password": "pass", "BOTH": "hi $(LATER) x", "LATER": "z"}
 
 
 def test_facts_of_pod_and_container_are_variables() -> None:
-    found = env(
+    variables = env(
         {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "APP", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
         {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
@@ -96,22 +101,22 @@ def test_facts_of_pod_and_container_are_variables() -> None:
         {"name": "MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
         resources={"limits": {"cpu": "250m"}},
     )
-    assert found == {"NAME": "shop", "APP": "shop", "IP": "203.0.113.7", "CPU": "250", "MEMORY": str(4 << 30)}
+    assert variables == {"NAME": "shop", "APP": "shop", "IP": "203.0.113.7", "CPU": "250", "MEMORY": str(4 << 30)}
 
 
 def test_annotations_are_quoted_lines() -> None:
-    assert field_ref(view(), "metadata.annotations", AROUND) == 'note="a \\"b\\""'
+    assert field_ref_value(view(), "metadata.annotations", AROUND) == 'note="a \\"b\\""'
 
 
 @pytest.mark.parametrize("path", ["spec.none", "metadata.labels[app]", ""])
 def test_an_unknown_field_is_missing(path: str) -> None:
     with pytest.raises(ConfigError):
-        field_ref(view(), path, AROUND)
+        field_ref_value(view(), path, AROUND)
 
 
 def test_an_unknown_resource_is_missing() -> None:
     with pytest.raises(ConfigError):
-        resource_field_ref(view(), "main", {"resource": "cpu"}, AROUND)
+        resource_field_ref_value(view(), "main", {"resource": "cpu"}, AROUND)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +175,7 @@ def test_a_projected_volume_holds_all_of_its_sources() -> None:
 
 
 def test_binary_data_is_bytes() -> None:
-    objects = {ConfigSource("configmap", "c"): {"metadata": {}, "binaryData": {"b": "/wA="}}}
+    objects = {ConfigReference("configmap", "c"): {"metadata": {}, "binaryData": {"b": "/wA="}}}
     made = view(volumes=[{"name": "v", "configMap": {"name": "c"}}])
     assert pod_volumes(made, objects, AROUND)[0].files["b"].data == b"\xff\x00"
 
@@ -193,12 +198,12 @@ def test_everything_a_pod_refers_to_is_found_once() -> None:
         ],
         imagePullSecrets=[{"name": "pull"}],
     )  # fmt: skip
-    assert config_sources(made) == [
-        ConfigSource("configmap", "c"),
-        ConfigSource("serviceaccounttoken", "default", "", 3607),
-        ConfigSource("secret", "p"),
-        ConfigSource("secret", "s"),
-        ConfigSource("secret", "pull"),
+    assert config_references(made) == [
+        ConfigReference("configmap", "c"),
+        ConfigReference("serviceaccounttoken", "default", "", 3607),
+        ConfigReference("secret", "p"),
+        ConfigReference("secret", "s"),
+        ConfigReference("secret", "pull"),
     ]
 
 
@@ -227,8 +232,8 @@ def test_a_container_is_described_with_all_that_the_pod_says() -> None:
     )
     assert (spec.command, spec.args, spec.working_dir) == (("/app",), ("--name=n",), "/w")
     assert (spec.memory, spec.cpu, spec.user, spec.restart_count) == (64 << 20, 0.5, "1000:7", 3)
-    assert [(each.source, each.target, each.read_only) for each in spec.mounts] == [("/pods/v/in", "/data", True)]
-    assert [(each.container, each.host, each.protocol) for each in spec.ports] == [(80, 8080, "tcp")]
+    assert [(mount.source, mount.target, mount.read_only) for mount in spec.mounts] == [("/pods/v/in", "/data", True)]
+    assert [(port.container, port.host, port.protocol) for port in spec.ports] == [(80, 8080, "tcp")]
     assert (spec.privileged, spec.read_only_root, spec.no_new_privileges) == (True, True, True)
     assert (spec.capabilities_added, spec.capabilities_dropped) == (("NET_ADMIN",), ("ALL",))
     assert (spec.hostname, spec.hosts, spec.network) == ("h", (("a", "192.0.2.9"), ("b", "192.0.2.9")), "own")
@@ -264,7 +269,7 @@ def test_fields_without_effect_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "asked"),
+    ("action", "probe"),
     [
         ({"exec": {"command": ["a", "b"]}}, HealthProbe(command=("a", "b"))),
         ({"tcpSocket": {"port": "web"}}, HealthProbe(host="192.0.2.2", port=80)),
@@ -274,20 +279,20 @@ def test_fields_without_effect_are_named() -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_probe_asks_what_the_pod_says(action: Json, asked: HealthProbe) -> None:
-    assert prober.probe_request(action, {"web": 80}, "192.0.2.2") == asked
+def test_a_probe_asks_what_the_pod_says(action: Json, probe: HealthProbe) -> None:
+    assert probe_state.health_probe(action, {"web": 80}, "192.0.2.2") == probe
 
 
 @pytest.mark.parametrize("action", [{"grpc": {"port": 1}}, {"sleep": {"seconds": 1}}, {"tcpSocket": {"port": "none"}}])
 def test_a_probe_that_can_not_be_asked_is_refused(action: Json) -> None:
     with pytest.raises(ValueError, match=r"not supported|no port"):
-        prober.probe_request(action, {}, "192.0.2.2")
+        probe_state.health_probe(action, {}, "192.0.2.2")
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4), st.integers(1, 4))
 def test_a_probe_changes_its_mind_only_after_as_many_answers_in_a_row(answers: list[bool], good: int, bad: int) -> None:
     probe = {"successThreshold": good, "failureThreshold": bad}
-    state = prober.initial_probing(probe, 0.0)
+    state = probe_state.initial_probe_state(probe, 0.0)
     for number, ok in enumerate(answers):
         before, state = state, state.with_result(probe, ok)
         needed = good if ok else bad
@@ -310,7 +315,7 @@ def test_a_probe_changes_its_mind_only_after_as_many_answers_in_a_row(answers: l
     ],
 )
 def test_the_pull_policy_follows_the_tag_unless_it_is_given(container: Json, policy: str) -> None:
-    assert images.pull_policy(container) == policy
+    assert image_pull.pull_policy(container) == policy
 
 
 def test_credentials_are_those_of_the_images_registry() -> None:
@@ -319,10 +324,10 @@ def test_credentials_are_those_of_the_images_registry() -> None:
         "auths": {"ghcr.io": {"auth": auth}, "https://index.docker.io/v1/": {"username": "you", "password": "pw"}}
     }
     secret = {"data": {".dockerconfigjson": base64.b64encode(msgspec.json.encode(config)).decode()}}
-    assert images.registry_credentials("ghcr.io/a/b:1", [secret]) == RegistryAuth(username="me", password="secret")
-    assert images.registry_credentials("busybox", [secret]) == RegistryAuth(username="you", password="pw")
-    assert images.registry_credentials("quay.io/a", [secret]) is None
-    assert images.registry_credentials("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
+    assert image_pull.registry_credentials("ghcr.io/a/b:1", [secret]) == RegistryAuth(username="me", password="secret")
+    assert image_pull.registry_credentials("busybox", [secret]) == RegistryAuth(username="you", password="pw")
+    assert image_pull.registry_credentials("quay.io/a", [secret]) is None
+    assert image_pull.registry_credentials("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
 
 
 @given(st.integers(0, 4_000_000_000))

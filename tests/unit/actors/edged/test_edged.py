@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.drivers.containers.fake import Program
+from kubeedge_actors.drivers.containers.fake import FakeProgram
 from kubeedge_actors.wire.messages import DeletePod, PatchPod, PodChanged, PodConfigChanged, QueryObject
 from tests.support.env.edged import ADDRESS, EdgedEnv, pod
 
@@ -28,7 +28,7 @@ def test_a_pod_runs_and_is_reported_running(bench: EdgedEnv) -> None:
     status = bench.status("u-1")
     assert (status["phase"], status["podIP"], status["hostIP"]) == ("Running", ADDRESS, ADDRESS)
     assert status["qosClass"] == "BestEffort"
-    assert {each["type"]: each["status"] for each in status["conditions"]} == {
+    assert {condition["type"]: condition["status"] for condition in status["conditions"]} == {
         "PodReadyToStartContainers": "True",
         "Initialized": "True",
         "Ready": "True",
@@ -50,7 +50,7 @@ def test_a_pod_of_another_node_is_left_alone(bench: EdgedEnv) -> None:
 def test_pods_that_are_stored_start_without_a_cloud(bench: EdgedEnv) -> None:
     bench.cloud.put(pod())
     bench.start(online=False)
-    assert [one.name for one in bench.engine.running()] == ["main"]
+    assert [container.name for container in bench.engine.running()] == ["main"]
     assert bench.cloud.of(PatchPod) == []
     bench.online()
     assert bench.status("u-1")["phase"] == "Running"
@@ -74,7 +74,7 @@ def test_the_end_of_a_pod_that_nobody_hears_is_told_when_the_link_is_back(bench:
     assert bench.engine.running() == []
     assert bench.cloud.of(DeletePod) == []
     bench.online()
-    assert [each.options["preconditions"]["uid"] for each in bench.cloud.of(DeletePod)] == ["u-1"]
+    assert [message.options["preconditions"]["uid"] for message in bench.cloud.of(DeletePod)] == ["u-1"]
     assert bench.engine.containers == {}
 
 
@@ -84,7 +84,7 @@ def test_a_pod_that_the_cloud_has_forgotten_without_a_word_ends_after_the_next_b
     bench.start().apply(pod())
     bench.offline()
     del bench.cloud.pods["u-1"]
-    bench.online(ours=True)
+    bench.online(native=True)
     before = len(bench.cloud.of(PatchPod))
     bench.harness.advance(31)
     (naming,) = bench.cloud.of(PatchPod)[before:]
@@ -105,7 +105,7 @@ def test_to_a_genuine_cloud_nothing_is_said_of_a_pod_of_which_nothing_differs(be
 
 
 def test_a_deaf_container_is_killed_after_the_grace_of_the_deletion(bench: EdgedEnv) -> None:
-    bench.engine.program = lambda spec: Program(ignores_stop=True)
+    bench.engine.program = lambda spec: FakeProgram(ignores_stop=True)
     bench.start().apply(pod())
     bench.delete("u-1", grace=3)
     bench.harness.advance(2.9)
@@ -131,7 +131,7 @@ def test_an_ended_container_is_restarted_at_once_then_backs_off(bench: EdgedEnv)
     bench.harness.advance(10)
     assert bench.engine.running()[0].restart_count == 2
     assert bench.status("u-1")["containerStatuses"][0]["restartCount"] == 2
-    assert len([one for one in bench.engine.containers.values() if one.phase == "exited"]) == 1
+    assert len([container for container in bench.engine.containers.values() if container.phase == "exited"]) == 1
 
 
 def test_containers_are_restarted_without_the_cloud(bench: EdgedEnv) -> None:
@@ -145,12 +145,14 @@ def test_containers_are_restarted_without_the_cloud(bench: EdgedEnv) -> None:
 
 
 def test_a_job_that_has_done_its_work_has_succeeded_and_stays_so(bench: EdgedEnv) -> None:
-    bench.engine.program = lambda spec: Program(exit_code=0)
+    bench.engine.program = lambda spec: FakeProgram(exit_code=0)
     bench.start().apply(pod(restartPolicy="OnFailure"))
     status = bench.status("u-1")
     assert status["phase"] == "Succeeded"
     assert status["containerStatuses"][0]["state"]["terminated"]["reason"] == "Completed"
-    assert [each["reason"] for each in status["conditions"] if each["type"] == "Ready"] == ["PodCompleted"]
+    assert [condition["reason"] for condition in status["conditions"] if condition["type"] == "Ready"] == [
+        "PodCompleted"
+    ]
     bench.harness.advance(700)
     assert len(bench.engine.containers) == 1
 
@@ -178,7 +180,7 @@ def test_what_belongs_to_no_pod_is_removed_once_the_pods_are_known(bench: EdgedE
 
 
 def test_a_pod_that_the_cloud_tells_of_late_keeps_its_containers(bench: EdgedEnv) -> None:
-    bench.engine.program = lambda spec: Program(ignores_stop=True)
+    bench.engine.program = lambda spec: FakeProgram(ignores_stop=True)
     bench.start().apply(pod())
     before = bench.engine.running()
     kept = bench.cloud.pods.pop("u-1")
@@ -195,16 +197,16 @@ def test_a_stub_without_spec_has_the_pods_listed_again(bench: EdgedEnv) -> None:
     bench.cloud.pods.pop("u-1")
     stub = {"metadata": {"name": "shop", "namespace": "default"}, "spec": {"containers": None}, "status": {}}
     bench.harness.tell("edged", PodChanged(operation="delete", object=stub))
-    assert [one.pod.uid for one in bench.engine.running()] == ["u-2"]
-    assert {one.pod.uid for one in bench.engine.containers.values()} == {"u-2"}
+    assert [container.pod.uid for container in bench.engine.running()] == ["u-2"]
+    assert {container.pod.uid for container in bench.engine.containers.values()} == {"u-2"}
 
 
 def test_a_pod_of_the_same_name_replaces_the_one_before(bench: EdgedEnv) -> None:
     bench.start().apply(pod("u-1"))
     bench.cloud.pods.pop("u-1")
     bench.apply(pod("u-2"))
-    assert [one.pod.uid for one in bench.engine.running()] == ["u-2"]
-    assert {one.pod.uid for one in bench.engine.containers.values()} == {"u-2"}
+    assert [container.pod.uid for container in bench.engine.running()] == ["u-2"]
+    assert {container.pod.uid for container in bench.engine.containers.values()} == {"u-2"}
 
 
 def test_a_new_image_means_a_new_container(bench: EdgedEnv) -> None:
@@ -212,8 +214,8 @@ def test_a_new_image_means_a_new_container(bench: EdgedEnv) -> None:
     changed = pod()
     changed["spec"]["containers"][0]["image"] = "app:2"
     bench.apply(changed, "update")
-    (one,) = bench.engine.running()
-    assert (one.image, one.restart_count) == ("app:2", 1)
+    (container,) = bench.engine.running()
+    assert (container.image, container.restart_count) == ("app:2", 1)
 
 
 def test_a_container_that_can_not_be_made_says_why(bench: EdgedEnv) -> None:
@@ -241,8 +243,8 @@ def test_a_missing_config_map_of_a_variable_is_waited_for(bench: EdgedEnv) -> No
     bench.start().apply(wants)
     waiting = bench.status("u-1")["containerStatuses"][0]["state"]["waiting"]
     assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmap "shop-config" not found'}
-    found = {"metadata": {"name": "shop-config"}, "data": {"greeting": "hello"}}
-    bench.cloud.objects["configmap", "shop-config"] = found
+    config_map = {"metadata": {"name": "shop-config"}, "data": {"greeting": "hello"}}
+    bench.cloud.objects["configmap", "shop-config"] = config_map
     bench.until(lambda: bool(bench.engine.running()))
     (spec,) = bench.engine.specs.values()
     assert spec.env == {"GREETING": "hello"}
@@ -363,7 +365,7 @@ def test_a_readiness_probe_decides_on_ready_and_a_liveness_probe_on_life(bench: 
     bench.start().apply(probed)
 
     def ready() -> str:
-        (condition,) = [each for each in bench.status("u-1")["conditions"] if each["type"] == "Ready"]
+        (condition,) = [condition for condition in bench.status("u-1")["conditions"] if condition["type"] == "Ready"]
         return str(condition["status"])
 
     assert ready() == "False"
@@ -373,7 +375,7 @@ def test_a_readiness_probe_decides_on_ready_and_a_liveness_probe_on_life(bench: 
     assert bench.prober.asked[0].host == ADDRESS
     bench.harness.advance(20)
     bench.prober.why = "connection refused"
-    bench.engine.program = lambda spec: Program(ignores_stop=True)
+    bench.engine.program = lambda spec: FakeProgram(ignores_stop=True)
     bench.until(lambda: ready() == "False")
     assert bench.engine.running()[0].restart_count == 0
     bench.harness.advance(20)
@@ -388,12 +390,12 @@ def test_a_startup_probe_holds_the_others_back(bench: EdgedEnv) -> None:
     }
     from kubeedge_actors.drivers.containers.base import ExecResult
 
-    bench.engine.execute = lambda one, command: ExecResult(exit_code=1)
+    bench.engine.execute = lambda container, command: ExecResult(exit_code=1)
     bench.start().apply(probed)
     bench.harness.advance(10)
     assert bench.prober.asked == []
     assert bench.status("u-1")["containerStatuses"][0]["started"] is False
-    bench.engine.execute = lambda one, command: ExecResult(exit_code=0)
+    bench.engine.execute = lambda container, command: ExecResult(exit_code=0)
     bench.harness.advance(5)
     assert bench.prober.asked != []
     assert bench.status("u-1")["containerStatuses"][0]["started"] is True
@@ -415,17 +417,17 @@ def test_hooks_run_after_the_start_and_before_the_stop(bench: EdgedEnv) -> None:
     }
     from kubeedge_actors.drivers.containers.base import Container, ExecResult
 
-    asked: list[tuple[str, ...]] = []
+    commands: list[tuple[str, ...]] = []
 
-    def execute(one: Container, command: tuple[str, ...]) -> ExecResult:
-        asked.append(command)
+    def execute(container: Container, command: tuple[str, ...]) -> ExecResult:
+        commands.append(command)
         return ExecResult(exit_code=0)
 
     bench.engine.execute = execute
     bench.start().apply(hooked)
-    assert asked == [("hello",)]
+    assert commands == [("hello",)]
     bench.delete("u-1")
-    assert asked == [("hello",), ("bye",)]
+    assert commands == [("hello",), ("bye",)]
 
 
 def test_several_containers_share_a_network_that_goes_with_the_pod(bench: EdgedEnv) -> None:
@@ -442,14 +444,14 @@ def test_a_pod_goes_on_when_the_engine_is_away_for_a_while(bench: EdgedEnv) -> N
     bench.start().apply(pod())
     bench.engine.disconnect("gone fishing")
     bench.harness.run()
-    (ready,) = [each for each in bench.cloud.node["status"]["conditions"] if each["type"] == "Ready"]  # type: ignore[index]
+    (ready,) = [condition for condition in bench.cloud.node["status"]["conditions"] if condition["type"] == "Ready"]  # type: ignore[index]
     assert (ready["status"], ready["message"]) == ("False", "container runtime is down: gone fishing")
     bench.apply(pod("u-2", "other"))
-    assert {one.pod.uid for one in bench.engine.running()} == {"u-1"}
+    assert {container.pod.uid for container in bench.engine.running()} == {"u-1"}
     bench.engine.reconnect()
     bench.harness.run()
-    assert {one.pod.uid for one in bench.engine.running()} == {"u-1", "u-2"}
-    (ready,) = [each for each in bench.cloud.node["status"]["conditions"] if each["type"] == "Ready"]  # type: ignore[index]
+    assert {container.pod.uid for container in bench.engine.running()} == {"u-1", "u-2"}
+    (ready,) = [condition for condition in bench.cloud.node["status"]["conditions"] if condition["type"] == "Ready"]  # type: ignore[index]
     assert ready["status"] == "True"
 
 
@@ -459,7 +461,7 @@ def test_an_unchanged_pod_says_nothing(bench: EdgedEnv) -> None:
     bench.apply(bench.cloud.pods["u-1"], "update")
     bench.harness.advance(120)
     assert len(bench.cloud.of(PatchPod)) == count
-    assert [each for each in bench.cloud.of(QueryObject) if each.type != "node"] == []
+    assert [message for message in bench.cloud.of(QueryObject) if message.type != "node"] == []
 
 
 def test_a_cluster_that_does_not_keep_what_it_is_told_is_not_told_for_ever(bench: EdgedEnv) -> None:

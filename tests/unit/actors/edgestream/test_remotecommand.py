@@ -15,7 +15,7 @@ from kubeedge_actors.actors.edgestream.flow_control import StreamSender
 from kubeedge_actors.actors.edgestream.remotecommand import ENDED, ERROR, INPUT, serve_exec
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.containers.base import ContainerSpec, PodName
-from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeRuntime, Program
+from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 from kubeedge_actors.errors import ContainerError
 from kubeedge_actors.wire import constants, tunnel
 from kubeedge_actors.wire.tunnel import Frame, FrameType
@@ -72,7 +72,7 @@ class OneCommand(FakeRuntime):
         super().__init__(FakeContainers())
         self.command = command
         self.before: Callable[[], object] = bool
-        self.containers.program = lambda spec: Program(exit_code=None if runs else 0)
+        self.containers.program = lambda spec: FakeProgram(exit_code=None if runs else 0)
         pod = PodName(namespace="default", name="p", uid="u")
         self.start(self.create(ContainerSpec(pod=pod, name="c", image="i")).id)
 
@@ -120,14 +120,14 @@ class Client:
         """The frames of the WebSocket, opcode and data, that follow the answer to the upgrade."""
         text = b"".join(frame.data for frame in self.wire.said if frame.kind is FrameType.DATA)
         rest = text.partition(b"\r\n\r\n")[2]
-        found = []
+        messages = []
         while rest:
             size, at = rest[1], 2
             if size == 126:
                 size, at = int.from_bytes(rest[2:4]), 4
-            found.append((rest[0] & 0x0F, rest[at : at + size]))
+            messages.append((rest[0] & 0x0F, rest[at : at + size]))
             rest = rest[at + size :]
-        return found
+        return messages
 
     def status(self) -> dict[str, Any]:
         """How it ended, as the channel for that says; then comes the good-bye."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.leadership.leader_election import LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, Election
 from kubeedge_actors.actors.leadership.leader_elector import child_specs
-from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
+from kubeedge_actors.actors.leadership.lease_lock import LEASE_LOCK, LEASE_NAME
+from kubeedge_actors.actors.leadership.lease_observer import (
+    LEASE_DURATION,
+    RENEW_DEADLINE,
+    RETRY_PERIOD,
+    LeaseObserver,
+)
 from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError, RegistrationError
@@ -19,6 +24,7 @@ from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.constants import LEADERSHIP
 from kubeedge_actors.wire.messages import LeadershipChanged
 
 Request = tuple[str, str, str, str, str]
@@ -29,6 +35,7 @@ class Staff:
 
     def __init__(self) -> None:
         self.working: list[str] = []
+        self.is_stopping = False
 
     def add(self, spec: ChildSpec) -> None:
         if spec.name in self.working:
@@ -66,6 +73,12 @@ class Replica:
     def advance(self, seconds: float) -> None:
         self.harness.advance(seconds)
 
+    def stop(self) -> None:
+        """As a process stops in good order: first what only the leader runs."""
+        self.staff.is_stopping = True
+        self.staff.working.clear()
+        self.harness.stop()
+
 
 class Cable:
     """A replica's way to the API."""
@@ -96,66 +109,66 @@ def together(seconds: float, *replicas: Replica) -> int:
     for _ in range(int(seconds * 2)):
         for replica in replicas:
             replica.advance(0.5)
-            most = max(most, sum(each.leads() for each in replicas))
+            most = max(most, sum(replica.leads() for replica in replicas))
     return most
 
 
 def test_a_single_replica_leads_at_once_and_renews(api: FakeCluster) -> None:
-    one = Replica(api, "one")
-    assert one.leads()
+    replica = Replica(api, "one")
+    assert replica.leads()
     first = record(api)
-    one.advance(7)
+    replica.advance(7)
     again = record(api)
     assert (first["holderIdentity"], first["leaseDurationSeconds"], first["leaseTransitions"]) == ("one", 15, 0)
     assert again["renewTime"] > first["renewTime"] and again["acquireTime"] == first["acquireTime"]
-    assert [said.leading for said in one.told] == [False, True]
+    assert [change.leading for change in replica.told] == [False, True]
 
 
 def test_the_second_waits_and_leads_when_the_first_is_killed(api: FakeCluster) -> None:
-    one, two = Replica(api, "one"), Replica(api, "two")
-    assert together(60, one, two) == 1 and one.leads()
-    two.advance(LEASE_DURATION - 2)
-    assert not two.leads()
-    two.advance(2 * RETRY_PERIOD + 2)
-    assert two.leads()
+    first, second = Replica(api, "one"), Replica(api, "two")
+    assert together(60, first, second) == 1 and first.leads()
+    second.advance(LEASE_DURATION - 2)
+    assert not second.leads()
+    second.advance(2 * RETRY_PERIOD + 2)
+    assert second.leads()
     assert (record(api)["holderIdentity"], record(api)["leaseTransitions"]) == ("two", 1)
 
 
 def test_a_leader_that_stops_in_good_order_lets_the_other_begin_at_once(api: FakeCluster) -> None:
-    one, two = Replica(api, "one"), Replica(api, "two")
-    together(4, one, two)
-    one.harness.stop()
+    first, second = Replica(api, "one"), Replica(api, "two")
+    together(4, first, second)
+    first.stop()
     assert record(api)["holderIdentity"] == ""
-    two.advance(RETRY_PERIOD)
-    assert two.leads()
+    second.advance(RETRY_PERIOD)
+    assert second.leads()
 
 
 def test_a_leader_cut_from_the_api_stops_before_the_other_begins(
     api: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one, two = Replica(api, "one"), Replica(api, "two")
-    together(5, one, two)
-    one.cut = True
-    assert together(40, one, two) == 1
-    assert two.leads() and not one.leads()
+    first, second = Replica(api, "one"), Replica(api, "two")
+    together(5, first, second)
+    first.cut = True
+    assert together(40, first, second) == 1
+    assert second.leads() and not first.leads()
     assert "another replica may lead" in caplog.text and "two leads now" not in caplog.text
-    one.cut = False
-    assert together(40, one, two) == 1
-    assert two.leads() and not one.leads()
+    first.cut = False
+    assert together(40, first, second) == 1
+    assert second.leads() and not first.leads()
     assert caplog.text.count("two leads now") == 1
 
 
 def test_a_leader_that_was_cut_off_for_a_while_says_that_it_leads_again(
     api: FakeCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one = Replica(api, "one")
-    one.advance(5)
-    one.cut = True
-    one.advance(20)
-    assert "another replica may lead" in caplog.text and not one.leads()
-    one.cut = False
-    one.advance(20)
-    assert one.leads()
+    replica = Replica(api, "one")
+    replica.advance(5)
+    replica.cut = True
+    replica.advance(20)
+    assert "another replica may lead" in caplog.text and not replica.leads()
+    replica.cut = False
+    replica.advance(20)
+    assert replica.leads()
     assert caplog.text.count("this replica leads again") == 1
 
 
@@ -167,19 +180,26 @@ def test_one_that_starts_again_under_its_name_leads_at_once(api: FakeCluster) ->
 def test_the_wall_clock_of_the_holder_does_not_matter(api: FakeCluster) -> None:
     spec = {"holderIdentity": "other", "leaseDurationSeconds": 15, "renewTime": "1999-01-01T00:00:00.000000Z"}
     api.create(LEASE_KIND, constants.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE_NAME}, "spec": spec})
-    one = Replica(api, "one")
-    one.advance(LEASE_DURATION - 1)
-    assert not one.leads()
-    one.advance(RETRY_PERIOD + 2)
-    assert one.leads()
+    first = Replica(api, "one")
+    first.advance(LEASE_DURATION - 1)
+    assert not first.leads()
+    first.advance(RETRY_PERIOD + 2)
+    assert first.leads()
 
 
 def test_a_crash_of_the_elected_hands_over_its_work_and_takes_it_back(api: FakeCluster) -> None:
-    one = Replica(api, "one")
-    one.harness.crash(constants.LEADERSHIP)
-    one.advance(5)
-    assert one.leads()
-    assert [said.leading for said in one.told] == [False, True, False, True]
+    replica = Replica(api, "one")
+    replica.harness.crash(LEADERSHIP)
+    replica.advance(5)
+    assert replica.leads()
+    assert [change.leading for change in replica.told] == [False, True, False, False, True]
+
+
+def test_a_leader_whose_elector_crashed_keeps_the_lease(api: FakeCluster) -> None:
+    first, second = Replica(api, "one"), Replica(api, "two")
+    first.harness.crash(LEADERSHIP)
+    assert (record(api)["holderIdentity"], record(api)["leaseTransitions"]) == ("one", 0)
+    assert together(LEASE_DURATION, first, second) == 1 and first.leads()
 
 
 def test_a_conflict_is_not_a_victory(api: FakeCluster) -> None:
@@ -190,22 +210,31 @@ def test_a_conflict_is_not_a_victory(api: FakeCluster) -> None:
         return stale if request[0] == "replace" else None
 
     api.refuse = refuse
-    one = Replica(api, "one")
-    one.advance(30)
-    assert not one.leads()
+    replica = Replica(api, "one")
+    replica.advance(30)
+    assert not replica.leads()
     api.refuse = lambda request: None
-    one.advance(RETRY_PERIOD)
-    assert one.leads()
+    replica.advance(RETRY_PERIOD)
+    assert replica.leads()
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["step", "cut", "mend", "crash"]), st.floats(0.1, 6)),
+    st.tuples(
+        st.sampled_from(["a", "b"]), st.sampled_from(["step", "cut", "mend", LEADERSHIP, LEASE_LOCK]), st.floats(0.1, 6)
+    ),
     max_size=40,
 )
 
 
+CRASH_AS_THE_LEASE_RUNS_OUT = [
+    *(("a", "step", 1.0), ("a", "step", 1.5), ("a", "cut", 3.5), ("a", "step", 5.5)),
+    *(("b", LEADERSHIP, 5.0), ("a", "mend", 1.0), ("b", LEADERSHIP, 1.0)),
+]
+
+
 @settings(max_examples=40)
 @given(STEPS)
+@example(CRASH_AS_THE_LEASE_RUNS_OUT)
 def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:
     api = FakeCluster()
     replicas = {name: Replica(api, name) for name in "ab"}
@@ -213,8 +242,8 @@ def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:
         replica = replicas[name]
         if action in ("cut", "mend"):
             replica.cut = action == "cut"
-        elif action == "crash":
-            replica.harness.crash(constants.LEADERSHIP)
+        elif action != "step":
+            replica.harness.crash(action)
         assert together(seconds, *replicas.values()) <= 1
     for replica in replicas.values():
         replica.cut = False
@@ -223,15 +252,15 @@ def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:
 
 
 def test_a_bid_keeps_when_leadership_began_and_counts_changes_of_hand() -> None:
-    one = Election("one")
-    first = one.try_acquire_or_renew(None, 0.0, 0.0)
+    election = LeaseObserver("one")
+    first = election.lease_spec_to_write(None, 0.0, 0.0)
     assert first is not None
-    renewed = one.try_acquire_or_renew({"spec": first}, 2.0, 2.0)
+    renewed = election.lease_spec_to_write({"spec": first}, 2.0, 2.0)
     assert renewed is not None and renewed["acquireTime"] == first["acquireTime"] == "1970-01-01T00:00:00.000000Z"
-    two = Election("two")
-    assert two.try_acquire_or_renew({"spec": renewed}, 0.0, 5.0) is None
-    assert two.try_acquire_or_renew({"spec": renewed}, LEASE_DURATION - 0.1, 5.0) is None
-    taken = two.try_acquire_or_renew({"spec": renewed}, LEASE_DURATION, 5.0)
+    two = LeaseObserver("two")
+    assert two.lease_spec_to_write({"spec": renewed}, 0.0, 5.0) is None
+    assert two.lease_spec_to_write({"spec": renewed}, LEASE_DURATION - 0.1, 5.0) is None
+    taken = two.lease_spec_to_write({"spec": renewed}, LEASE_DURATION, 5.0)
     assert taken is not None and (taken["holderIdentity"], taken["leaseTransitions"]) == ("two", 1)
-    assert one.release_spec({"spec": taken}, 6.0) is None
+    assert election.release_spec({"spec": taken}, 6.0) is None
     assert RENEW_DEADLINE + RETRY_PERIOD < LEASE_DURATION

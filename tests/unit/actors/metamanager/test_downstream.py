@@ -174,10 +174,10 @@ def test_a_deletion_of_another_object_of_that_name_is_acknowledged_and_nothing_m
     env: MetaManagerEnv, type: str
 ) -> None:
     env.tell(push("insert", {"metadata": {"uid": "new"}}, type=type))
-    told = len(env.devicetwin) + len(env.changed)
+    notified = len(env.devicetwin) + len(env.changed)
     env.tell(push("delete", {"metadata": {"uid": "old"}}, type=type))
     assert env.value(f"default/{type}/shop") == '{"metadata":{"uid":"new"}}'
-    assert len(env.devicetwin) + len(env.changed) == told
+    assert len(env.devicetwin) + len(env.changed) == notified
     assert len(env.edgehub) == 2
 
 
@@ -192,7 +192,7 @@ def test_what_pods_may_refer_to_is_told_when_it_comes_and_when_it_goes(env: Meta
     for operation in ("insert", "update", "delete"):
         env.tell(push(operation, content, type="secret"))
     env.tell(push("insert", content, type="persistentvolume"))
-    assert [(each.operation, each.type, each.namespace, each.name) for each in env.changed] == [
+    assert [(change.operation, change.type, change.namespace, change.name) for change in env.changed] == [
         (operation, "secret", "default", "shop") for operation in ("insert", "update", "delete")
     ]
 

@@ -80,10 +80,10 @@ def test_a_question_goes_up_under_its_own_id_and_its_answer_comes_back_under_tha
     env: MetaManagerEnv, question: LinkMessage
 ) -> None:
     env.tell(question)
-    asked = sent(env)
-    assert type(asked) is type(question)
-    assert asked.msg_id != question.msg_id
-    answered = answer(env, asked, {"metadata": {"uid": "x"}}, "some/resource/path")
+    query = sent(env)
+    assert type(query) is type(question)
+    assert query.msg_id != question.msg_id
+    answered = answer(env, query, {"metadata": {"uid": "x"}}, "some/resource/path")
     passed = told(env)
     assert (passed.parent_msg_id, passed.content) == (question.msg_id, answered.content)
     ack = sent(env)
@@ -148,8 +148,8 @@ def test_pods_and_nodes_are_never_asked_for(env: MetaManagerEnv) -> None:
 @pytest.mark.parametrize("question", CALLS, ids=lambda question: type(question).__name__)
 def test_without_a_link_a_question_is_refused(env: MetaManagerEnv, question: LinkMessage) -> None:
     env.tell(question)
-    asked = sent(env)
-    env.tell(ErrorResponse(parent_msg_id=asked.msg_id, resource="x", reason="not connected"))
+    query = sent(env)
+    env.tell(ErrorResponse(parent_msg_id=query.msg_id, resource="x", reason="not connected"))
     refusal = told(env)
     assert isinstance(refusal, ErrorResponse)
     assert (refusal.parent_msg_id, refusal.reason) == (question.msg_id, "failed to process remote: not connected")
@@ -186,7 +186,7 @@ def test_an_answer_that_does_not_come_in_a_minute_is_refused_and_a_late_one_only
     env: MetaManagerEnv,
 ) -> None:
     env.tell(QUERY)
-    asked = sent(env)
+    query = sent(env)
     env.harness.advance(30.0)
     env.tell(REGISTER)
     env.edgehub.take()
@@ -194,7 +194,7 @@ def test_an_answer_that_does_not_come_in_a_minute_is_refused_and_a_late_one_only
     assert len(env.edged) == 0
     env.harness.advance(1.0)
     assert told(env).parent_msg_id == QUERY.msg_id
-    answer(env, asked, CONFIG)
+    answer(env, query, CONFIG)
     assert len(env.edged) == 0
     assert isinstance(sent(env), Response)
     env.harness.advance(30.0)
@@ -228,9 +228,9 @@ def test_an_answer_that_can_not_be_stored_is_refused_and_not_acknowledged() -> N
     store = FakeStore()
     env = MetaManagerEnv(store)
     env.tell(QUERY)
-    asked = sent(env)
+    query = sent(env)
     store.failure = StoreError("the disk is full")
-    answer(env, asked, CONFIG)
+    answer(env, query, CONFIG)
     assert told(env).reason == "the disk is full"
     assert len(env.edgehub) == 0
 

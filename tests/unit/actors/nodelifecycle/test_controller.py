@@ -27,12 +27,12 @@ def env() -> Iterator[NodeLifecycleEnv]:
 def test_a_silent_node_becomes_unknown_as_in_kubernetes(env: NodeLifecycleEnv) -> None:
     env.join()
     env.settle(LIMIT)
-    found = conditions(env.cluster.peek(NODE_KIND, "", "edge-1"))
-    assert set(found) == {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"}
-    for each in found.values():
-        assert (each["status"], each["reason"]) == ("Unknown", "NodeStatusUnknown")
-        assert each["message"] == "Kubelet stopped posting node status."
-        assert (each["lastHeartbeatTime"], each["lastTransitionTime"]) == (FAR_AWAY, "2023-11-14T22:14:05Z")
+    by_type = conditions(env.cluster.peek(NODE_KIND, "", "edge-1"))
+    assert set(by_type) == {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"}
+    for value in by_type.values():
+        assert (value["status"], value["reason"]) == ("Unknown", "NodeStatusUnknown")
+        assert value["message"] == "Kubelet stopped posting node status."
+        assert (value["lastHeartbeatTime"], value["lastTransitionTime"]) == (FAR_AWAY, "2023-11-14T22:14:05Z")
     assert events(env.cluster) == [READY, NOT_READY]
 
 

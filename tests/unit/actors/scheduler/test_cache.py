@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.scheduler.cache import SchedulerCache
-from kubeedge_actors.actors.scheduler.objects import PodInfo
+from kubeedge_actors.actors.scheduler.pod_info import PodInfo
 from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from tests.support.k8s_objects import condition, node, pod
@@ -31,9 +31,9 @@ def node_change(object: Json, operation: EventType = EventType.MODIFIED) -> Watc
 def with_pod(object: Json) -> tuple[SchedulerCache, PodInfo]:
     picture = SchedulerCache()
     picture.apply(pod_change(object))
-    (found,) = picture.pods()
+    (pod_info,) = picture.pods()
     picture.dirty = False
-    return picture, found
+    return picture, pod_info
 
 
 def test_a_pod_that_was_bound_stays_bound_when_an_older_state_is_told() -> None:
@@ -41,7 +41,7 @@ def test_a_pod_that_was_bound_stays_bound_when_an_older_state_is_told() -> None:
     picture, waiting = with_pod(older)
     picture.assume(waiting, "edge-1")
     picture.apply(pod_change({**older, "metadata": {**older["metadata"], "labels": {"a": "b"}}}))
-    assert [each.node for each in picture.pods()] == ["edge-1"]
+    assert [pod_info.node for pod_info in picture.pods()] == ["edge-1"]
     assert not picture.has_pending and not picture.dirty
 
 
@@ -76,8 +76,8 @@ def test_the_echo_of_a_refusal_is_no_news_but_is_remembered() -> None:
     picture, waiting = with_pod(known(pod("p")))
     picture.set_last_fit_error(waiting, "no")
     assert picture.last_fit_error(waiting) == "no"
-    told = {**known(pod("p")), "status": {"conditions": [condition("PodScheduled", "False", message="never")]}}
-    picture.apply(pod_change(told))
+    refused = {**known(pod("p")), "status": {"conditions": [condition("PodScheduled", "False", message="never")]}}
+    picture.apply(pod_change(refused))
     assert picture.last_fit_error(waiting) == "never" and not picture.dirty
 
 

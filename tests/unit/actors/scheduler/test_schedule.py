@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.objects import NodeSpec, PodInfo, PodRequirements, Port, Requirement
+from kubeedge_actors.actors.scheduler.pod_info import HostPort, NodeSpec, PodInfo, PodRequirements, Requirement
 from kubeedge_actors.actors.scheduler.schedule import NO_NODES, SchedulingDecision, schedule
 from kubeedge_actors.kubernetes.taints import Taint, Toleration
 
@@ -87,19 +87,19 @@ def test_an_overfull_node_still_takes_what_asks_for_none_of_that() -> None:
 
 
 def test_two_pods_do_not_share_a_port_of_a_node() -> None:
-    def with_port(name: str, port: Port, node: str = "") -> PodInfo:
+    def with_port(name: str, port: HostPort, node: str = "") -> PodInfo:
         return PodInfo("default", name, name, node, PodRequirements((("pods", 1),), (port,)))
 
-    everywhere, local = Port("", "TCP", 80), Port("127.0.0.1", "TCP", 80)
+    everywhere, local = HostPort("", "TCP", 80), HostPort("127.0.0.1", "TCP", 80)
     taken = with_port("taken", everywhere, node="a")
     (decision,) = schedule([taken, with_port("p", local)], [a_node("a")])
     assert (
         decision.fit_error == "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."
     )
-    others = [Port("", "UDP", 80), Port("", "TCP", 81)]
+    others = [HostPort("", "UDP", 80), HostPort("", "TCP", 81)]
     assert nodes_of(schedule([taken, *map(with_port, "pq", others)], [a_node("a")])) == {"p": "a", "q": "a"}
     assert nodes_of(
-        schedule([with_port("taken", local, "a"), with_port("p", Port("10.0.0.1", "TCP", 80))], [a_node("a")])
+        schedule([with_port("taken", local, "a"), with_port("p", HostPort("10.0.0.1", "TCP", 80))], [a_node("a")])
     ) == {"p": "a"}
 
 
@@ -123,7 +123,7 @@ REQUIREMENTS = st.builds(
     st.lists(NAMES, max_size=2).map(tuple),
     st.just(False),
 )
-PORTS = st.builds(Port, st.sampled_from(["", "1.1.1.1", "2.2.2.2"]), st.just("TCP"), st.sampled_from([1, 2]))
+PORTS = st.builds(HostPort, st.sampled_from(["", "1.1.1.1", "2.2.2.2"]), st.just("TCP"), st.sampled_from([1, 2]))
 
 
 @st.composite
@@ -228,11 +228,13 @@ def test_the_order_of_what_is_given_changes_nothing(
 @given(SOME_PODS, SOME_NODES, st.integers(1, 3))
 def test_plans_with_a_limit_add_up_to_the_whole(pods: list[PodInfo], nodes: list[NodeSpec], limit: int) -> None:
     whole = {decision.pod.name: decision.node for decision in schedule(pods, nodes) if decision.node}
-    found: dict[str, str] = {}
+    node_by_pod: dict[str, str] = {}
     while batch := [decision for decision in schedule(pods, nodes, limit) if decision.node]:
-        found |= {decision.pod.name: decision.node for decision in batch}
-        pods = [pod.bound_to(found[pod.name]) if pod.name in found and not pod.node else pod for pod in pods]
-    assert found == whole
+        node_by_pod |= {decision.pod.name: decision.node for decision in batch}
+        pods = [
+            pod.bound_to(node_by_pod[pod.name]) if pod.name in node_by_pod and not pod.node else pod for pod in pods
+        ]
+    assert node_by_pod == whole
 
 
 @given(SOME_PODS, SOME_NODES)

@@ -84,12 +84,12 @@ def test_another_pod_of_the_name_is_not_bound_by_mistake(env: SchedulerEnv) -> N
     env.cluster.create = record  # type: ignore[method-assign]
     add_node(env.cluster, node("edge-1"))
     env.settle()
-    found = env.cluster.peek(POD_KIND, "default", "p")
-    assert found is not None
+    stored = env.cluster.peek(POD_KIND, "default", "p")
+    assert stored is not None
     assert next(body for body in bodies if body.get("kind") == "Binding") == {
         "apiVersion": "v1",
         "kind": "Binding",
-        "metadata": {"name": "p", "namespace": "default", "uid": found["metadata"]["uid"]},
+        "metadata": {"name": "p", "namespace": "default", "uid": stored["metadata"]["uid"]},
         "target": {"apiVersion": "v1", "kind": "Node", "name": "edge-1"},
     }
 
@@ -148,16 +148,16 @@ def test_an_idle_scheduler_with_a_pod_that_fits_nowhere_asks_nothing_of_the_api(
     assert len(env.cluster.requests) == requests
 
 
-@pytest.mark.parametrize("what", ["a node", "more room", "a pod gone", "ready", "uncordoned"])
-def test_a_refused_pod_is_tried_again_at_once_when_something_changes(env: SchedulerEnv, what: str) -> None:
-    ready = "Unknown" if what == "ready" else "True"
-    add_node(env.cluster, node("edge-1", ready=ready, spec={"unschedulable": what == "uncordoned"}))
-    if what not in ("ready", "uncordoned"):
+@pytest.mark.parametrize("change", ["a node", "more room", "a pod gone", "ready", "uncordoned"])
+def test_a_refused_pod_is_tried_again_at_once_when_something_changes(env: SchedulerEnv, change: str) -> None:
+    ready = "Unknown" if change == "ready" else "True"
+    add_node(env.cluster, node("edge-1", ready=ready, spec={"unschedulable": change == "uncordoned"}))
+    if change not in ("ready", "uncordoned"):
         add_pod(env.cluster, pod("big", cpu="4", node="edge-1"))
     add_pod(env.cluster, pod("p", cpu="1"))
     env.settle()
     assert node_of(env.cluster, "p") == ""
-    match what:
+    match change:
         case "a node":
             add_node(env.cluster, node("edge-2"))
         case "more room":
@@ -169,7 +169,7 @@ def test_a_refused_pod_is_tried_again_at_once_when_something_changes(env: Schedu
         case "uncordoned":
             env.cluster.patch(NODE_KIND, "", "edge-1", {"spec": {"unschedulable": None}})
     env.settle()
-    assert node_of(env.cluster, "p") == ("edge-2" if what == "a node" else "edge-1")
+    assert node_of(env.cluster, "p") == ("edge-2" if change == "a node" else "edge-1")
 
 
 def test_a_deleted_node_is_not_bound_to(env: SchedulerEnv) -> None:

@@ -98,8 +98,8 @@ def test_a_device_made_anew_is_said_after_the_deletion_of_its_predecessor(sync: 
     sync.api.delete(DEVICE, "default", "lamp")
     second = sync.api.create(DEVICE, "default", device())
     sync.open()
-    said = [(m.operation, m.object["metadata"]["uid"]) for m in sync.pushes if m.type == constants.DEVICE]
-    assert said == [(DELETE, first["metadata"]["uid"]), (UPDATE, second["metadata"]["uid"])]
+    pushes = [(m.operation, m.object["metadata"]["uid"]) for m in sync.pushes if m.type == constants.DEVICE]
+    assert pushes == [(DELETE, first["metadata"]["uid"]), (UPDATE, second["metadata"]["uid"])]
 
 
 def test_a_deletion_that_was_lost_is_not_said_once_the_node_has_the_successor(sync: SyncControllerEnv) -> None:
@@ -116,7 +116,7 @@ def test_a_deletion_that_was_lost_is_not_said_once_the_node_has_the_successor(sy
     assert sync.open() == []
     sync.settle()
     assert sync.said() == []
-    assert len([each for each in sync.api.peek_all(SYNC) if each["spec"]["objectName"] == "mine"]) == 1
+    assert len([record for record in sync.api.peek_all(SYNC) if record["spec"]["objectName"] == "mine"]) == 1
 
 
 def test_a_device_that_moved_away_is_deleted_where_it_was(sync: SyncControllerEnv) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edgecontroller.downstream import pod_stub
+from kubeedge_actors.actors.edgecontroller.downstream import pod_deletion_push
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectAcked, SessionClosed, SessionOpened
@@ -50,7 +50,7 @@ def test_whatever_happens_in_the_end_a_connected_node_has_what_there_is(actions:
         for uid, object in has.items():
             if object["kind"] == "Pod" and uid not in known:
                 metadata = object["metadata"]
-                sync.harness.publish(pod_stub(N, metadata["namespace"], metadata["name"], uid))
+                sync.harness.publish(pod_deletion_push(N, metadata["namespace"], metadata["name"], uid))
 
     for action in actions:
         pods = api.peek_all(POD_KIND)

@@ -59,11 +59,11 @@ def test_each_node_has_what_is_bound_to_it_and_the_models_of_its_devices(
         bound = {key for key, object in present.items() if owner(key[0], object) == node}
         wanted = {present[key]["spec"]["deviceModelRef"]["name"] for key in bound if key[0] == constants.DEVICE}
         models = {(constants.DEVICEMODEL, name) for name in wanted} & present.keys()
-        found = [(item.type, item.name) for item in index.of_node(node)]
-        assert sorted(found) == sorted(bound | models)
+        items = [(item.type, item.name) for item in index.of_node(node)]
+        assert sorted(items) == sorted(bound | models)
         assert index.has_node(node) == ((constants.NODE, node) in present)
-        devices = [place for place, (type, _) in enumerate(found) if type == constants.DEVICE]
-        assert all(place < min(devices) for place, key in enumerate(found) if key in models and devices)
+        devices = [place for place, (type, _) in enumerate(items) if type == constants.DEVICE]
+        assert all(place < min(devices) for place, key in enumerate(items) if key in models and devices)
         for key, object in present.items():
             item = index.get(object["metadata"]["uid"])
             assert item is not None

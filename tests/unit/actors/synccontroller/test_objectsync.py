@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncStore
-from kubeedge_actors.actors.synccontroller.objectsync_api import OBJECTSYNC_WRITER
+from kubeedge_actors.actors.synccontroller.objectsync_writer import OBJECTSYNC_WRITER
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
@@ -196,16 +196,16 @@ def test_the_replica_that_has_the_session_writes_the_record_and_the_other_leaves
     here.open()
     here.acknowledge()
     pod = put_pod(api, "p")
-    for each in (there, here):
-        each.harness.publish(push(pod, constants.INSERT))
+    for store in (there, here):
+        store.harness.publish(push(pod, constants.INSERT))
     there.harness.advance(1)
     assert "p" not in here.records()
     here.harness.advance(1)
     here.harness.publish(ObjectAcked(node=N, pushed=push(pod)))
     before = api.count("create", SYNC.plural)
     for _ in range(10):
-        for each in (here, there):
-            each.harness.advance(7)
+        for store in (here, there):
+            store.harness.advance(7)
     assert (before, api.count("create", SYNC.plural)) == (1, 1)
     assert here.records()["p"] == pod["metadata"]["resourceVersion"]
 
@@ -233,18 +233,18 @@ def test_a_replica_without_the_session_keeps_and_writes_nothing_of_what_is_gone(
     here.acknowledge()
     for number in range(5):
         pod = put_pod(api, f"p{number}")
-        for each in (here, there):
-            each.harness.publish(push(pod, constants.INSERT))
+        for store in (here, there):
+            store.harness.publish(push(pod, constants.INSERT))
         here.harness.publish(ObjectAcked(node=N, pushed=push(pod)))
         here.harness.advance(1)
         api.delete(POD_KIND, "default", f"p{number}", grace=0)
-        for each in (here, there):
-            each.harness.publish(push(pod, DELETE))
+        for store in (here, there):
+            store.harness.publish(push(pod, DELETE))
         here.harness.publish(ObjectAcked(node=N, pushed=push(pod, DELETE)))
         here.harness.advance(1)
     for _ in range(10):
-        for each in (there, here):
-            each.settle(7)
+        for store in (there, here):
+            store.settle(7)
     assert set(here.records()) == {N}
     assert api.count("create", SYNC.plural) == 5
 
@@ -255,8 +255,8 @@ def test_a_ledger_forgets_what_is_dropped_and_takes_no_deletion_of_what_it_never
         ObjectSyncRecord(constants.POD, "default", "p", "uid", version="7", stored_version="7"),
     )
     ledger.load(N, record)
-    ledger.discard(N, "uid")
+    ledger.on_foreign_record_deleted(N, "uid")
     ledger.on_pushed(
-        N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, mine=False
+        N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, connected=False
     )
     assert ledger.records(N) == [] and ledger.next_due() is None

@@ -33,11 +33,11 @@ def test_a_deployment_becomes_a_replica_set_and_pods_that_name_their_owners(env:
     assert replica_set["metadata"]["name"] == f"web-{suffix}"
     assert replica_set["spec"]["selector"]["matchLabels"] == {"app": "web", "pod-template-hash": suffix}
     assert len(env.pods()) == 3
-    for each in env.pods():
-        assert each["metadata"]["ownerReferences"][0]["uid"] == replica_set["metadata"]["uid"]
-        assert each["metadata"]["labels"] == {"app": "web", "pod-template-hash": suffix}
-        assert each["metadata"]["name"].startswith(f"web-{suffix}-")
-        assert "nodeName" not in each["spec"]
+    for owned in env.pods():
+        assert owned["metadata"]["ownerReferences"][0]["uid"] == replica_set["metadata"]["uid"]
+        assert owned["metadata"]["labels"] == {"app": "web", "pod-template-hash": suffix}
+        assert owned["metadata"]["name"].startswith(f"web-{suffix}-")
+        assert "nodeName" not in owned["spec"]
 
 
 def test_the_counters_follow_the_pods(env: WorkloadsEnv) -> None:
@@ -66,7 +66,7 @@ def test_scaling_up_and_down_prefers_pods_that_do_not_run(env: WorkloadsEnv) -> 
     running = env.pods()[1]
     env.run(running)
     env.change(DEPLOYMENT_KIND, "web", replicas=1)
-    assert [each["metadata"]["uid"] for each in env.pods()] == [running["metadata"]["uid"]]
+    assert [owned["metadata"]["uid"] for owned in env.pods()] == [running["metadata"]["uid"]]
     env.change(DEPLOYMENT_KIND, "web", replicas=5)
     assert len(env.pods()) == 5
     env.change(DEPLOYMENT_KIND, "web", replicas=0)
@@ -84,16 +84,16 @@ def test_a_pod_that_is_deleted_or_has_failed_is_replaced(env: WorkloadsEnv) -> N
         POD_KIND, "default", second["metadata"]["name"], {"status": {"phase": "Failed"}}, subresource="status"
     )
     env.settle()
-    assert len([each for each in env.pods() if each["status"]["phase"] != "Failed"]) == 2
+    assert len([owned for owned in env.pods() if owned["status"]["phase"] != "Failed"]) == 2
 
 
 def test_pods_that_fail_at_once_do_not_fill_the_api(env: WorkloadsEnv) -> None:
     env.deploy(1)
     for _ in range(20):
         env.settle()
-        for each in env.pods():
+        for owned in env.pods():
             env.api.patch(
-                POD_KIND, "default", each["metadata"]["name"], {"status": {"phase": "Failed"}}, subresource="status"
+                POD_KIND, "default", owned["metadata"]["name"], {"status": {"phase": "Failed"}}, subresource="status"
             )
     env.settle()
     assert len(env.pods()) <= 5
@@ -119,7 +119,7 @@ def test_each_condition_stands_once_in_the_status_and_those_of_others_stay(env: 
     env.api.patch(DEPLOYMENT_KIND, "default", "web", {"status": status}, subresource="status")
     env.set_image("v2")
     env.roll_out()
-    assert sorted(each["type"] for each in env.deployment()["conditions"]) == ["Available", "Checked", "Progressing"]
+    assert sorted(owned["type"] for owned in env.deployment()["conditions"]) == ["Available", "Checked", "Progressing"]
     assert env.condition("Checked") == ("True", "ByHand")
 
 
@@ -146,8 +146,8 @@ def test_going_back_takes_the_old_replica_set_as_a_new_revision(env: WorkloadsEn
         env.roll_out()
     assert len(env.api.peek_all(REPLICASET_KIND)) == 2
     marks = {
-        each["spec"]["template"]["spec"]["containers"][0]["image"]: each["metadata"]["annotations"]
-        for each in env.api.peek_all(REPLICASET_KIND)
+        owned["spec"]["template"]["spec"]["containers"][0]["image"]: owned["metadata"]["annotations"]
+        for owned in env.api.peek_all(REPLICASET_KIND)
     }
     assert marks["v1"] == {"deployment.kubernetes.io/revision": "3"}
     assert marks["v2"] == {"deployment.kubernetes.io/revision": "2"}
@@ -245,7 +245,7 @@ def test_pods_go_with_their_node_and_others_stay(env: WorkloadsEnv) -> None:
         env.api.create(POD_KIND, "default", pod(name, node=where))
     env.api.delete(NODE_KIND, "", "edge-1")
     env.settle(5)
-    assert sorted(each["metadata"]["name"] for each in env.api.peek_all(POD_KIND)) == ["b", "c", "d"]
+    assert sorted(owned["metadata"]["name"] for owned in env.api.peek_all(POD_KIND)) == ["b", "c", "d"]
 
 
 def test_pods_of_a_node_that_went_while_nobody_looked_go_too() -> None:
@@ -311,6 +311,6 @@ def test_whatever_happens_in_the_end_there_is_what_was_asked_for(actions: list[s
     for _ in range(40):
         env.run()
         env.settle(1)
-    alive = [each for each in env.pods() if each["status"]["phase"] != "Failed"]
-    assert [each["spec"]["containers"][0]["image"] for each in alive] == [image] * replicas
+    alive = [owned for owned in env.pods() if owned["status"]["phase"] != "Failed"]
+    assert [owned["spec"]["containers"][0]["image"] for owned in alive] == [image] * replicas
     assert env.deployment()["availableReplicas"] == env.deployment()["updatedReplicas"] == replicas

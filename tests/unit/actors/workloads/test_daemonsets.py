@@ -23,12 +23,12 @@ def daemon(env: WorkloadsEnv, **spec: Any) -> None:
 
 
 def places(env: WorkloadsEnv) -> list[str]:
-    return sorted(each["spec"]["nodeName"] for each in env.pods())
+    return sorted(owned["spec"]["nodeName"] for owned in env.pods())
 
 
 def status(env: WorkloadsEnv, *keys: str) -> list[int]:
-    found = env.get(DAEMONSET_KIND, "agent")["status"]
-    return [found[key] for key in keys]
+    shown = env.get(DAEMONSET_KIND, "agent")["status"]
+    return [shown[key] for key in keys]
 
 
 def test_each_edge_node_gets_one_and_a_node_that_joins_too(env: WorkloadsEnv) -> None:
@@ -71,7 +71,7 @@ def test_a_pod_that_fails_is_replaced_after_it_is_gone(env: WorkloadsEnv) -> Non
     env.run()
     env.settle(11)
     assert places(env) == ["edge-1", "edge-2"]
-    assert first["metadata"]["uid"] not in {each["metadata"]["uid"] for each in env.pods()}
+    assert first["metadata"]["uid"] not in {owned["metadata"]["uid"] for owned in env.pods()}
 
 
 def test_an_update_replaces_one_at_a_time(env: WorkloadsEnv) -> None:

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from kubeedge_actors.nesting import MAX_DEPTH
+from kubeedge_actors.depth_limit import MAX_DEPTH
 from tests.support.api_client import JSON_HEADERS, config_map
 from tests.support.inprocess_api import InProcessApi
 
@@ -46,28 +46,28 @@ def things(inside: InProcessApi) -> InProcessApi:
 
 def open_schema(depth: int) -> dict[str, object]:
     """A schema of this many levels, each of which is an object `a`."""
-    found: dict[str, object] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema: dict[str, object] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     for _ in range(depth):
-        found = {"type": "object", "properties": {"a": found}}
-    return found
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
 
 
 def tower(depth: int) -> dict[str, object]:
     """Objects `a` in one another."""
-    found: dict[str, object] = {}
+    body: dict[str, object] = {}
     for _ in range(depth - 1):
-        found = {"a": found}
-    return found
+        body = {"a": body}
+    return body
 
 
 @pytest.mark.parametrize("field", ["free", "typed"])
 def test_what_is_as_deep_as_it_may_be_is_stored_and_changed_in_every_way(things: InProcessApi, field: str) -> None:
     deep = tower(MAX_DEPTH - 1)
-    thing = {"apiVersion": "e.io/v1", "kind": "Thing", "metadata": {"name": "t"}, field: deep}
-    assert things.post(THINGS, thing)[field] == deep
+    body = {"apiVersion": "e.io/v1", "kind": "Thing", "metadata": {"name": "t"}, field: deep}
+    assert things.post(THINGS, body)[field] == deep
     assert things.put(f"{THINGS}/t", things.get(f"{THINGS}/t"))[field] == deep
     assert things.patch(f"{THINGS}/t", {field: tower(MAX_DEPTH - 1), "b": 1})[field] == deep
-    applied = things.call("PATCH", f"{THINGS}/t?fieldManager=m&force=true", thing, APPLY)
+    applied = things.call("PATCH", f"{THINGS}/t?fieldManager=m&force=true", body, APPLY)
     assert applied.status == 200 and applied.json[field] == deep
     operations = [{"op": "copy", "from": f"/{field}", "path": "/c"}, {"op": "test", "path": "/c", "value": tower(190)}]
     assert things.call("PATCH", f"{THINGS}/t", operations[:1], OPERATIONS).status == 200
@@ -76,8 +76,8 @@ def test_what_is_as_deep_as_it_may_be_is_stored_and_changed_in_every_way(things:
 
 
 def test_patches_make_no_object_deeper_than_it_may_be(things: InProcessApi) -> None:
-    thing = {"apiVersion": "e.io/v1", "kind": "Thing", "metadata": {"name": "t"}, "free": tower(MAX_DEPTH - 1)}
-    things.post(THINGS, thing)
+    body = {"apiVersion": "e.io/v1", "kind": "Thing", "metadata": {"name": "t"}, "free": tower(MAX_DEPTH - 1)}
+    things.post(THINGS, body)
     for add in (
         [{"op": "add", "path": "/free" + "/a" * (MAX_DEPTH - 1), "value": {}}],
         [{"op": "copy", "from": "/free", "path": "/free" + "/a" * (MAX_DEPTH - 2)}] * 12,

@@ -22,9 +22,9 @@ def under(schema: Json) -> StructuralSchema:
 
 def complaint(schema: Json, value: Any) -> str:
     """What is said of a value of the field `f`; empty when it is good."""
-    found = under(schema).validate({"kind": "K", "f": value})
-    assert all(error.field.startswith("f") for error in found)
-    return found[0].message if found else ""
+    errors = under(schema).validate({"kind": "K", "f": value})
+    assert all(error.field.startswith("f") for error in errors)
+    return errors[0].message if errors else ""
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_a_null_where_none_may_be_is_taken_as_not_set() -> None:
 
 def test_a_default_is_a_copy_for_each_object() -> None:
     schema = under({"type": "array", "default": []})
-    one: Json = {}
+    first: Json = {}
     other: Json = {}
-    schema.default(one)
-    one["f"].append(1)
+    schema.default(first)
+    first["f"].append(1)
     schema.default(other)
     assert other == {"f": []}
 
@@ -161,8 +161,8 @@ def test_a_default_is_a_copy_for_each_object() -> None:
     ],
 )
 def test_a_schema_that_cannot_be_used_is_refused(schema: Any) -> None:
-    found = list(schema_errors(schema, "s"))
-    assert found and all(error.field.startswith("s") for error in found)
+    errors = list(schema_errors(schema, "s"))
+    assert errors and all(error.field.startswith("s") for error in errors)
 
 
 VALUES = st.recursive(

@@ -17,12 +17,12 @@ SETS = "/apis/apps/v1/namespaces/default/replicasets"
 
 def events(inside: InProcessApi, resource: str, name: str) -> list[tuple[str, Json]]:
     """What a watch has told of an object: ADDED, MODIFIED or DELETED, and the object."""
-    found = []
+    types = []
     for event in inside.store.collection(resource).events:
         if event.new.name == name:
             kind = "DELETED" if event.removed else "ADDED" if event.old is None else "MODIFIED"
-            found.append((kind, event.new.object()))
-    return found
+            types.append((kind, event.new.object()))
+    return types
 
 
 def bound(inside: InProcessApi, name: str = "p", **spec: Any) -> Json:
@@ -136,18 +136,18 @@ def test_what_has_lost_all_its_owners_goes_and_so_on_down(inside: InProcessApi) 
 def test_pods_of_a_deleted_owner_keep_their_grace(inside: InProcessApi) -> None:
     body = deployment("r") | {"kind": "ReplicaSet"}
     owner = inside.post(SETS, body)
-    one = pod("p", nodeName="edge-1")
-    one["metadata"]["ownerReferences"] = owned("x", owner)["metadata"]["ownerReferences"]
-    inside.post(PODS, one)
+    dependent = pod("p", nodeName="edge-1")
+    dependent["metadata"]["ownerReferences"] = owned("x", owner)["metadata"]["ownerReferences"]
+    inside.post(PODS, dependent)
     inside.delete(f"{SETS}/r", {"propagationPolicy": "Background"})
     assert "deletionTimestamp" in inside.get(f"{PODS}/p")["metadata"]
 
 
 def test_foreground_deletion_waits_for_the_dependents(inside: InProcessApi) -> None:
     owner = inside.post(SETS, deployment("r") | {"kind": "ReplicaSet"})
-    one = pod("p", nodeName="edge-1")
-    one["metadata"]["ownerReferences"] = owned("x", owner)["metadata"]["ownerReferences"]
-    inside.post(PODS, one)
+    dependent = pod("p", nodeName="edge-1")
+    dependent["metadata"]["ownerReferences"] = owned("x", owner)["metadata"]["ownerReferences"]
+    inside.post(PODS, dependent)
     answer = inside.delete(f"{SETS}/r", {"propagationPolicy": "Foreground"})
     assert answer["metadata"]["finalizers"] == ["foregroundDeletion"]
     assert inside.exists(f"{SETS}/r")

@@ -13,9 +13,9 @@ import pytest
 from kubeedge_actors.apiserver import ApiServer
 from kubeedge_actors.apiserver.auth import LOCAL_ADMIN
 from kubeedge_actors.apiserver.handlers import watch
-from kubeedge_actors.apiserver.http_messages import Request, Stream
-from kubeedge_actors.apiserver.storage.commit import GroupCommit
+from kubeedge_actors.apiserver.http_messages import Request, StreamingResponse
 from kubeedge_actors.apiserver.storage.database import Database
+from kubeedge_actors.apiserver.storage.group_commit import GroupCommit
 from kubeedge_actors.apiserver.storage.store import Store
 from kubeedge_actors.errors import StoreError
 from tests.support.api_client import ApiClient, config_map, pod
@@ -30,17 +30,17 @@ def stream(inside: InProcessApi, path: str, query: dict[str, str]) -> AsyncItera
     """The chunks of a watch."""
     request = Request("GET", path, {"watch": "true", **query}, {}, b"", LOCAL_ADMIN)
     answer = inside.parts.routes.answer(request)
-    assert isinstance(answer, Stream)
+    assert isinstance(answer, StreamingResponse)
     return answer.chunks()
 
 
 async def lines(chunks: AsyncIterator[bytes], count: int) -> list[Any]:
     """The next events."""
-    found: list[Any] = []
-    while len(found) < count:
+    events: list[Any] = []
+    while len(events) < count:
         chunk = await asyncio.wait_for(anext(chunks), PATIENCE)
-        found += [msgspec.json.decode(line) for line in chunk.splitlines()]
-    return found
+        events += [msgspec.json.decode(line) for line in chunk.splitlines()]
+    return events
 
 
 def test_bookmarks_come_regularly_and_before_the_end(inside: InProcessApi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,10 +53,10 @@ def test_bookmarks_come_regularly_and_before_the_end(inside: InProcessApi, monke
         query = {"resourceVersion": version, "timeoutSeconds": "0.2", "allowWatchBookmarks": "true"}
         return [msgspec.json.decode(chunk) async for chunk in stream(inside, MAPS, query)]
 
-    found = asyncio.run(run())
-    assert 2 <= len(found) <= 5
-    assert {event["type"] for event in found} == {"BOOKMARK"}
-    mark = found[-1]["object"]
+    events = asyncio.run(run())
+    assert 2 <= len(events) <= 5
+    assert {event["type"] for event in events} == {"BOOKMARK"}
+    mark = events[-1]["object"]
     assert mark == {
         "kind": "ConfigMap",
         "apiVersion": "v1",
@@ -121,24 +121,24 @@ def test_a_watch_is_of_its_namespace_and_fields(api: ApiClient) -> None:
         api.post("/api/v1/namespaces/demo/pods", pod("unbound"))
         api.post("/api/v1/namespaces/demo/pods", pod("here", nodeName="edge-1"))
         api.post("/api/v1/namespaces/demo/pods/unbound/binding", {"target": {"name": "edge-1"}})
-        found = [next(events) for _ in range(2)]
-    assert [(e["type"], e["object"]["metadata"]["name"]) for e in found] == [("ADDED", "here"), ("ADDED", "unbound")]
+        received = [next(events) for _ in range(2)]
+    assert [(e["type"], e["object"]["metadata"]["name"]) for e in received] == [("ADDED", "here"), ("ADDED", "unbound")]
 
 
-def follow(api: ApiClient, path: str, until: str, found: list[tuple[str, str]]) -> None:
+def follow(api: ApiClient, path: str, until: str, received: list[tuple[str, str]]) -> None:
     """Collects events until a name comes."""
     with api.watch(path) as events:
         for event in events:
             if event["type"] != "BOOKMARK":
-                found.append((event["type"], event["object"]["metadata"]["name"]))
-            if found and found[-1][1] == until:
+                received.append((event["type"], event["object"]["metadata"]["name"]))
+            if received and received[-1][1] == until:
                 return
 
 
 def test_two_hundred_watchers_see_the_same(server: ApiServer, api: ApiClient) -> None:
     seen: list[list[tuple[str, str]]] = [[] for _ in range(200)]
     path = f"{MAPS}?{WATCH}"
-    threads = [threading.Thread(target=follow, args=(api, path, "last", found)) for found in seen]
+    threads = [threading.Thread(target=follow, args=(api, path, "last", received)) for received in seen]
     for thread in threads:
         thread.start()
     for index in range(20):
@@ -147,10 +147,10 @@ def test_two_hundred_watchers_see_the_same(server: ApiServer, api: ApiClient) ->
     api.post(MAPS, config_map("last"))
     for thread in threads:
         thread.join(PATIENCE)
-    for found in seen:
-        names = [name for kind, name in found if kind == "ADDED"]
+    for received in seen:
+        names = [name for kind, name in received if kind == "ADDED"]
         assert names[-1] == "last" and len(names) == len(set(names))
-        assert ("DELETED", "m03") in found or "m03" not in names
+        assert ("DELETED", "m03") in received or "m03" not in names
 
 
 def test_a_client_that_leaves_is_forgotten(server: ApiServer, api: ApiClient) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from kubeedge_actors.apiserver import ApiServer, LogQuery
+from kubeedge_actors.apiserver import ApiServer, PodLogRequest
 from kubeedge_actors.errors import DriverError
 from tests.support.api_client import ApiClient, Json, config_map, deployment, pod
 from tests.support.kubectl import Kubectl
@@ -136,10 +136,10 @@ def test_a_namespace_is_emptied_before_it_goes(kubectl: Kubectl, api: ApiClient)
 
 
 def test_logs_come_from_the_source_that_is_plugged_in(kubectl: Kubectl, server: ApiServer) -> None:
-    asked: list[LogQuery] = []
+    queries: list[PodLogRequest] = []
 
-    def source(query: LogQuery) -> Iterator[bytes]:
-        asked.append(query)
+    def source(query: PodLogRequest) -> Iterator[bytes]:
+        queries.append(query)
         yield b"hello\n"
         yield b"world\n"
 
@@ -149,7 +149,12 @@ def test_logs_come_from_the_source_that_is_plugged_in(kubectl: Kubectl, server: 
     server.log_source = source
     try:
         assert kubectl("logs", "p1", "--tail=5", "--timestamps") == "hello\nworld"
-        assert (asked[0].node, asked[0].container, asked[0].tail_lines, asked[0].timestamps) == ("edge-1", "c", 5, True)
+        assert (queries[0].node, queries[0].container, queries[0].tail_lines, queries[0].timestamps) == (
+            "edge-1",
+            "c",
+            5,
+            True,
+        )
         assert kubectl("logs", "unbound") == ""
         assert "not valid for pod" in kubectl.run("logs", "p1", "-c", "zz").stderr
     finally:
@@ -159,7 +164,7 @@ def test_logs_come_from_the_source_that_is_plugged_in(kubectl: Kubectl, server: 
 def test_a_log_is_followed_until_the_client_leaves(kubectl: Kubectl, server: ApiServer) -> None:
     closed = threading.Event()
 
-    def source(query: LogQuery) -> Iterator[bytes]:
+    def source(query: PodLogRequest) -> Iterator[bytes]:
         assert query.follow
         try:
             yield b"first\n"
@@ -180,7 +185,7 @@ def test_a_log_is_followed_until_the_client_leaves(kubectl: Kubectl, server: Api
 
 
 def test_a_log_that_breaks_ends_with_the_reason(kubectl: Kubectl, server: ApiServer) -> None:
-    def source(query: LogQuery) -> Iterator[bytes]:
+    def source(query: PodLogRequest) -> Iterator[bytes]:
         yield b"first\n"
         raise DriverError("the node does not answer")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
-from kubeedge_actors.apiserver.patch.field_set import Walk, path_text, remove
+from kubeedge_actors.apiserver.patch.field_set import TypedWalker, path_text, remove_path
 from tests.support.api_client import Answer, Json, config_map, deployment
 from tests.support.inprocess_api import InProcessApi
 
@@ -154,14 +154,14 @@ def test_forced_applies_follow_the_model(applies: list[tuple[str, dict[str, str]
 
 
 def test_paths_are_shown_as_people_read_them() -> None:
-    walk = Walk(FIELDS)
+    walk = TypedWalker(FIELDS)
     body: Json = {
         "metadata": {"finalizers": ["a"]},
         "spec": {"containers": [{"name": "c", "ports": [{"containerPort": 80}]}], "tolerations": [{"key": "x"}]},
     }
-    found = {path_text(path) for path in walk.leaves(body, "Pod")}
-    assert '.spec.containers[name="c"].ports[containerPort=80].containerPort' in found
-    assert '.metadata.finalizers[="a"]' in found and ".spec.tolerations" in found
+    paths = {path_text(path) for path in walk.leaves(body, "Pod")}
+    assert '.spec.containers[name="c"].ports[containerPort=80].containerPort' in paths
+    assert '.metadata.finalizers[="a"]' in paths and ".spec.tolerations" in paths
     for path in sorted(walk.leaves(body, "Pod"), key=len, reverse=True):
-        remove(body, path)
+        remove_path(body, path)
     assert body == {}

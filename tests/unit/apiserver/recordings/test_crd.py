@@ -72,7 +72,7 @@ def test_a_built_in_resource_cannot_be_defined_anew(api: ApiClient) -> None:
     body["metadata"]["name"] = "deployments.apps"
     body["spec"] |= {"group": "apps", "names": {"plural": "deployments", "kind": "Fake"}}
     api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
-    resources = {found["name"]: found["kind"] for found in api.get("/apis/apps/v1")["resources"]}
+    resources = {resource["name"]: resource["kind"] for resource in api.get("/apis/apps/v1")["resources"]}
     assert resources["deployments"] == "Deployment"
 
 

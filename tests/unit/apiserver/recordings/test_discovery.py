@@ -13,9 +13,9 @@ CASES = cases("discovery")
 VERBS_ORDER = ("verbs", "shortNames", "categories")
 
 
-def by(found: Any, key: str) -> dict[str, Json]:
+def by(entries: Any, key: str) -> dict[str, Json]:
     """Entries by one of their fields."""
-    return {entry[key]: entry for entry in found}
+    return {entry[key]: entry for entry in entries}
 
 
 def sorted_verbs(entry: Json) -> Json:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.apiserver import ApiError
-from kubeedge_actors.apiserver.codec.protobuf import decode
+from kubeedge_actors.apiserver.codec.protobuf_decoder import decode
 from tests.support.api_client import ApiClient, pod
 from tests.support.api_recordings import assert_as_recorded, cases, replay
 

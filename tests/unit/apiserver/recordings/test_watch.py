@@ -57,11 +57,11 @@ def test_what_there_is_comes_first(api: ApiClient, name: str) -> None:
 def test_tables_have_their_columns_once(api: ApiClient, name: str) -> None:
     case = CASES[name]
     three_maps(api, case["request"]["path"], table=True)
-    found = list(stream(api, case))
+    received = list(stream(api, case))
     wanted = [event for event in recorded_events(case) if event["type"] == "ADDED"]
-    assert not difference(wanted, found[:3])
+    assert not difference(wanted, received[:3])
     if name == "sie-table":
-        mark = found[3]
+        mark = received[3]
         assert mark["type"] == "BOOKMARK" and mark["object"]["columnDefinitions"] is None
         row = mark["object"]["rows"][0]["object"]
         assert row["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
@@ -71,10 +71,10 @@ def test_after_the_initial_events_and_their_bookmark_come_changes(api: ApiClient
     case = CASES["sie"]
     three_maps(api, DEFAULT)
     events = stream(api, case | {"request": case["request"] | {"query": case["request"]["query"][:-1] + "9"}})
-    found = [next(events) for _ in range(4)]
+    received = [next(events) for _ in range(4)]
     api.patch(f"{DEFAULT}/w0", {"data": {"t": "1795375343.1404028"}})
-    found.append(next(events))
-    assert not difference(recorded_events(case)[:5], found)
+    received.append(next(events))
+    assert not difference(recorded_events(case)[:5], received)
 
 
 def test_a_bookmark_ends_the_initial_events_wherever_bookmarks_are_allowed(api: ApiClient) -> None:
@@ -102,9 +102,9 @@ def test_version_zero_begins_with_what_there_is(api: ApiClient) -> None:
     three_maps(api, DEMO)
     api.patch(f"{DEMO}/w0", {"data": wanted[0]["object"]["data"]})
     events = stream(api, case)
-    found = [next(events) for _ in range(3)]
+    received = [next(events) for _ in range(3)]
     api.patch(f"{DEMO}/w0", {"data": wanted[3]["object"]["data"]})
-    assert not difference(wanted[:4], [*found, next(events)])
+    assert not difference(wanted[:4], [*received, next(events)])
 
 
 def test_a_version_that_is_forgotten_is_an_error_event(server: ApiServer, api: ApiClient) -> None:
@@ -125,21 +125,21 @@ def test_objects_enter_and_leave_a_selection(api: ApiClient) -> None:
     for index, label in enumerate(labels):
         data = wanted[min(index, 1)]["object"]["data"]
         api.patch(f"{DEMO}/w1", {"metadata": {"labels": label}, "data": data})
-    found = [next(events) for _ in labels]
-    assert [event["type"] for event in found] == [event["type"] for event in wanted]
-    assert not difference(wanted[:2], found[:2])
-    assert found[2]["object"]["metadata"]["labels"] == {"x": "2", "y": "2"}
+    received = [next(events) for _ in labels]
+    assert [event["type"] for event in received] == [event["type"] for event in wanted]
+    assert not difference(wanted[:2], received[:2])
+    assert received[2]["object"]["metadata"]["labels"] == {"x": "2", "y": "2"}
 
 
 def test_a_deletion_carries_the_last_state_with_a_new_version(api: ApiClient) -> None:
     case = CASES["w-del"]
     version = api.post(DEMO, config_map("dd"))["metadata"]["resourceVersion"]
     events = stream(api, case)
-    found = [next(events)]
+    received = [next(events)]
     api.delete(f"{DEMO}/dd")
-    found.append(next(events))
-    assert not difference(recorded_events(case), found)
-    assert int(found[1]["object"]["metadata"]["resourceVersion"]) > int(version)
+    received.append(next(events))
+    assert not difference(recorded_events(case), received)
+    assert int(received[1]["object"]["metadata"]["resourceVersion"]) > int(version)
 
 
 def test_initial_events_are_nothing_for_a_list(api: ApiClient) -> None:

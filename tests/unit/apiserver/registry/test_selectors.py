@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.apiserver import ApiError
-from kubeedge_actors.apiserver.registry.selectors import Requirement, Selection, parse_fields, parse_labels
+from kubeedge_actors.apiserver.registry.selectors import (
+    Requirement,
+    Selection,
+    parse_field_selector,
+    parse_label_selector,
+)
 from kubeedge_actors.apiserver.strategies.workloads import selector_requirements, selector_text
 
 KEYS = st.sampled_from(["app", "tier", "example.com/zone", "x"])
@@ -57,7 +62,7 @@ def meaning(term: Requirement, labels: dict[str, str]) -> bool:
 def test_a_label_selector_means_what_its_terms_mean(
     found: list[tuple[str, Requirement]], labels: dict[str, str]
 ) -> None:
-    parsed = parse_labels(",".join(text for text, _ in found))
+    parsed = parse_label_selector(",".join(text for text, _ in found))
     assert parsed == tuple(term for _, term in found)
     wanted = all(meaning(term, labels) for _, term in found)
     assert Selection(labels=parsed).fits(Thing(labels=labels)) is wanted
@@ -66,7 +71,7 @@ def test_a_label_selector_means_what_its_terms_mean(
 @given(st.text(alphabet="ab=!(), inot", max_size=15))
 def test_any_text_is_a_selector_or_a_bad_request(text: str) -> None:
     try:
-        parse_labels(text)
+        parse_label_selector(text)
     except ApiError as error:
         assert error.code == 400 and "unable to parse requirement" in error.message
 
@@ -74,13 +79,13 @@ def test_any_text_is_a_selector_or_a_bad_request(text: str) -> None:
 @pytest.mark.parametrize("text", ["a===b", "a in b", "a in (b", "=b", "a!b", "a,,b", "!", "a in (b=c)", "a b", ","])
 def test_a_syntax_error_is_a_bad_request(text: str) -> None:
     with pytest.raises(ApiError) as caught:
-        parse_labels(text)
+        parse_label_selector(text)
     assert caught.value.code == 400
 
 
 def test_numbers_are_compared() -> None:
-    assert Selection(labels=parse_labels("n>3,n<5")).fits(Thing(labels={"n": "4"}))
-    assert not Selection(labels=parse_labels("n>3")).fits(Thing(labels={"n": "x"}))
+    assert Selection(labels=parse_label_selector("n>3,n<5")).fits(Thing(labels={"n": "4"}))
+    assert not Selection(labels=parse_label_selector("n>3")).fits(Thing(labels={"n": "x"}))
 
 
 ALLOWED = ("metadata.name", "metadata.namespace", "spec.nodeName", "reason")
@@ -101,13 +106,13 @@ ALLOWED = ("metadata.name", "metadata.namespace", "spec.nodeName", "reason")
 )
 def test_a_field_selector_compares_fields(text: str, wanted: bool) -> None:
     thing = Thing(fields={"spec.nodeName": "", "reason": "a,b=c"})
-    assert Selection(fields=parse_fields(text, ALLOWED, True)).fits(thing) is wanted
+    assert Selection(fields=parse_field_selector(text, ALLOWED, True)).fits(thing) is wanted
 
 
 @pytest.mark.parametrize("text", ["foo", "spec.other=1", "metadata.labels=x"])
 def test_an_unknown_field_is_a_bad_request(text: str) -> None:
     with pytest.raises(ApiError) as caught:
-        parse_fields(text, ALLOWED, False)
+        parse_field_selector(text, ALLOWED, False)
     assert caught.value.code == 400
 
 
@@ -126,4 +131,4 @@ def test_a_selector_object_has_the_meaning_of_its_text() -> None:
         ],
     }
     assert selector_text(selector) == "app=d,tier in (a,b),!x,y,z notin (q)"
-    assert set(parse_labels(selector_text(selector))) == set(selector_requirements(selector))
+    assert set(parse_label_selector(selector_text(selector))) == set(selector_requirements(selector))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kubeedge_actors.apiserver.storage.database import Database
-from kubeedge_actors.apiserver.storage.entry import Event
+from kubeedge_actors.apiserver.storage.entry import WatchCacheEvent
 from kubeedge_actors.apiserver.storage.store import Store
 from kubeedge_actors.errors import StoreError
 
@@ -64,7 +64,7 @@ class Reader:
             self.apply(event)
         self.position += len(events)
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: WatchCacheEvent) -> None:
         """One event: it must follow from what is known."""
         key = (event.new.namespace, event.new.name)
         assert event.revision > self.last
@@ -157,9 +157,9 @@ class StoreMachine(RuleBasedStateMachine):
     def the_past_is_as_it_was(self) -> None:
         for revision, known in self.past.items():
             for resource in ("maps", "pods"):
-                found = self.store.collection(resource).state_at(revision, None)
-                if found is not None:
-                    assert {(e.namespace, e.name): e.object()["value"] for e in found} == known[resource]
+                entries = self.store.collection(resource).state_at(revision, None)
+                if entries is not None:
+                    assert {(e.namespace, e.name): e.object()["value"] for e in entries} == known[resource]
 
     @invariant()
     def lists_are_in_order(self) -> None:

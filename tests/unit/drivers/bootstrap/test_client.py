@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager, has_joined
 from kubeedge_actors.drivers.bootstrap.client import join
-from kubeedge_actors.drivers.bootstrap.node_credentials import NodeCredentials, has_joined
-from kubeedge_actors.drivers.bootstrap.protocol import Join, Joined
+from kubeedge_actors.drivers.bootstrap.protocol import JoinRequest, JoinResult
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
@@ -27,15 +27,15 @@ from tests.support.fakes.bootstrap_cloud import Cloud
 DAY = 86400.0
 
 
-def here(order: Join) -> Joined:
+def here(order: JoinRequest) -> JoinResult:
     """The work of the joining process, done in this one."""
     try:
         join(order)
     except CertificateError as error:
-        return Joined(str(error), final=True)
+        return JoinResult(str(error), final=True)
     except LinkError as error:
-        return Joined(str(error))
-    return Joined()
+        return JoinResult(str(error))
+    return JoinResult()
 
 
 class Edge:
@@ -46,15 +46,15 @@ class Edge:
         self.cloud = cloud
         self.address = f"https://127.0.0.1:{cloud.port}"
         self.token = cloud.authority.token()
-        self.orders: list[Join] = []
+        self.orders: list[JoinRequest] = []
         self.now = time.time()
 
-    def credentials(self, node: str = "n1", work: Callable[[Join], Joined] = here) -> NodeCredentials:
-        def counted(order: Join) -> Joined:
+    def credentials(self, node: str = "n1", work: Callable[[JoinRequest], JoinResult] = here) -> CertificateManager:
+        def counted(order: JoinRequest) -> JoinResult:
             self.orders.append(order)
             return work(order)
 
-        return NodeCredentials(self.folder, node, self.address, lambda: self.token, counted, lambda: self.now)
+        return CertificateManager(self.folder, node, self.address, lambda: self.token, counted, lambda: self.now)
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def edge(tmp_path: Path, cloud: Cloud) -> Edge:
 
 def test_a_new_node_joins_once_and_keeps_its_files(edge: Edge) -> None:
     first = edge.credentials().obtain()
-    found = read_certificate(Path(first.cert))
-    assert (found.common_name, found.organizations) == ("system:node:n1", ("system:nodes",))
+    certificate = read_certificate(Path(first.cert))
+    assert (certificate.common_name, certificate.organizations) == ("system:node:n1", ("system:nodes",))
     edge.token, edge.address = "", "https://127.0.0.1:1"  # neither is needed any more
     assert edge.credentials().obtain() == first
     assert len(edge.orders) == 1
@@ -96,12 +96,12 @@ def test_it_is_what_the_hub_of_the_edge_asks_for(edge: Edge) -> None:
 
 
 def test_the_joining_process_does_the_same(tmp_path: Path, edge: Edge) -> None:
-    credentials = NodeCredentials(edge.folder, "n1", edge.address, lambda: edge.token)
+    credentials = CertificateManager(edge.folder, "n1", edge.address, lambda: edge.token)
     tls = credentials.obtain()
     before = Path(tls.cert).read_bytes()
     assert credentials.renew() == tls
     assert Path(tls.cert).read_bytes() != before
-    refused = NodeCredentials(tmp_path / "other", "n1", edge.address, lambda: edge.token[:-2] + "xx")
+    refused = CertificateManager(tmp_path / "other", "n1", edge.address, lambda: edge.token[:-2] + "xx")
     with pytest.raises(CertificateError, match="token signature is invalid"):
         refused.obtain()
 
@@ -110,13 +110,13 @@ def test_a_certificate_is_renewed_with_itself_between_seven_and_nine_tenths_of_i
     credentials = edge.credentials()
     assert credentials.renew_at() == 0.0
     tls = credentials.obtain()
-    found = read_certificate(Path(tls.cert))
-    life = found.not_after - found.not_before
-    assert 0.7 <= (credentials.renew_at() - found.not_before) / life < 0.9
+    certificate = read_certificate(Path(tls.cert))
+    life = certificate.not_after - certificate.not_before
+    assert 0.7 <= (credentials.renew_at() - certificate.not_before) / life < 0.9
     assert credentials.renew_at() == edge.credentials().renew_at()
     edge.token = ""
     assert credentials.renew() == tls
-    assert read_certificate(Path(tls.cert)).key_id != found.key_id
+    assert read_certificate(Path(tls.cert)).key_id != certificate.key_id
     assert not edge.orders[-1].token
 
 
@@ -169,8 +169,8 @@ def test_a_token_of_a_cloud_that_was_set_up_anew_replaces_good_files_and_that_is
         assert read_certificate(Path(tls.ca)).key_id == read_certificate(anew.authority.ca_path).key_id
     finally:
         anew.stop()
-    said = [record.getMessage() for record in caplog.records if "has another CA" in record.getMessage()]
-    assert len(said) == 1 and said[0].startswith("the cloud has another CA (sha256 ")
+    warnings = [record.getMessage() for record in caplog.records if "has another CA" in record.getMessage()]
+    assert len(warnings) == 1 and warnings[0].startswith("the cloud has another CA (sha256 ")
 
 
 @pytest.mark.parametrize("token", ["0" * 64 + ".a.b.c", "nonsense"])
@@ -188,9 +188,9 @@ def test_good_files_outlive_a_token_file_that_is_gone_and_a_new_node_is_told_of_
     def gone() -> str:
         raise CertificateError("the token file /t can not be read")
 
-    assert NodeCredentials(edge.folder, "n1", edge.address, gone, here).obtain() == tls
+    assert CertificateManager(edge.folder, "n1", edge.address, gone, here).obtain() == tls
     with pytest.raises(CertificateError, match="the token file /t can not be read"):
-        NodeCredentials(tmp_path / "new", "n1", edge.address, gone, here).obtain()
+        CertificateManager(tmp_path / "new", "n1", edge.address, gone, here).obtain()
 
 
 # --- each failure as a sentence
@@ -292,12 +292,12 @@ def test_a_joining_process_that_breaks_is_told_and_may_work_next_time(
     import sys
 
     command = (sys.executable, "-c", "import sys; sys.exit('broken')")
-    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.node_credentials.COMMAND", command)
+    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.certificate_manager.COMMAND", command)
     with pytest.raises(LinkError, match="the process that joins the cloud failed"):
-        NodeCredentials(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
-    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.node_credentials.COMMAND", ("/no/such/program",))
+        CertificateManager(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
+    monkeypatch.setattr("kubeedge_actors.drivers.bootstrap.certificate_manager.COMMAND", ("/no/such/program",))
     with pytest.raises(LinkError, match="did not do its work"):
-        NodeCredentials(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
+        CertificateManager(edge.folder, "n1", edge.address, lambda: edge.token).obtain()
 
 
 def test_a_directory_that_can_not_be_written_is_a_sentence(edge: Edge) -> None:

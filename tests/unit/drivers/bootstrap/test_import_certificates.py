@@ -22,9 +22,9 @@ def files(tmp_path: Path) -> list[str]:
 
 def test_the_files_are_copied_and_the_key_stays_private(tmp_path: Path, files: list[str]) -> None:
     assert import_certificates(tmp_path / "certs", files)
-    found = [tmp_path / "certs" / name for name in NAMES]
-    assert [path.read_text(encoding="ascii") for path in found] == [f"content of {Path(name).name}" for name in files]
-    assert stat.S_IMODE(found[2].stat().st_mode) == 0o600
+    copies = [tmp_path / "certs" / name for name in NAMES]
+    assert [path.read_text(encoding="ascii") for path in copies] == [f"content of {Path(name).name}" for name in files]
+    assert stat.S_IMODE(copies[2].stat().st_mode) == 0o600
 
 
 def test_a_certificate_of_ones_own_is_not_written_over(tmp_path: Path, files: list[str]) -> None:

@@ -126,9 +126,9 @@ def test_the_names_of_replicas_that_come_and_go_do_not_pile_up(replica: Make, fa
     shared.sync_ca()
     for number in range(0, 150, 10):
         tls = shared.server_certificate([f"10.0.0.{number + part}" for part in range(10)])
-    found = read_certificate(Path(tls.cert)).sans
-    assert 60 <= len(found) <= 66
-    assert {f"10.0.0.{number}" for number in range(100, 150)} <= set(found)
+    names = read_certificate(Path(tls.cert)).sans
+    assert 60 <= len(names) <= 66
+    assert {f"10.0.0.{number}" for number in range(100, 150)} <= set(names)
 
 
 def test_what_a_genuine_cloudcore_has_made_is_taken(replica: Make, fake: FakeCluster) -> None:
@@ -252,7 +252,7 @@ def test_a_ca_that_is_exchanged_while_a_cloud_runs_is_said_and_the_rest_is_left_
     shared.server_certificate(["10.0.0.7"])
     assert caplog.text.count("restart this cloud") == 2
     authority.check_token((tmp_path / "token").read_text(encoding="ascii").strip().partition(".")[2])
-    assert {each["metadata"]["name"] for each in fake.peek_all(SECRET_KIND)} == {"casecret"}
+    assert {secret["metadata"]["name"] for secret in fake.peek_all(SECRET_KIND)} == {"casecret"}
 
 
 def test_a_ca_that_is_deleted_while_a_cloud_runs_is_put_back(replica: Make, fake: FakeCluster) -> None:

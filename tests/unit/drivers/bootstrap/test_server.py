@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.drivers.bootstrap.rules import Request
+from kubeedge_actors.drivers.bootstrap.handlers import Request
 from kubeedge_actors.drivers.bootstrap.server import MAX_CONNECTIONS, BootstrapServer
 from kubeedge_actors.drivers.pki.base import Subject, TlsPaths, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
@@ -287,7 +287,7 @@ def test_the_certificate_of_the_server_is_renewed_while_it_serves(cloud: Cloud) 
     old.request("GET", "/ca.crt")
     assert old.getresponse().read() == cloud.authority.ca_der
     before = shown(old)
-    cloud.server.renew(cloud.authority.server_certificate(["10.0.0.9"]))
+    cloud.server.reload_certificate(cloud.authority.server_certificate(["10.0.0.9"]))
     old.request("GET", "/ca.crt")  # this connection goes on
     assert old.getresponse().read() == cloud.authority.ca_der
     new = cloud.connect()
@@ -295,7 +295,7 @@ def test_the_certificate_of_the_server_is_renewed_while_it_serves(cloud: Cloud) 
     assert new.getresponse().read() == cloud.authority.ca_der
     assert shown(new) != before and "10.0.0.9" in parse_certificate(shown(new)).sans
     with pytest.raises(CertificateError):
-        cloud.server.renew(TlsPaths(cloud.tls.ca, cloud.tls.ca, cloud.tls.key))
+        cloud.server.reload_certificate(TlsPaths(cloud.tls.ca, cloud.tls.ca, cloud.tls.key))
     assert cloud.ask("/ca.crt").status == 200
     old.close()
     new.close()

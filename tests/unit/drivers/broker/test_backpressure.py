@@ -35,15 +35,15 @@ class Room:
         self.sessions: dict[str, Session] = {}
 
     def client(self, name: str, filter: str = "", *, clean: bool = True) -> None:
-        session, present = self.core.open(name, clean)
+        session, present = self.core.open_session(name, clean)
         heard = self.heard[name] = []
         session.attach(lambda data: heard.extend(Decoder().feed(data)), lambda: 1 << 20)
         self.sessions[name] = session
-        self.core.connected(session, present=present)
+        self.core.on_connected(session, present=present)
         if filter:
-            self.take(name, packets.subscribe(1, [(filter, 2)]))
+            self.take(name, packets.encode_subscribe(1, [(filter, 2)]))
         self.core.flush()
-        heard[:] = [each for each in heard if each.kind not in (packets.CONNACK, packets.SUBACK)]
+        heard[:] = [message for message in heard if message.kind not in (packets.CONNACK, packets.SUBACK)]
 
     def take(self, name: str, data: bytes) -> bool:
         taken = [self.core.handle_packet(self.sessions[name], packet) for packet in Decoder().feed(data)]
@@ -51,24 +51,30 @@ class Room:
         return all(taken)
 
     def publish(self, name: str, *numbers: int, qos: int = 1) -> bool:
-        taken = [self.take(name, packets.publish("t", b"%d" % n, qos, packet_id=n)) for n in numbers]
+        taken = [self.take(name, packets.encode_publish("t", b"%d" % n, qos, packet_id=n)) for n in numbers]
         return all(taken)
 
     def acknowledged(self, name: str) -> list[int]:
-        return [packets.read_ack(each) for each in self.heard[name] if each.kind in (packets.PUBACK, packets.PUBREC)]
+        return [
+            packets.read_ack(message)
+            for message in self.heard[name]
+            if message.kind in (packets.PUBACK, packets.PUBREC)
+        ]
 
     def read(self, name: str, count: int = 1_000) -> list[int]:
         """Take and answer what comes, at most `count` publications with QoS 1."""
         got: list[int] = []
-        while len(got) < count and (found := [each for each in self.heard[name] if each.kind == packets.PUBLISH]):
-            self.heard[name].remove(found[0])
-            message = packets.read_publish(found[0])
+        while len(got) < count and (
+            readable := [message for message in self.heard[name] if message.kind == packets.PUBLISH]
+        ):
+            self.heard[name].remove(readable[0])
+            message = packets.read_publish(readable[0])
             got.append(int(message.payload))
-            self.take(name, packets.ack(packets.PUBACK, message.packet_id))
+            self.take(name, packets.encode_ack(packets.PUBACK, message.packet_id))
         return got
 
     def leave(self, name: str) -> None:
-        self.core.disconnected(self.sessions[name])
+        self.core.on_disconnected(self.sessions[name])
         self.core.flush()
 
     def wait(self, seconds: float) -> None:
@@ -98,7 +104,7 @@ def test_a_publisher_with_many_that_wait_is_not_read_any_more(monkeypatch: pytes
     room.client("other")
     assert room.publish("pub", *range(1, 9))
     assert not room.publish("pub", 9)
-    assert room.take("pub", packets.PINGREQ_PACKET + packets.publish("elsewhere", b"x"))
+    assert room.take("pub", packets.PINGREQ_PACKET + packets.encode_publish("elsewhere", b"x"))
     assert room.publish("other", 9)
     assert room.read("sub", 1) == [1]
     assert room.publish("pub", 10)
@@ -147,7 +153,7 @@ def test_losses_are_told_once_a_minute_with_their_count(caplog: pytest.LogCaptur
         room.core.publish(Publish("t", b"1", 1))
     room.now += backpressure.TOLD_EVERY
     room.core.publish(Publish("t", b"1", 1))
-    assert [each.levelno for each in caplog.records] == [logging.WARNING] * 2
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
     assert "'sub' does not keep up: of what waits for it 1 messages" in caplog.messages[0]
     assert "'sub' does not keep up: of what waits for it 96 messages" in caplog.messages[1]
 
@@ -159,7 +165,7 @@ def test_what_is_said_from_inside_waits_for_nobody_and_makes_nobody_slow() -> No
         room.core.publish(Publish("t", b"%d" % n, 1))
     room.core.flush()
     assert room.core.deadline() is None
-    assert room.core.counters.dropped == room.core.lost == 5
+    assert room.core.counters.dropped == room.core.dropped_count == 5
     assert room.read("sub") == [0, 1, 2, 3, 4]
 
 
@@ -239,11 +245,11 @@ def test_bytes_are_waited_for_like_messages_and_one_large_message_goes_alone() -
     room.client("sub", "t")
     room.client("pub")
     for n, size in enumerate((6, 6, 20), 1):
-        assert room.take("pub", packets.publish("t", b"%0*d" % (size, n), 1, packet_id=n)) is (n < 3)
+        assert room.take("pub", packets.encode_publish("t", b"%0*d" % (size, n), 1, packet_id=n)) is (n < 3)
     assert room.acknowledged("pub") == [1, 2]  # the second one is on its way, so it waits for nothing
     assert room.core.deadline() == TIMEOUT
     assert room.read("sub") == [1, 2]
-    assert room.take("pub", packets.publish("t", b"%020d" % 3, 1, packet_id=3))
+    assert room.take("pub", packets.encode_publish("t", b"%020d" % 3, 1, packet_id=3))
     assert room.read("sub") == [3]
     assert room.core.deadline() is None
 
@@ -253,7 +259,7 @@ def test_what_others_hold_does_not_keep_one_with_an_empty_queue_from_hearing() -
     room.client("away", "t", clean=False)
     room.client("pub")
     room.leave("away")
-    room.take("pub", packets.publish("t", b"%020d" % 1, 1, packet_id=1))
+    room.take("pub", packets.encode_publish("t", b"%020d" % 1, 1, packet_id=1))
     room.client("sub", "t")
     assert room.publish("pub", 2)
     assert not room.publish("pub", 3)
@@ -314,17 +320,17 @@ class Pressure(RuleBasedStateMachine):
     @rule(name=st.sampled_from(SUBSCRIBERS))
     def read(self, name: str) -> None:
         heard = self.room.heard[name]
-        found = next((each for each in heard if each.kind in (packets.PUBLISH, packets.PUBREL)), None)
-        if found is None:
+        readable = next((message for message in heard if message.kind in (packets.PUBLISH, packets.PUBREL)), None)
+        if readable is None:
             return
-        heard.remove(found)
-        if found.kind == packets.PUBREL:
-            self.room.take(name, packets.ack(packets.PUBCOMP, packets.read_ack(found)))
+        heard.remove(readable)
+        if readable.kind == packets.PUBREL:
+            self.room.take(name, packets.encode_ack(packets.PUBCOMP, packets.read_ack(readable)))
             return
-        message = packets.read_publish(found)
+        message = packets.read_publish(readable)
         self.got[name].add(int(message.payload))
         kind = packets.PUBACK if message.qos == 1 else packets.PUBREC
-        self.room.take(name, packets.ack(kind, message.packet_id))
+        self.room.take(name, packets.encode_ack(kind, message.packet_id))
 
     @rule(seconds=st.sampled_from([1.0, 4.0, TIMEOUT]))
     def wait(self, seconds: float) -> None:
@@ -364,7 +370,7 @@ class Pressure(RuleBasedStateMachine):
         if self.away:
             self.come_back()
         readable = (packets.PUBLISH, packets.PUBREL)
-        while names := [n for n in self.SUBSCRIBERS if any(each.kind in readable for each in self.room.heard[n])]:
+        while names := [n for n in self.SUBSCRIBERS if any(message.kind in readable for message in self.room.heard[n])]:
             for name in names:
                 self.read(name)
         for name in self.PUBLISHERS:
@@ -394,10 +400,12 @@ def test_all_that_is_said_at_full_speed_reaches_a_reader_and_is_acknowledged() -
         broker.start()
         with paho(broker.port) as reader, Raw(broker.port, "pub") as publisher:
             reader.subscribe("t", 1)
-            publisher.send(b"".join(packets.publish("t", b"%d" % n, 1, packet_id=n) for n in range(1, count + 1)))
+            publisher.send(
+                b"".join(packets.encode_publish("t", b"%d" % n, 1, packet_id=n) for n in range(1, count + 1))
+            )
             assert [packets.read_ack(publisher.next()) for _ in range(count)] == list(range(1, count + 1))
             assert reader.hear_payloads(count) == [b"%d" % n for n in range(1, count + 1)]
-        assert broker.lost == 0
+        assert broker.dropped_count == 0
 
 
 def test_one_that_never_answers_holds_up_its_publishers_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -407,15 +415,15 @@ def test_one_that_never_answers_holds_up_its_publishers_once(caplog: pytest.LogC
             lazy.subscribe("t", 1)
             for begin in (1, 501):
                 numbers = range(begin, begin + 500)
-                publisher.send(b"".join(packets.publish("t", b"%d" % n, 1, packet_id=n) for n in numbers))
+                publisher.send(b"".join(packets.encode_publish("t", b"%d" % n, 1, packet_id=n) for n in numbers))
                 assert [packets.read_ack(publisher.next()) for _ in numbers] == list(numbers)
             assert caplog.text.count("'lazy' is slow") == 1
             for n in range(24):
                 message = packets.read_publish(lazy.next())
                 assert message.payload == b"%d" % (n + 1)
-                lazy.send(packets.ack(packets.PUBACK, message.packet_id))
+                lazy.send(packets.encode_ack(packets.PUBACK, message.packet_id))
             eventually(lambda: "'lazy' has caught up; 976 messages were lost for it" in caplog.text, "it is told")
-        assert broker.lost == 976
+        assert broker.dropped_count == 976
 
 
 def test_modules_inside_are_not_held_up_by_one_that_never_answers() -> None:
@@ -424,7 +432,7 @@ def test_modules_inside_are_not_held_up_by_one_that_never_answers() -> None:
         with Raw(broker.port, "lazy") as lazy, Raw(broker.port, "pub") as publisher, paho(broker.port) as reader:
             lazy.subscribe("t", 1)
             reader.subscribe("inside", 1)
-            publisher.send(b"".join(packets.publish("t", b"x", 1, packet_id=n) for n in range(1, 1_000)))
+            publisher.send(b"".join(packets.encode_publish("t", b"x", 1, packet_id=n) for n in range(1, 1_000)))
             eventually(lambda: broker._core.deadline() is not None, "somebody waits")
             for n in range(100):
                 broker.publish("t", b"x", 1)

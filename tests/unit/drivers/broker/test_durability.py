@@ -16,10 +16,10 @@ import pytest
 
 from kubeedge_actors.drivers.broker import packets, persistence
 from kubeedge_actors.drivers.broker.base import InboundMessage
-from kubeedge_actors.drivers.broker.changes import ChangeSet
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.outgoing import Limits
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
+from kubeedge_actors.drivers.broker.unit_of_work import ChangeSet
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from tests.support.mqtt_clients import Paho, Raw, paho
 from tests.support.plugins.ports import free_port
@@ -68,7 +68,7 @@ def test_retained_messages_survive_and_cleared_ones_do_not(path: Path) -> None:
         app.subscribe("$c", 1)
         app.subscribe("#", 1)
         heard = [app.hear() for _ in range(2)]
-        assert sorted((each.topic, bytes(each.payload), each.qos, each.retain) for each in heard) == [
+        assert sorted((message.topic, bytes(message.payload), message.qos, message.retain) for message in heard) == [
             ("$c", b"3", 1, True),
             ("a", b"1", 1, True),
         ]
@@ -79,7 +79,7 @@ def test_subscriptions_and_what_waits_survive_in_order(path: Path) -> None:
     with serving(path) as broker:
         absent(broker.port, "a/#", "gone")
         with Raw(broker.port, "away", clean=False) as peer:
-            peer.send(packets.unsubscribe(3, ["gone"]))
+            peer.send(packets.encode_unsubscribe(3, ["gone"]))
             peer.next()
             peer.send(packets.DISCONNECT_PACKET)
         with paho(broker.port) as device:
@@ -103,17 +103,19 @@ def test_what_was_on_its_way_keeps_its_packet_id(path: Path, qos: int) -> None:
             broker.publish("a", b"%d" % n, qos)
         first = [packets.read_publish(peer.next()) for _ in range(4)]
     with serving(path) as broker, Raw(broker.port, "app", clean=False) as peer:
-        assert [packets.read_publish(peer.next()) for _ in range(4)] == [each._replace(dup=True) for each in first]
+        assert [packets.read_publish(peer.next()) for _ in range(4)] == [
+            message._replace(dup=True) for message in first
+        ]
         kind = packets.PUBACK if qos == 1 else packets.PUBREC
-        peer.send(packets.ack(kind, first[0].packet_id))
+        peer.send(packets.encode_ack(kind, first[0].packet_id))
         answer = peer.next()
         if qos == 2:
             assert (answer.kind, packets.read_ack(answer)) == (packets.PUBREL, first[0].packet_id)
-            peer.send(packets.ack(packets.PUBCOMP, first[0].packet_id))
+            peer.send(packets.encode_ack(packets.PUBCOMP, first[0].packet_id))
             answer = peer.next()
         fresh = packets.read_publish(answer)
         assert (fresh.payload, fresh.dup) == (b"4", False)
-        assert fresh.packet_id not in {each.packet_id for each in first}
+        assert fresh.packet_id not in {message.packet_id for message in first}
 
 
 def test_what_was_acknowledged_is_not_said_again(path: Path) -> None:
@@ -132,7 +134,7 @@ def test_what_was_acknowledged_is_not_said_again(path: Path) -> None:
 
 
 def test_qos_2_is_heard_once_when_it_is_said_again_to_the_next_process(path: Path) -> None:
-    message = packets.publish("a", b"once", 2, packet_id=9)
+    message = packets.encode_publish("a", b"once", 2, packet_id=9)
     with serving(path) as broker:
         absent(broker.port, "a")
         with Raw(broker.port, "device", clean=False) as device:
@@ -140,11 +142,11 @@ def test_qos_2_is_heard_once_when_it_is_said_again_to_the_next_process(path: Pat
             assert device.next().kind == packets.PUBREC
     with serving(path) as broker, Raw(broker.port, "device", clean=False) as device:
         assert device.present
-        device.send(packets.publish("a", b"once", 2, packet_id=9, dup=True))
+        device.send(packets.encode_publish("a", b"once", 2, packet_id=9, dup=True))
         assert device.next().kind == packets.PUBREC
-        device.send(packets.ack(packets.PUBREL, 9))
+        device.send(packets.encode_ack(packets.PUBREL, 9))
         assert device.next().kind == packets.PUBCOMP
-        device.send(packets.publish("a", b"another", 2, packet_id=9))
+        device.send(packets.encode_publish("a", b"another", 2, packet_id=9))
         assert device.next().kind == packets.PUBREC
         app = Paho(broker.port, "away", clean=False)
         app.connect()
@@ -196,11 +198,14 @@ def test_nothing_that_has_to_be_kept_is_acknowledged_before_the_commit(
         absent(broker.port, "a")
         held = Held(monkeypatch)
         with Raw(broker.port, "device") as device, Raw(broker.port, "other") as other:
-            device.send(packets.publish("b", b"nobody keeps it", 1, packet_id=6))
+            device.send(packets.encode_publish("b", b"nobody keeps it", 1, packet_id=6))
             assert device.next().kind == packets.PUBACK
-            device.send(packets.publish("a", b"x", qos, packet_id=7) + packets.publish("b", b"y", qos, packet_id=8))
+            device.send(
+                packets.encode_publish("a", b"x", qos, packet_id=7)
+                + packets.encode_publish("b", b"y", qos, packet_id=8)
+            )
             other.subscribe("b", 0)
-            device.send(packets.publish("b", b"others are served meanwhile") + packets.PINGREQ_PACKET)
+            device.send(packets.encode_publish("b", b"others are served meanwhile") + packets.PINGREQ_PACKET)
             assert packets.read_publish(other.next()).payload in (b"y", b"others are served meanwhile")
             assert device.next().kind == packets.PINGRESP
             held.gate.set()
@@ -215,10 +220,10 @@ def test_a_full_disk_delays_acknowledgements_and_loses_nothing(
         absent(broker.port, "a")
         held = Held(monkeypatch, refusals=3)
         with Raw(broker.port, "device") as device:
-            device.send(packets.publish("a", b"0", 1, packet_id=1))
+            device.send(packets.encode_publish("a", b"0", 1, packet_id=1))
             assert held.entered.wait(PATIENCE)
             for n in range(1, 5):  # these wait while the first is refused
-                device.send(packets.publish("a", b"%d" % n, 1, packet_id=n + 1) + packets.PINGREQ_PACKET)
+                device.send(packets.encode_publish("a", b"%d" % n, 1, packet_id=n + 1) + packets.PINGREQ_PACKET)
                 assert device.next().kind == packets.PINGRESP
             held.gate.set()
             assert [packets.read_ack(device.next()) for _ in range(5)] == [1, 2, 3, 4, 5]
@@ -269,11 +274,18 @@ def test_what_is_taken_inside_is_acknowledged_when_it_is_settled_and_in_order(pa
         broker.subscribe("a")
         with Raw(broker.port, "device") as device:
             device.send(
-                b"".join(packets.publish("a", b"x", qos, packet_id=n) for n, qos in ((1, 1), (2, 0), (3, 2), (4, 1)))
+                b"".join(
+                    packets.encode_publish("a", b"x", qos, packet_id=n) for n, qos in ((1, 1), (2, 0), (3, 2), (4, 1))
+                )
             )
-            device.send(packets.publish("b", b"x", 1, packet_id=5) + packets.PINGREQ_PACKET)
+            device.send(packets.encode_publish("b", b"x", 1, packet_id=5) + packets.PINGREQ_PACKET)
             assert device.next().kind == packets.PINGRESP
-            assert [(each.delivery_tag, each.broker_id) for each in offered] == [(1, 5), (0, 5), (2, 5), (3, 5)]
+            assert [(arrival.delivery_tag, arrival.broker_id) for arrival in offered] == [
+                (1, 5),
+                (0, 5),
+                (2, 5),
+                (3, 5),
+            ]
             broker.acknowledge(2)
             assert [(each.kind, packets.read_ack(each)) for each in (device.next(), device.next())] == [
                 (packets.PUBACK, 1),
@@ -296,7 +308,7 @@ def test_what_was_taken_and_not_settled_is_offered_again_by_the_next_process(pat
         with serving(path) as broker, Raw(broker.port, "device", clean=False) as device:
             broker.set_handler(tap, broker_id=1)
             broker.subscribe("a")
-            device.send(packets.publish("a", b"x", 2, packet_id=7, dup=dup) + packets.PINGREQ_PACKET)
+            device.send(packets.encode_publish("a", b"x", 2, packet_id=7, dup=dup) + packets.PINGREQ_PACKET)
             assert device.next().kind == packets.PINGRESP
             if dup:
                 broker.acknowledge(1)
@@ -327,13 +339,13 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
             with Raw(port, "device", clean=False) as device:
                 for n in range(turn * 100, turn * 100 + 100):
                     qos = 1 + n % 2
-                    device.send(packets.publish("a", b"%d" % n, qos, packet_id=n + 1))
+                    device.send(packets.encode_publish("a", b"%d" % n, qos, packet_id=n + 1))
                     if n % 100 == 99:
                         break  # killed with this one in the air
                     assert packets.read_ack(device.next()) == n + 1
                     acknowledged.append(b"%d" % n)
                     if qos == 2:
-                        device.send(packets.ack(packets.PUBREL, n + 1))
+                        device.send(packets.encode_ack(packets.PUBREL, n + 1))
                         assert device.next().kind == packets.PUBCOMP
     with process(port, path):
         app = Paho(port, "away", clean=False)
@@ -344,5 +356,5 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
         app.disconnect()
     assert len(heard) == len(set(heard))
     for qos in (1, 2):  # paho hands on what has QoS 2 later, when its hand-shake has ended
-        mine = [each for each in heard if each in set(acknowledged) and 1 + int(each) % 2 == qos]
-        assert mine == [each for each in acknowledged if 1 + int(each) % 2 == qos]
+        mine = [number for number in heard if number in set(acknowledged) and 1 + int(number) % 2 == qos]
+        assert mine == [number for number in acknowledged if 1 + int(number) % 2 == qos]

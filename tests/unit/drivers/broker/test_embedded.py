@@ -39,8 +39,10 @@ def test_dollar_topics_work_like_any_other_at_every_qos(broker: EmbeddedBroker, 
         for n in range(20):
             device.publish(TOPIC, b"%d" % n, qos)
         heard = [app.hear() for _ in range(20)]
-    assert [(each.topic, each.payload, each.qos) for each in heard] == [(TOPIC, b"%d" % n, qos) for n in range(20)]
-    assert [(each.payload, each.qos) for each in ear.take(20)] == [(b"%d" % n, qos) for n in range(20)]
+    assert [(message.topic, message.payload, message.qos) for message in heard] == [
+        (TOPIC, b"%d" % n, qos) for n in range(20)
+    ]
+    assert [(message.payload, message.qos) for message in ear.take(20)] == [(b"%d" % n, qos) for n in range(20)]
 
 
 def test_wildcards_in_the_first_level_do_not_match_dollar_topics(broker: EmbeddedBroker) -> None:
@@ -52,24 +54,24 @@ def test_wildcards_in_the_first_level_do_not_match_dollar_topics(broker: Embedde
         assert app.hear().payload == b"seen"
 
 
-@pytest.mark.parametrize("said", [0, 1, 2])
+@pytest.mark.parametrize("published", [0, 1, 2])
 @pytest.mark.parametrize("granted", [0, 1, 2])
-def test_the_delivered_qos_is_the_lesser_of_both(broker: EmbeddedBroker, said: int, granted: int) -> None:
+def test_the_delivered_qos_is_the_lesser_of_both(broker: EmbeddedBroker, published: int, granted: int) -> None:
     with paho(broker.port) as app:
         app.subscribe("a", granted)
-        app.publish("a", b"x", said)
-        assert app.hear().qos == min(said, granted)
+        app.publish("a", b"x", published)
+        assert app.hear().qos == min(published, granted)
 
 
 def test_a_publication_of_qos_2_that_is_said_twice_is_heard_once(broker: EmbeddedBroker) -> None:
     with Raw(broker.port) as peer, paho(broker.port) as app:
         app.subscribe("a", 1)
         for payload, dup in ((b"1", False), (b"1", True)):
-            peer.send(packets.publish("a", payload, 2, packet_id=7, dup=dup))
+            peer.send(packets.encode_publish("a", payload, 2, packet_id=7, dup=dup))
             assert peer.next().kind == packets.PUBREC
-        peer.send(packets.ack(packets.PUBREL, 7))
+        peer.send(packets.encode_ack(packets.PUBREL, 7))
         assert peer.next().kind == packets.PUBCOMP
-        peer.send(packets.publish("a", b"2", 2, packet_id=7))
+        peer.send(packets.encode_publish("a", b"2", 2, packet_id=7))
         assert app.hear_payloads(2) == [b"1", b"2"]
 
 
@@ -77,20 +79,20 @@ def test_tcp_is_to_acknowledge_at_once_what_follows_each_packet(
     broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """paho leaves Nagle's algorithm on; what that costs is measured in benchmarks/broker.py."""
-    asked: list[Connection] = []
-    acknowledge = Connection.acknowledge
+    connections: list[Connection] = []
+    set_quickack = Connection.set_quickack
 
     def noted(connection: Connection) -> None:
-        asked.append(connection)
-        acknowledge(connection)
+        connections.append(connection)
+        set_quickack(connection)
 
-    monkeypatch.setattr(Connection, "acknowledge", noted)
+    monkeypatch.setattr(Connection, "set_quickack", noted)
     with Raw(broker.port) as peer:
         for _ in range(3):
-            asked.clear()
+            connections.clear()
             peer.send(packets.PINGREQ_PACKET)
             assert peer.next().kind == packets.PINGRESP
-            eventually(lambda: asked, "it is asked for")
+            eventually(lambda: connections, "it is asked for")
 
 
 def test_subscribing_again_changes_the_qos(broker: EmbeddedBroker) -> None:
@@ -107,7 +109,7 @@ def test_overlapping_subscriptions_deliver_once_with_the_highest_qos(broker: Emb
         app.subscribe("a/#", 1)
         app.publish("a/b", b"1", 2)
         app.publish("a/b", b"2", 2)
-        assert [(each.payload, each.qos) for each in (app.hear(), app.hear())] == [(b"1", 2), (b"2", 2)]
+        assert [(message.payload, message.qos) for message in (app.hear(), app.hear())] == [(b"1", 2), (b"2", 2)]
 
 
 def test_after_unsubscribing_nothing_is_heard(broker: EmbeddedBroker) -> None:
@@ -123,7 +125,7 @@ def test_after_unsubscribing_nothing_is_heard(broker: EmbeddedBroker) -> None:
 @pytest.mark.parametrize("filter", ["a/#/b", "a+", "+b/c"])
 def test_a_filter_that_is_none_is_refused_and_the_connection_lives(broker: EmbeddedBroker, filter: str) -> None:
     with Raw(broker.port) as peer:
-        peer.send(packets.subscribe(7, [(filter, 1), ("good", 1)]))
+        peer.send(packets.encode_subscribe(7, [(filter, 1), ("good", 1)]))
         assert packets.read_suback(peer.next()) == (7, [packets.SUBACK_FAILURE, 1])
         peer.send(packets.PINGREQ_PACKET)
         assert peer.next().kind == packets.PINGRESP
@@ -141,10 +143,12 @@ def test_retained_messages_go_to_new_subscriptions_that_match_and_to_nobody_else
         other.publish("marker", b"x", 1)
         assert other.hear().topic == "marker"
         other.subscribe("kept/+", 1)
-        heard = sorted((each.topic, each.payload, each.qos, each.retain) for each in (other.hear(), other.hear()))
+        heard = sorted(
+            (message.topic, message.payload, message.qos, message.retain) for message in (other.hear(), other.hear())
+        )
         assert heard == [("kept/a", b"1", 1, True), ("kept/b", b"2", 1, True)]
         other.publish("kept/a", b"3", 1, retain=True)
-        assert (lambda each: (each.payload, each.retain))(other.hear()) == (b"3", False)
+        assert (lambda message: (message.payload, message.retain))(other.hear()) == (b"3", False)
 
 
 def test_an_empty_payload_clears_what_is_retained(broker: EmbeddedBroker) -> None:
@@ -212,11 +216,11 @@ def test_nothing_is_kept_of_clients_with_clean_sessions_that_left(broker: Embedd
 def test_the_sessions_of_absent_clients_are_bounded() -> None:
     core = BrokerCore(remembered=3)
     for n in range(5):
-        core.disconnected(core.open(f"client-{n}", False)[0])
+        core.on_disconnected(core.open_session(f"client-{n}", False)[0])
     assert list(core.sessions) == ["client-2", "client-3", "client-4"]
-    back, known = core.open("client-2", False)
+    back, known = core.open_session("client-2", False)
     assert known
-    core.disconnected(core.open("client-5", False)[0])
+    core.on_disconnected(core.open_session("client-5", False)[0])
     assert core.sessions["client-2"] is back
     assert core.counters.forgotten == 2
 
@@ -245,7 +249,7 @@ def test_a_slow_acknowledgement_loses_nothing(broker: EmbeddedBroker) -> None:
         while unanswered:
             message = unanswered.pop(0)
             got.append(message.payload)
-            peer.send(packets.ack(packets.PUBACK, message.packet_id))
+            peer.send(packets.encode_ack(packets.PUBACK, message.packet_id))
             if len(got) + len(unanswered) < 10:
                 unanswered.append(packets.read_publish(peer.next()))
         assert got == [b"%d" % n for n in range(10)]

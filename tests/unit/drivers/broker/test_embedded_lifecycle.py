@@ -16,7 +16,7 @@ import pytest
 
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.packets import Publish
-from kubeedge_actors.drivers.broker.passwords import Passwords, line_for
+from kubeedge_actors.drivers.broker.passwords import Passwords, password_line
 from kubeedge_actors.errors import BrokerError
 from tests.support.mqtt_clients import Paho, Raw, connack, paho
 from tests.support.processes import child
@@ -87,7 +87,7 @@ def test_it_serves_other_machines_only_with_passwords() -> None:
 
 def test_with_a_password_file_everybody_needs_a_password(tmp_path: Path) -> None:
     file = tmp_path / "passwords"
-    file.write_text("# users\n" + line_for("anna", "sesam", b"0123456789ab") + "\n", encoding="utf-8")
+    file.write_text("# users\n" + password_line("anna", "sesam", b"0123456789ab") + "\n", encoding="utf-8")
     broker = EmbeddedBroker("0.0.0.0", 0, Passwords(file))
     broker.start()
     try:
@@ -102,8 +102,8 @@ def test_it_reads_the_password_files_of_mosquitto(tmp_path: Path) -> None:
     file = tmp_path / "passwords"
     subprocess.run(("mosquitto_passwd", "-b", "-c", str(file), "anna", "sesam"), check=True, capture_output=True)
     passwords = Passwords(file)
-    assert passwords.allow("anna", "sesam")
-    assert not passwords.allow("anna", "sesame")
+    assert passwords.verify("anna", "sesam")
+    assert not passwords.verify("anna", "sesame")
 
 
 @pytest.mark.parametrize("line", ["anna", "anna:plain", "anna:$6$abc$def", "anna:$7$0$YQ==$YQ==", ":$7$1$YQ==$YQ=="])

@@ -14,7 +14,7 @@ from kubeedge_actors.drivers.broker import external, packets
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.external import ExternalBroker, Login
 from kubeedge_actors.drivers.broker.outgoing import Limits
-from kubeedge_actors.drivers.broker.passwords import line_for
+from kubeedge_actors.drivers.broker.passwords import password_line
 from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import UsageError
 from tests.support.certificates import TestCa
@@ -101,7 +101,7 @@ def test_everything_is_said_with_qos_1_or_higher(client: ExternalBroker, port: i
         app.subscribe("a", 2)
         client.publish("a", b"0", 0)
         client.publish("a", b"2", 2)
-        assert sorted((each.payload, each.qos) for each in (app.hear(), app.hear())) == [(b"0", 1), (b"2", 2)]
+        assert sorted((message.payload, message.qos) for message in (app.hear(), app.hear())) == [(b"0", 1), (b"2", 2)]
         eventually(lambda: len(client._queue) == 0, "both are acknowledged")
 
 
@@ -114,7 +114,7 @@ def test_it_logs_in_or_says_once_why_it_can_not(
     login: Login, works: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "passwords"
-    file.write_text(line_for("anna", "sesam", b"0123456789ab") + "\n", encoding="utf-8")
+    file.write_text(password_line("anna", "sesam", b"0123456789ab") + "\n", encoding="utf-8")
     with (
         mosquitto(tmp_path, "allow_anonymous false", f"password_file {file}") as port,
         running("127.0.0.1", port, login) as client,
@@ -150,7 +150,7 @@ def test_what_does_not_fit_while_the_broker_is_away_is_counted(port: int) -> Non
     client = ExternalBroker("127.0.0.1", port, limits=Limits(max_queued_messages=10))
     for n in range(30):
         client.publish("a", b"%d" % n)
-    assert client.lost == 20
+    assert client.dropped_count == 20
 
 
 @pytest.mark.mosquitto
@@ -256,13 +256,13 @@ def test_a_server_that_is_no_broker_is_said_and_tried_again(
     ],
 )
 def test_a_broker_is_given_as_a_url(url: str, address: str) -> None:
-    broker = ExternalBroker.at(url)
+    broker = ExternalBroker.from_url(url)
     assert broker.address == address
     assert (broker._tls is not None) is url.startswith(("ssl", "mqtts"))
 
 
 def test_a_url_may_hold_user_and_password() -> None:
-    broker = ExternalBroker.at("tcp://anna:pass%20word@broker", Login("edge-1"))
+    broker = ExternalBroker.from_url("tcp://anna:pass%20word@broker", Login("edge-1"))
     assert broker._login == Login("edge-1", "anna", "pass word")
 
 
@@ -271,12 +271,12 @@ def test_a_url_may_hold_user_and_password() -> None:
 )
 def test_a_url_that_is_none_is_a_mistake_of_a_person(url: str) -> None:
     with pytest.raises(UsageError, match="an MQTT broker is given as tcp://host:port"):
-        ExternalBroker.at(url)
+        ExternalBroker.from_url(url)
 
 
 def test_a_password_in_a_wrong_url_is_not_shown() -> None:
     with pytest.raises(UsageError, match="broker") as raised:
-        ExternalBroker.at("http://anna:s3cret@broker")
+        ExternalBroker.from_url("http://anna:s3cret@broker")
     assert "s3cret" not in str(raised.value)
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.drivers.broker import connections, core, packets, retained
-from kubeedge_actors.drivers.broker.changes import ChangeSet, UnitOfWork
 from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.outgoing import Limits
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.session import Session
+from kubeedge_actors.drivers.broker.unit_of_work import ChangeSet, UnitOfWork
 from tests.support.mqtt_clients import Raw
 from tests.support.waiting import PATIENCE, eventually
 
@@ -30,11 +30,11 @@ class Mind:
         self.heard: dict[str, list[Packet]] = {}
 
     def client(self, name: str, filter: str = "", clean: bool = True, room: int = 1 << 20) -> Session:
-        session, _ = self.exchange.open(name, clean)
+        session, _ = self.exchange.open_session(name, clean)
         heard = self.heard[name] = []
         session.attach(lambda data: heard.extend(Decoder().feed(data)), lambda: room)
         if filter:
-            self.take(session, packets.subscribe(1, [(filter, 1)]))
+            self.take(session, packets.encode_subscribe(1, [(filter, 1)]))
             heard.clear()
         return session
 
@@ -47,7 +47,7 @@ class Mind:
 def test_what_waits_for_all_clients_together_is_bounded() -> None:
     mind = Mind(Limits(max_inflight_messages=1, max_queued_bytes=1_000, max_queued_bytes_all=2_500))
     for n in range(4):
-        mind.exchange.disconnected(mind.client(f"c{n}", "a", clean=False))
+        mind.exchange.on_disconnected(mind.client(f"c{n}", "a", clean=False))
     mind.exchange.publish(Publish("a", b"x" * 1_000, 1))
     assert mind.exchange.counters.dropped == 2
     mind.exchange.drop_session(mind.exchange.sessions["c0"])
@@ -59,9 +59,9 @@ def test_filters_of_one_client_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(core, "SUBSCRIPTIONS", 2)
     mind = Mind()
     session = mind.client("c")
-    mind.take(session, packets.subscribe(5, [("a", 0), ("b", 1), ("c", 1), ("a", 2)]))
+    mind.take(session, packets.encode_subscribe(5, [("a", 0), ("b", 1), ("c", 1), ("a", 2)]))
     assert packets.read_suback(mind.heard["c"][0]) == (5, [0, 1, packets.SUBACK_FAILURE, 2])
-    mind.take(session, packets.unsubscribe(6, ["b"]) + packets.subscribe(7, [("c", 1)]))
+    mind.take(session, packets.encode_unsubscribe(6, ["b"]) + packets.encode_subscribe(7, [("c", 1)]))
     assert packets.read_suback(mind.heard["c"][2]) == (7, [1])
 
 
@@ -78,14 +78,14 @@ def test_retained_messages_are_bounded_in_number_and_size(monkeypatch: pytest.Mo
         ("a", b"1"),
     ):
         mind.exchange.publish(Publish(topic, payload, 0, True))
-    assert mind.exchange.lost == 2
+    assert mind.exchange.dropped_count == 2
     kept = mind.exchange._retained
     assert {message.topic: message.payload for message in kept.matching("#")} == {"a": b"1", "b": b"1234"}
     for topic in ("a", "b", "none"):
         mind.exchange.publish(Publish(topic, b"", 0, True))
     mind.exchange.publish(Publish("c", b"x" * 10, 0, True))
     assert [message.topic for message in kept.matching("#")] == ["c"]
-    assert mind.exchange.lost == 2
+    assert mind.exchange.dropped_count == 2
 
 
 def test_one_who_asks_for_retained_messages_again_and_again_and_reads_none_gets_so_many_bytes_and_no_more() -> None:
@@ -93,7 +93,7 @@ def test_one_who_asks_for_retained_messages_again_and_again_and_reads_none_gets_
     session = mind.client("c", room=500)
     for n in range(100):
         mind.exchange.publish(Publish(f"t/{n}", b"x" * 50, 0, True))
-    packet = Decoder().feed(packets.subscribe(1, [("#", 0)] * 100))
+    packet = Decoder().feed(packets.encode_subscribe(1, [("#", 0)] * 100))
     for each in packet:
         mind.exchange.handle_packet(session, each)
     assert 1_400 < session.unsent_bytes < 1_700
@@ -105,37 +105,37 @@ def test_publications_that_are_not_released_are_bounded(monkeypatch: pytest.Monk
     mind = Mind()
     session = mind.client("c")
     for n in (1, 2, 3, 2):
-        mind.take(session, packets.publish("a", b"x", 2, packet_id=n))
+        mind.take(session, packets.encode_publish("a", b"x", 2, packet_id=n))
     with pytest.raises(ProtocolError, match="does not release"):
-        mind.take(session, packets.publish("a", b"x", 2, packet_id=4))
+        mind.take(session, packets.encode_publish("a", b"x", 2, packet_id=4))
 
 
 def test_while_the_disk_is_behind_what_has_to_be_kept_is_not_taken_and_all_else_is() -> None:
     turns: list[tuple[int, ChangeSet]] = []
     unit_of_work = UnitOfWork(lambda turn, changes: turns.append((turn, changes)), longest=3)
     mind = Mind(unit_of_work=unit_of_work)
-    mind.exchange.disconnected(mind.client("away", "kept", clean=False))
+    mind.exchange.on_disconnected(mind.client("away", "kept", clean=False))
     session = mind.client("c")
     unit_of_work.committed = unit_of_work.turn - 1
-    taken = [mind.take(session, packets.publish("kept", b"x", 1, packet_id=n)) for n in range(1, 6)]
+    taken = [mind.take(session, packets.encode_publish("kept", b"x", 1, packet_id=n)) for n in range(1, 6)]
     assert taken == [True, True, True, False, False]
-    assert mind.take(session, packets.publish("free", b"x", 0) + packets.PINGREQ_PACKET)
-    assert [each.kind for each in mind.heard["c"]] == [packets.PINGRESP]
-    mind.exchange.committed(turns[-1][0])
-    assert [packets.read_ack(each) for each in mind.heard["c"][1:]] == [1, 2, 3]
-    assert mind.take(session, packets.publish("kept", b"x", 1, packet_id=4))
+    assert mind.take(session, packets.encode_publish("free", b"x", 0) + packets.PINGREQ_PACKET)
+    assert [message.kind for message in mind.heard["c"]] == [packets.PINGRESP]
+    mind.exchange.on_committed(turns[-1][0])
+    assert [packets.read_ack(message) for message in mind.heard["c"][1:]] == [1, 2, 3]
+    assert mind.take(session, packets.encode_publish("kept", b"x", 1, packet_id=4))
 
 
 def test_what_is_held_for_a_commit_counts_as_said_to_the_client() -> None:
     unit_of_work = UnitOfWork(lambda turn, changes: None)
     mind = Mind(unit_of_work=unit_of_work)
     session = mind.client("c", "a", clean=False, room=150)
-    mind.take(session, packets.subscribe(2, [("b", 0)]))
+    mind.take(session, packets.encode_subscribe(2, [("b", 0)]))
     for _ in range(10):
         mind.exchange.publish(Publish("b", b"x" * 50))
         mind.exchange.flush()
     assert mind.exchange.counters.dropped >= 7
-    mind.exchange.committed(unit_of_work.turn - 1)
+    mind.exchange.on_committed(unit_of_work.turn - 1)
     assert session.unsent_bytes == 0
 
 
@@ -154,14 +154,14 @@ def test_connections_are_bounded_and_the_next_one_learns_why(
         for n in range(2):
             peer = stack.enter_context(Raw(broker.port, f"c{n}"))
         with socket.create_connection(("127.0.0.1", broker.port), PATIENCE) as third:
-            assert third.recv(100) == packets.connack(packets.SERVER_UNAVAILABLE)
+            assert third.recv(100) == packets.encode_connack(packets.SERVER_UNAVAILABLE)
         peer.send(packets.DISCONNECT_PACKET)
         assert peer.closed()
 
         def let_in() -> bool:
             with socket.create_connection(("127.0.0.1", broker.port), PATIENCE) as again:
-                again.sendall(packets.connect("c9", 0))
-                return again.recv(100) == packets.connack(0)
+                again.sendall(packets.encode_connect("c9", 0))
+                return again.recv(100) == packets.encode_connack(0)
 
         eventually(let_in, "there is room again")
 

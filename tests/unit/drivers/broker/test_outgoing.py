@@ -66,7 +66,7 @@ class Delivery(RuleBasedStateMachine):
     @rule()
     def reconnect(self) -> None:
         self.unanswered.clear()
-        self.receive(self.outbox.resume(), fresh=False)
+        self.receive(self.outbox.resend_packets(), fresh=False)
 
     @rule(number=st.integers(1, MAX_PACKET_ID))
     def answer_to_nothing(self, number: int) -> None:

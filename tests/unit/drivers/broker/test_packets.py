@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
-from kubeedge_actors.drivers.broker.topic_filters import SubscriptionTable
+from kubeedge_actors.drivers.broker.subscription_table import SubscriptionTable
 from kubeedge_actors.mqtt_topics import matches, valid_filter
 
 NUMBERS = st.integers(1, 65_535)
@@ -27,7 +27,9 @@ def one(data: bytes) -> Packet:
 
 
 def encoded(message: Publish) -> bytes:
-    return packets.publish(message.topic, message.payload, message.qos, message.retain, message.packet_id, message.dup)
+    return packets.encode_publish(
+        message.topic, message.payload, message.qos, message.retain, message.packet_id, message.dup
+    )
 
 
 @given(PUBLICATIONS)
@@ -64,16 +66,16 @@ def test_any_bytes_are_packets_or_a_protocol_error(data: bytes) -> None:
 
 @given(NUMBERS, st.lists(st.tuples(TEXTS, st.integers(0, 2)), min_size=1, max_size=5))
 def test_a_subscription_comes_back_as_it_was(number: int, wanted: list[tuple[str, int]]) -> None:
-    assert packets.read_subscribe(one(packets.subscribe(number, wanted))) == (number, wanted)
-    names = [each for each, _ in wanted]
-    assert packets.read_unsubscribe(one(packets.unsubscribe(number, names))) == (number, names)
-    assert packets.read_suback(one(packets.suback(number, [0, 128]))) == (number, [0, 128])
+    assert packets.read_subscribe(one(packets.encode_subscribe(number, wanted))) == (number, wanted)
+    names = [filter for filter, _ in wanted]
+    assert packets.read_unsubscribe(one(packets.encode_unsubscribe(number, names))) == (number, names)
+    assert packets.read_suback(one(packets.encode_suback(number, [0, 128]))) == (number, [0, 128])
 
 
 @pytest.mark.parametrize("kind", [4, 5, 6, 7, 11])
 @given(number=NUMBERS)
 def test_an_acknowledgement_comes_back_as_it_was(kind: int, number: int) -> None:
-    packet = one(packets.ack(kind, number))
+    packet = one(packets.encode_ack(kind, number))
     assert (packet.kind, packets.read_ack(packet)) == (kind, number)
 
 
@@ -132,10 +134,10 @@ def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list
             table.discard(filter, who)
             model.pop((filter, who), None)
         for topic in ("a", "a/b", "$x/a", "/", "a//b"):
-            found: dict[str, int] = {}
-            for (each, holder), granted in model.items():
-                if matches(each, topic):
-                    found[holder] = max(granted, found.get(holder, 0))
-            assert table.match(topic) == found
+            matched: dict[str, int] = {}
+            for (subscribed, holder), granted in model.items():
+                if matches(subscribed, topic):
+                    matched[holder] = max(granted, matched.get(holder, 0))
+            assert table.match(topic) == matched
     for who in "xyz":
         assert set(table.filters(who)) == {filter for filter, holder in model if holder == who}

@@ -100,7 +100,7 @@ def test_what_is_taken_can_be_encoded_and_read_again(
         message = checked_publish(topic, payload, qos, retain)
     except BrokerError:
         return
-    (packet,) = Decoder().feed(packets.publish(*message[:4], packet_id=1 if message.qos else 0))
+    (packet,) = Decoder().feed(packets.encode_publish(*message[:4], packet_id=1 if message.qos else 0))
     assert packets.read_publish(packet)[:4] == message[:4]
 
 
@@ -110,7 +110,7 @@ def test_a_filter_that_is_taken_can_be_encoded_and_read_again(filter: object) ->
         checked_filter(filter)
     except BrokerError:
         return
-    (packet,) = Decoder().feed(packets.subscribe(1, [(filter, 1)]))  # type: ignore[list-item]
+    (packet,) = Decoder().feed(packets.encode_subscribe(1, [(filter, 1)]))  # type: ignore[list-item]
     assert packets.read_subscribe(packet) == (1, [(filter, 1)])
 
 

@@ -58,12 +58,12 @@ def test_after_a_storm_of_writes_and_failures_the_picture_is_right() -> None:
                 cluster.create(CONFIGMAP_KIND, "default", config(name))
         last = cluster.create(CONFIGMAP_KIND, "default", config("last"))
         there = {
-            each["metadata"]["name"]: each["metadata"]["resourceVersion"]
-            for each in cluster.list(CONFIGMAP_KIND, "default").items
+            obj["metadata"]["name"]: obj["metadata"]["resourceVersion"]
+            for obj in cluster.list(CONFIGMAP_KIND, "default").items
         }
         assert there["last"] == last["metadata"]["resourceVersion"]
         listener.wait(lambda heard: told(heard) == there)
-        assert {each["metadata"]["name"] for each in watch.all()} == set(there)
+        assert {obj["metadata"]["name"] for obj in watch.all()} == set(there)
 
 
 def test_a_busy_api_is_asked_again_when_it_says(server: Server) -> None:

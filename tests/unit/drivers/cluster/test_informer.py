@@ -25,10 +25,10 @@ from kubeedge_actors.drivers.cluster.base import (
     WatchEvent,
     object_reference,
 )
-from kubeedge_actors.drivers.cluster.informer import Informer, WatchStream, backoff_delay
+from kubeedge_actors.drivers.cluster.informer import EventLines, Informer, backoff_delay
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND
-from kubeedge_actors.outages import Outage
+from kubeedge_actors.outage_log import OutageLog
 from tests.support.clusters import Listener
 from tests.support.waiting import PATIENCE
 
@@ -61,7 +61,7 @@ class Script:
         return answer
 
     @contextmanager
-    def follower(self, version: str) -> Iterator[WatchStream]:
+    def follower(self, version: str) -> Iterator[EventLines]:
         self.followed.append(version)
         self.following.set()
         yield self
@@ -114,7 +114,7 @@ def test_a_broken_watch_goes_on_from_the_last_version(script: Script, started: t
 def test_an_outage_of_the_api_is_said_once_for_all_its_watches(
     script: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outage, other = Outage(), Script()
+    outage, other = OutageLog(), Script()
     informers = [Informer(CONFIGMAP_KIND, each.lister, each.follower, outage=outage) for each in (script, other)]
     for informer in informers:
         informer.subscribe(lambda change: None, None)

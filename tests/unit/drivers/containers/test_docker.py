@@ -75,7 +75,7 @@ def test_a_container_in_the_network_of_its_pod_has_no_ports_of_its_own() -> None
     [("0001-01-01T00:00:00Z", 0.0), ("", 0.0), ("2026-11-22T19:04:48Z", 1795374288.0), ("1970-01-01T00:00:01.5Z", 1.5)],
 )
 def test_times_of_the_engine_are_seconds(stamp: str, seconds: float) -> None:
-    assert forms.seconds(stamp) == seconds
+    assert forms.parse_time(stamp) == seconds
 
 
 def test_no_engine_is_an_error_in_plain_words(tmp_path: Path) -> None:
@@ -99,10 +99,10 @@ def output(bench: DockerContainersEnv, container_id: str) -> str:
 def test_what_another_owner_has_is_not_touched(bench: DockerContainersEnv, docker_engine: DockerEngine) -> None:
     other = DockerContainersEnv(docker_engine.address, f"{docker_engine.owner}-other")
     try:
-        one = other.run(FOREVER)
+        container = other.run(FOREVER)
         assert bench.runtime.list() == []
         with pytest.raises(ContainerError, match="of another owner"):
-            bench.runtime.create(bench.spec(FOREVER, pod=one.pod))
+            bench.runtime.create(bench.spec(FOREVER, pod=container.pod))
     finally:
         other.close()
 
@@ -115,7 +115,7 @@ def test_a_container_gets_its_variables_mounts_and_limits(bench: DockerContainer
     script = (
         "exec 2>&1; cat /data/file; echo; echo $GREETING; pwd; hostname; id -u; echo x >/data/new || echo read-only"
     )
-    one = bench.run(
+    container = bench.run(
         ("/bin/sh", "-c", script),
         mounts=mounts,
         env={"GREETING": "hi"},
@@ -125,7 +125,7 @@ def test_a_container_gets_its_variables_mounts_and_limits(bench: DockerContainer
         memory=32 << 20,
         cpu=0.5,
     )
-    lines = output(bench, one.id).splitlines()
+    lines = output(bench, container.id).splitlines()
     assert lines[:5] == ["from outside", "hi", "/tmp", "shop", "1000"]
     assert lines[-1] == "read-only"
 
@@ -143,13 +143,13 @@ def test_containers_of_a_pod_reach_each_other_by_localhost(bench: DockerContaine
             network="pod",
         )
         fetch = "until wget -qO- http://127.0.0.1:8000/; do sleep 0.05; done; hostname"
-        one = bench.run(("/bin/sh", "-c", fetch), pod=POD, name="client", network="pod")
-        assert [line for line in output(bench, one.id).splitlines() if "wget" not in line] == ["hello", "shop"]
-        assert {each.ip for each in bench.runtime.list(POD.uid)} == {address}
+        container = bench.run(("/bin/sh", "-c", fetch), pod=POD, name="client", network="pod")
+        assert [line for line in output(bench, container.id).splitlines() if "wget" not in line] == ["hello", "shop"]
+        assert {container.ip for container in bench.runtime.list(POD.uid)} == {address}
         for each in bench.runtime.list(POD.uid):
             bench.runtime.remove(each.id)
     finally:
-        bench.runtime.stop_pod_sandbox(POD.uid)
+        bench.runtime.remove_pod_sandbox(POD.uid)
 
 
 @pytest.mark.docker
@@ -160,19 +160,22 @@ def test_a_network_of_a_pod_survives_a_restart_of_the_edge(bench: DockerContaine
         assert bench.runtime.pod_sandboxes() == {POD.uid}
         assert bench.runtime.run_pod_sandbox(PodNetwork(pod=POD)) == address
     finally:
-        bench.runtime.stop_pod_sandbox(POD.uid)
+        bench.runtime.remove_pod_sandbox(POD.uid)
 
 
 @pytest.mark.docker
 def test_a_command_that_takes_too_long_is_not_waited_for(bench: DockerContainersEnv) -> None:
-    one = bench.run(FOREVER)
+    container = bench.run(FOREVER)
     for seconds in (0.5, 5.0, PATIENCE):  # whatever the engine needs until something runs
-        done = bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo begun; sleep 100000"), seconds)
+        done = bench.runtime.exec_sync(container.id, ("/bin/sh", "-c", "echo begun; sleep 100000"), seconds)
         assert done.exit_code is None
         if done.output:
             break
     assert done.output == b"begun\n"
-    assert bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo out; echo err >&2; exit 3"), PATIENCE).exit_code == 3
+    assert (
+        bench.runtime.exec_sync(container.id, ("/bin/sh", "-c", "echo out; echo err >&2; exit 3"), PATIENCE).exit_code
+        == 3
+    )
 
 
 @pytest.mark.docker
@@ -187,8 +190,8 @@ def test_an_image_that_is_not_there_is_said_so(bench: DockerContainersEnv) -> No
 @pytest.mark.docker
 def test_the_end_by_memory_is_named(bench: DockerContainersEnv) -> None:
     hog = "x=a; while :; do x=$x$x$x$x; done"
-    one = bench.run(("/bin/sh", "-c", hog), memory=8 << 20)
-    ended = bench.await_end(one.id)
+    container = bench.run(("/bin/sh", "-c", hog), memory=8 << 20)
+    ended = bench.await_end(container.id)
     assert (ended.reason, ended.exit_code) in [("OOMKilled", 137), ("OOMKilled", 2), ("OOMKilled", 1)], ended
 
 
@@ -198,8 +201,8 @@ def test_a_port_of_the_machine_leads_into_the_container(bench: DockerContainersE
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ports = (Port(container=8000, host=port, address="127.0.0.1"),)
-    one = bench.run(("/bin/busybox", "sh", "-c", "httpd -f -p 8000 -h /"), ports=ports)
-    assert one.ip
+    container = bench.run(("/bin/busybox", "sh", "-c", "httpd -f -p 8000 -h /"), ports=ports)
+    assert container.ip
     eventually(lambda: _answer(port).startswith(b"HTTP/1."), "somebody answers")
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, RuntimeEvent
-from kubeedge_actors.drivers.containers.process import RECORD, ProcessRuntime, Record
+from kubeedge_actors.drivers.containers.process import RECORD, ContainerRecord, ProcessRuntime
 from kubeedge_actors.drivers.containers.process_environment import command_line
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import FOREVER, ProcessContainersEnv, exits
@@ -92,8 +92,8 @@ def _await_exit(pid: int) -> None:
 
 
 def test_a_pid_that_somebody_else_has_by_now_is_not_ours(bench: ProcessContainersEnv, tmp_path: Path) -> None:
-    one = bench.run(exits(0))
-    bench.await_end(one.id)
+    container = bench.run(exits(0))
+    bench.await_end(container.id)
     (folder,) = tmp_path.glob("*/containers/*/*")
     stat = Path("/proc/self/stat").read_text(encoding="ascii").rsplit(")", 1)
     fields = stat[1].split()
@@ -105,25 +105,25 @@ def test_a_pid_that_somebody_else_has_by_now_is_not_ours(bench: ProcessContainer
 
 def test_after_a_restart_of_the_machine_nothing_runs_and_nobody_knows_how_it_ended(tmp_path: Path) -> None:
     bench = ProcessContainersEnv(tmp_path)
-    one = bench.run(FOREVER)
+    container = bench.run(FOREVER)
     (path,) = tmp_path.glob(f"*/containers/*/*/{RECORD}")
-    record = msgspec.json.decode(path.read_bytes(), type=Record)
-    path.write_bytes(msgspec.json.encode(Record(record.container, "another-boot")))
+    record = msgspec.json.decode(path.read_bytes(), type=ContainerRecord)
+    path.write_bytes(msgspec.json.encode(ContainerRecord(record.container, "another-boot")))
     again = ProcessRuntime(tmp_path)
-    (found,) = again.list()
-    assert (found.phase, found.exit_code, found.reason) == ("exited", 255, "Unknown")
+    (listed,) = again.list()
+    assert (listed.phase, listed.exit_code, listed.reason) == ("exited", 255, "Unknown")
     again.close()
-    bench.runtime.kill(one.id)
-    bench.await_end(one.id)
+    bench.runtime.kill(container.id)
+    bench.await_end(container.id)
     bench.close()
 
 
 def test_what_a_container_started_ends_with_it(bench: ProcessContainersEnv) -> None:
-    one = bench.run(("/bin/sh", "-c", "sleep 1000 & echo $!; exit 0"))
-    bench.await_end(one.id)
-    pid = int(b"".join(bench.runtime.logs(one.id)))
+    container = bench.run(("/bin/sh", "-c", "sleep 1000 & echo $!; exit 0"))
+    bench.await_end(container.id)
+    pid = int(b"".join(bench.runtime.logs(container.id)))
     _await_exit(pid)
-    assert shim.identity(pid) is None or Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] == "Z"
+    assert shim.process_identity(pid) is None or Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] == "Z"
 
 
 def test_a_container_without_a_command_is_refused_with_a_reason(bench: ProcessContainersEnv) -> None:
@@ -134,8 +134,8 @@ def test_a_container_without_a_command_is_refused_with_a_reason(bench: ProcessCo
 
 def test_it_says_once_that_it_isolates_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     runtime = ProcessRuntime(tmp_path)
-    said = [record for record in caplog.records if "isolates nothing" in record.message]
-    assert [record.levelname for record in said] == ["WARNING"]
+    warnings = [record for record in caplog.records if "isolates nothing" in record.message]
+    assert [record.levelname for record in warnings] == ["WARNING"]
     runtime.close()
 
 
@@ -144,24 +144,24 @@ def test_a_process_sees_its_variables_and_where_its_volumes_are(bench: ProcessCo
     script = 'echo "$GREETING $MOUNT_MY_CONFIG $HOSTNAME $PWD"; echo "[$SECRET_OF_THE_EDGE]"'
     os.environ["SECRET_OF_THE_EDGE"] = "x"
     try:
-        one = bench.run(
+        container = bench.run(
             ("/bin/sh", "-c", script), env={"GREETING": "hi"}, mounts=mounts, hostname="h", working_dir="/tmp"
         )
     finally:
         del os.environ["SECRET_OF_THE_EDGE"]
-    bench.await_end(one.id)
-    assert b"".join(bench.runtime.logs(one.id)) == b"hi /pods/u/volumes/my-config h /tmp\n[]\n"
+    bench.await_end(container.id)
+    assert b"".join(bench.runtime.logs(container.id)) == b"hi /pods/u/volumes/my-config h /tmp\n[]\n"
 
 
 def test_a_command_inside_has_the_environment_of_the_container(bench: ProcessContainersEnv) -> None:
-    one = bench.run(FOREVER, env={"GREETING": "hi"})
-    done = bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo $GREETING; exit 3"), 5.0)
+    container = bench.run(FOREVER, env={"GREETING": "hi"})
+    done = bench.runtime.exec_sync(container.id, ("/bin/sh", "-c", "echo $GREETING; exit 3"), 5.0)
     assert (done.exit_code, done.output) == (3, b"hi\n")
 
 
 def test_a_command_that_takes_too_long_is_ended(bench: ProcessContainersEnv) -> None:
-    one = bench.run(FOREVER)
-    done = bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "echo begun; sleep 1000"), 0.3)
+    container = bench.run(FOREVER)
+    done = bench.runtime.exec_sync(container.id, ("/bin/sh", "-c", "echo begun; sleep 1000"), 0.3)
     assert (done.exit_code, done.output) == (None, b"begun\n")
 
 
@@ -175,10 +175,10 @@ def test_a_command_that_takes_too_long_is_ended(bench: ProcessContainersEnv) -> 
 )
 def test_what_can_not_be_run_says_why(bench: ProcessContainersEnv, more: dict[str, object], message: str) -> None:
     spec = msgspec.structs.replace(bench.spec(("x",)), **more)
-    one = bench.runtime.create(spec)
+    container = bench.runtime.create(spec)
     with pytest.raises(ContainerError, match=message):
-        bench.runtime.start(one.id)
-    assert message in bench.state(one.id).message
+        bench.runtime.start(container.id)
+    assert message in bench.state(container.id).message
 
 
 def test_a_program_is_found_in_the_path_of_the_container(bench: ProcessContainersEnv, tmp_path: Path) -> None:
@@ -186,9 +186,9 @@ def test_a_program_is_found_in_the_path_of_the_container(bench: ProcessContainer
     tool.parent.mkdir()
     tool.write_text("#!/bin/sh\necho found\n", encoding="ascii")
     tool.chmod(0o755)
-    one = bench.run(("tool",), env={"PATH": f"{tool.parent}:/bin:/usr/bin"})
-    bench.await_end(one.id)
-    assert b"".join(bench.runtime.logs(one.id)) == b"found\n"
+    container = bench.run(("tool",), env={"PATH": f"{tool.parent}:/bin:/usr/bin"})
+    bench.await_end(container.id)
+    assert b"".join(bench.runtime.logs(container.id)) == b"found\n"
 
 
 def spec(**more: object) -> ContainerSpec:
@@ -226,24 +226,24 @@ def test_a_record_that_is_damaged_is_left_out_with_a_warning(tmp_path: Path, cap
 def test_a_long_log_is_cut_and_its_writer_goes_on(bench: ProcessContainersEnv, tmp_path: Path) -> None:
     go = tmp_path / "go"
     os.mkfifo(go)
-    one = bench.run(("/bin/sh", "-c", f"echo first; read line <{go}; echo last"))
+    container = bench.run(("/bin/sh", "-c", f"echo first; read line <{go}; echo last"))
     log = next(tmp_path.glob("*/containers/*/*/log"))
-    for chunk in bench.runtime.logs(one.id, follow=True):
+    for chunk in bench.runtime.logs(container.id, follow=True):
         if b"first" in chunk:
             break
     logfile.rotate(log, limit=4)
     assert log.stat().st_size == 0
     go.write_text("go\n", encoding="ascii")
-    bench.await_end(one.id)
+    bench.await_end(container.id)
     assert log.read_bytes() == b"last\n"
-    assert b"".join(bench.runtime.logs(one.id)) == b"first\nlast\n"
-    assert b"".join(bench.runtime.logs(one.id, tail=2)) == b"first\nlast\n"
+    assert b"".join(bench.runtime.logs(container.id)) == b"first\nlast\n"
+    assert b"".join(bench.runtime.logs(container.id, tail=2)) == b"first\nlast\n"
     bench.runtime.rotate_logs()
 
 
 def test_many_short_processes_are_all_told(bench: ProcessContainersEnv) -> None:
-    told: queue.Queue[RuntimeEvent] = queue.Queue()
-    bench.runtime.watch(told.put)
+    events: queue.Queue[RuntimeEvent] = queue.Queue()
+    bench.runtime.watch(events.put)
     ids = {bench.run(exits(number % 3)).id for number in range(30)}
-    ended = {event.id for event in (told.get(timeout=PATIENCE) for _ in ids) if isinstance(event, ContainerEnded)}
+    ended = {event.id for event in (events.get(timeout=PATIENCE) for _ in ids) if isinstance(event, ContainerEnded)}
     assert ended == ids

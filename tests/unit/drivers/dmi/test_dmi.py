@@ -14,9 +14,9 @@ import grpc  # type: ignore[import-untyped]
 from google.protobuf import wrappers_pb2  # type: ignore[import-untyped]
 
 from kubeedge_actors.drivers.dmi import mapper_objects
-from kubeedge_actors.drivers.dmi.base import Inventory, Mapper, PropertyReport, Verb
+from kubeedge_actors.drivers.dmi.base import Inventory, Mapper, MapperMethod, PropertyReport
 from kubeedge_actors.drivers.dmi.grpc_server import GrpcDmiServer
-from kubeedge_actors.drivers.dmi.protobuf import Messages
+from kubeedge_actors.drivers.dmi.protobuf import MessageFactory
 from kubeedge_actors.errors import MapperAway, MapperError
 from tests.support.fakes import dmi_mapper
 from tests.support.waiting import PATIENCE
@@ -79,7 +79,7 @@ class DmiServerEnv:
         self.mappers.start()
         self.mapper = dmi_mapper.Mapper(self.path, folder / "mapper.sock")
 
-    def call(self, verb: Verb, object: dict[str, Any], address: str = "") -> MapperError | None:
+    def call(self, verb: MapperMethod, object: dict[str, Any], address: str = "") -> MapperError | None:
         answers: queue.Queue[MapperError | None] = queue.Queue()
         self.mappers.call(address or str(self.mapper.own), verb, object, answers.put)
         return answers.get(timeout=PATIENCE)
@@ -95,8 +95,8 @@ def env(tmp_path: Path) -> Iterator[DmiServerEnv]:
 
 def test_a_mapper_that_registers_gets_its_devices_and_models(env: DmiServerEnv) -> None:
     given = env.mapper.register()
-    assert [each.name for each in given.deviceList] == ["d"]
-    assert [(each.name, each.namespace, each.spec.properties[0].type) for each in given.modelList] == [
+    assert [device.name for device in given.deviceList] == ["d"]
+    assert [(model.name, model.namespace, model.spec.properties[0].type) for model in given.modelList] == [
         ("m", "default", "INT")
     ]
     ((mapper, with_data),) = env.edge.said
@@ -128,33 +128,33 @@ def test_what_the_edge_refuses_is_told_to_the_mapper(env: DmiServerEnv) -> None:
         env.mapper.report("d", {"t": ("1", "2")})
 
 
-@pytest.mark.parametrize("verb", Verb)
-def test_a_mapper_is_told_by_each_verb(env: DmiServerEnv, verb: Verb) -> None:
+@pytest.mark.parametrize("verb", MapperMethod)
+def test_a_mapper_is_told_by_each_verb(env: DmiServerEnv, verb: MapperMethod) -> None:
     assert env.call(verb, DEVICE if "Model" not in verb.value else MODEL) is None
     request = env.mapper.next(verb.value)
-    said = {field.name for field, _ in request.ListFields()}
-    assert said in ({"device"}, {"model"}, {"deviceName", "deviceNamespace"}, {"modelName", "modelNamespace"})
+    fields = {field.name for field, _ in request.ListFields()}
+    assert fields in ({"device"}, {"model"}, {"deviceName", "deviceNamespace"}, {"modelName", "modelNamespace"})
 
 
 def test_a_refusal_and_an_absence_are_told_apart(env: DmiServerEnv, tmp_path: Path) -> None:
     env.mapper.refusal = "no such model"
-    refused = env.call(Verb.REGISTER, DEVICE)
+    refused = env.call(MapperMethod.REGISTER, DEVICE)
     assert str(refused) == "no such model"
     assert not isinstance(refused, MapperAway)
-    assert isinstance(env.call(Verb.REGISTER, DEVICE, str(tmp_path / "nobody.sock")), MapperAway)
+    assert isinstance(env.call(MapperMethod.REGISTER, DEVICE, str(tmp_path / "nobody.sock")), MapperAway)
 
 
 def test_a_mapper_that_comes_back_is_reached_at_once(env: DmiServerEnv) -> None:
     env.mapper.stop()
-    assert isinstance(env.call(Verb.REMOVE, DEVICE), MapperAway)
+    assert isinstance(env.call(MapperMethod.REMOVE, DEVICE), MapperAway)
     env.mapper = dmi_mapper.Mapper(env.path, env.mapper.own)
     env.mapper.register()
-    assert env.call(Verb.REMOVE, DEVICE) is None
+    assert env.call(MapperMethod.REMOVE, DEVICE) is None
 
 
 def test_an_object_of_a_strange_shape_is_an_error_and_no_call(env: DmiServerEnv) -> None:
     strange = {"metadata": {"name": "d"}, "spec": {"properties": [{"name": 5}]}}
-    assert isinstance(env.call(Verb.UPDATE, strange), MapperError)
+    assert isinstance(env.call(MapperMethod.UPDATE, strange), MapperError)
     assert env.mapper.heard.empty()
 
 
@@ -185,7 +185,7 @@ def unpacked(value: Any) -> Any:
 
 
 def test_a_device_has_the_fields_that_a_mapper_reads() -> None:
-    device = Messages().filled("Device", mapper_objects.mapper_device(DEVICE))
+    device = MessageFactory().from_json("Device", mapper_objects.mapper_device(DEVICE))
     spec = device.spec
     assert (spec.deviceModelReference, spec.protocol.protocolName) == ("m", "modbus")
     config = {key: unpacked(value) for key, value in spec.protocol.configData.data.items()}

@@ -9,47 +9,48 @@ from collections.abc import Iterator
 import pytest
 
 from kubeedge_actors.drivers.http.base import BODY_LIMIT, ClientRequest, Headers
-from kubeedge_actors.drivers.http.stdlib import StdlibClient, StdlibPostServer
+from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.errors import HttpError
 from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
-def server() -> Iterator[StdlibPostServer]:
-    server = StdlibPostServer(port=0, poll=0.02)
+def server() -> Iterator[StdlibUploadServer]:
+    server = StdlibUploadServer(port=0, poll=0.02)
     server.start(lambda body: b"<none>" if body is None else b"got " + body)
     yield server
     server.close()
 
 
-def ask(server: StdlibPostServer, method: str = "POST", headers: Headers | None = None) -> tuple[int, bytes]:
-    answer = StdlibClient().call(ClientRequest(method, server.port, "/any?path=1", headers or {}, b"x"), 5.0)
+def ask(server: StdlibUploadServer, method: str = "POST", headers: Headers | None = None) -> tuple[int, bytes]:
+    answer = StdlibHttpClient().call(ClientRequest(method, server.port, "/any?path=1", headers or {}, b"x"), 5.0)
     return answer.status, answer.body
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-def test_every_method_is_served(server: StdlibPostServer, method: str) -> None:
+def test_every_method_is_served(server: StdlibUploadServer, method: str) -> None:
     assert ask(server, method) == (200, b"got x")
 
 
-def test_headers_that_say_how_it_travels_are_not_taken_from_the_request(server: StdlibPostServer) -> None:
+def test_headers_that_say_how_it_travels_are_not_taken_from_the_request(server: StdlibUploadServer) -> None:
     assert ask(server, headers={"Content-Length": ["999"], "Host": ["else"], "Transfer-Encoding": ["chunked"]}) == (
         200,
         b"got x",
     )
 
 
-def raw(server: StdlibPostServer, request: bytes) -> bytes:
+def raw(server: StdlibUploadServer, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
-        said = b""
+        answer = b""
         while chunk := connection.recv(4096):
-            said += chunk
-    return said
+            answer += chunk
+    return answer
 
 
-def test_a_body_in_chunks_is_put_together(server: StdlibPostServer) -> None:
+def test_a_body_in_chunks_is_put_together(server: StdlibUploadServer) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert raw(server, head + b"3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n").endswith(b"got abcde")
 
@@ -63,18 +64,18 @@ def test_a_body_in_chunks_is_put_together(server: StdlibPostServer) -> None:
         b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n",
     ],
 )
-def test_a_body_that_can_not_be_read_is_none(server: StdlibPostServer, head: bytes) -> None:
+def test_a_body_that_can_not_be_read_is_none(server: StdlibUploadServer, head: bytes) -> None:
     assert raw(server, b"POST / HTTP/1.1\r\nHost: a\r\n" + head).endswith(b"<none>")
 
 
-def test_a_taken_port_is_one_plain_sentence(server: StdlibPostServer) -> None:
+def test_a_taken_port_is_one_plain_sentence(server: StdlibUploadServer) -> None:
     with pytest.raises(
         HttpError, match=rf"port {server.port} of 127.0.0.1 can not be had for HTTP: address already in use"
     ):
-        StdlibPostServer(port=server.port).start(lambda body: b"")
+        StdlibUploadServer(port=server.port).start(lambda body: b"")
 
 
-def test_a_server_can_be_started_again(server: StdlibPostServer) -> None:
+def test_a_server_can_be_started_again(server: StdlibUploadServer) -> None:
     server.close()
     server.close()
     server.start(lambda body: b"second")
@@ -85,23 +86,23 @@ def test_a_server_can_be_started_again(server: StdlibPostServer) -> None:
 @pytest.mark.parametrize(("method", "path"), [("GET", "/a b"), ("GET", "/a\r\nX: y"), ("G T", "/")])
 def test_a_request_that_is_none_is_refused(method: str, path: str) -> None:
     with pytest.raises(HttpError):
-        StdlibClient().call(ClientRequest(method, 1, path, {}), 1.0)
+        StdlibHttpClient().call(ClientRequest(method, 1, path, {}), 1.0)
 
 
 def test_nobody_there_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(HttpError, match="gives no answer"):
-        StdlibClient().call(ClientRequest("GET", port, "/", {}), 1.0)
+        StdlibHttpClient().call(ClientRequest("GET", port, "/", {}), 1.0)
 
 
 def test_a_service_that_says_nothing_is_an_error_after_the_time_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(HttpError, match="timed out"):
-        StdlibClient().call(ClientRequest("GET", silent.getsockname()[1], "/", {}), 0.1)
+        StdlibHttpClient().call(ClientRequest("GET", silent.getsockname()[1], "/", {}), 0.1)
 
 
 def test_an_answer_that_is_too_long_is_cut_off() -> None:
-    big = StdlibPostServer(port=0, poll=0.02)
+    big = StdlibUploadServer(port=0, poll=0.02)
     big.start(lambda body: b"x" * (BODY_LIMIT + 10))
     try:
         assert len(ask(big)[1]) == BODY_LIMIT

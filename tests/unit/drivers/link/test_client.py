@@ -128,7 +128,7 @@ def test_a_pong_does_not_get_into_a_half_written_message(link: WebSocketLink, pe
         link.send(str(number) * 250_000)
     peer.write(frame(PING, b"?"))  # answered while the peer has not taken what was sent
     frames = [peer.frame() for _ in range(41)]
-    texts = [each.data for each in frames if each is not None and each.opcode == TEXT]
+    texts = [frame.data for frame in frames if frame is not None and frame.opcode == TEXT]
     assert texts == [str(number).encode() * 250_000 for number in range(40)]
     assert (PONG, b"?") in frames
 

@@ -56,8 +56,8 @@ def test_the_life_of_a_link_is_told_and_nothing_is_changed_on_the_way() -> None:
     link = links()
     link.open("wss://cloud/e", {}, None, edge)
     link.send("hello", "m1")
-    facts = links.state()
-    assert (facts["state"], facts["attempts"], facts["url"]) == ("connected", 2, "wss://cloud/e")
+    state = links.state()
+    assert (state["state"], state["attempts"], state["url"]) == ("connected", 2, "wss://cloud/e")
     server.cut()
     assert links.state()["state"] == "down" and links.state()["reason"] == "the connection was cut"
     assert edge.told == ["connection refused", "open", ["m1"], "HELLO", "the connection was cut"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.drivers.link import connection
+from kubeedge_actors.drivers.link import server_connection
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
@@ -89,7 +89,7 @@ def test_a_new_certificate_is_shown_to_new_clients_and_connections_stay(serving:
     with serving.client() as old:
         old.joined()
         before = old.socket.getpeercert(binary_form=True)
-        serving.server.renew(serving.authority.server_certificate(["10.0.0.9"]))
+        serving.server.reload_certificate(serving.authority.server_certificate(["10.0.0.9"]))
         old.send(TEXT, b"still here")
         while serving.told.next("text") != "still here":
             pass
@@ -98,7 +98,7 @@ def test_a_new_certificate_is_shown_to_new_clients_and_connections_stay(serving:
             after = new.socket.getpeercert(binary_form=True)
             assert after != before and "10.0.0.9" in parse_certificate(after or b"").sans
     with pytest.raises(CertificateError):
-        serving.server.renew(TlsPaths(serving.tls.ca, serving.tls.ca, serving.tls.key))
+        serving.server.reload_certificate(TlsPaths(serving.tls.ca, serving.tls.ca, serving.tls.key))
     assert serving.works()
 
 
@@ -232,7 +232,7 @@ def test_what_is_no_upgrade_is_refused_or_closed(serving: Serving, request_: byt
 
 
 def test_a_client_that_asks_for_nothing_is_closed_in_time(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kubeedge_actors.drivers.link.connection.OPENING_TIMEOUT", 0.05)
+    monkeypatch.setattr("kubeedge_actors.drivers.link.server_connection.OPENING_TIMEOUT", 0.05)
     with serving.client() as client:
         assert client.head() == ""
     assert serving.works()
@@ -310,7 +310,7 @@ def test_a_connection_that_is_ended_with_a_code_is_told_it_and_the_reason(servin
 def test_a_client_that_does_not_answer_a_close_is_closed_all_the_same(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "FAREWELL", 0.05)
+    monkeypatch.setattr(server_connection, "FAREWELL", 0.05)
     with serving.client() as client:
         client.joined()
         serving.server.close(serving.told.next("connect"), "enough", 4000)

@@ -34,7 +34,7 @@ def held(path: str) -> dict[str, bytes]:
     """What somebody sees who reads the volume."""
     files = {}
     for folder, folders, names in os.walk(path, followlinks=True):
-        folders[:] = [each for each in folders if not each.startswith("..")]
+        folders[:] = [folder for folder in folders if not folder.startswith("..")]
         for name in names:
             place = Path(folder, name)
             files[str(place.relative_to(path))] = place.read_bytes()
@@ -73,8 +73,8 @@ def test_nothing_is_written_when_nothing_changes(folders: LocalPodVolumes) -> No
 
 def test_files_have_their_modes_and_a_group_may_read_them(folders: LocalPodVolumes) -> None:
     path = folders.write("u", "v", {"a": VolumeFile(data=b"1", mode=0o600)}, group=os.getegid())
-    facts = Path(path, "a").stat()
-    assert (stat.S_IMODE(facts.st_mode), facts.st_gid) == (0o640, os.getegid())
+    info = Path(path, "a").stat()
+    assert (stat.S_IMODE(info.st_mode), info.st_gid) == (0o640, os.getegid())
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", ""])
@@ -225,18 +225,18 @@ def test_a_folder_of_manifests_that_is_not_there_is_empty_and_said_once(
 
 
 def test_the_facts_of_this_machine_are_plausible(tmp_path: Path) -> None:
-    facts = LinuxMachine(tmp_path).info()
-    assert facts.operating_system == "linux"
-    assert facts.kernel == os.uname().release
-    assert 0 < facts.memory_available <= facts.memory
-    assert 0 < facts.disk_available <= facts.disk
-    assert facts.cpus >= 1
-    assert len(facts.boot_id) == 36
+    info = LinuxMachine(tmp_path).info()
+    assert info.operating_system == "linux"
+    assert info.kernel == os.uname().release
+    assert 0 < info.memory_available <= info.memory
+    assert 0 < info.disk_available <= info.disk
+    assert info.cpus >= 1
+    assert len(info.boot_id) == 36
 
 
 def test_facts_that_the_machine_does_not_give_are_empty(tmp_path: Path) -> None:
-    facts = LinuxMachine(tmp_path, root=tmp_path).info()
-    assert (facts.machine_id, facts.memory, facts.huge_pages, facts.pids_available) == ("", 0, {}, 0)
+    info = LinuxMachine(tmp_path, root=tmp_path).info()
+    assert (info.machine_id, info.memory, info.huge_pages, info.pids_available) == ("", 0, {}, 0)
 
 
 @pytest.mark.parametrize(("machine", "bits", "number"), [("x86_64", 2, 62), ("aarch64", 2, 183), ("armv7l", 1, 40)])

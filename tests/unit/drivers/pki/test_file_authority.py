@@ -30,7 +30,7 @@ from kubeedge_actors.drivers.pki.pem import (
     write_file,
     write_pem,
 )
-from kubeedge_actors.drivers.pki.worker_client import PkiWorker
+from kubeedge_actors.drivers.pki.worker_client import PkiWorkerClient
 from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, NewCsr, execute
 from kubeedge_actors.errors import CertificateError, DriverError
 from tests.support.certificates import TestCa
@@ -250,8 +250,8 @@ def test_a_damaged_server_certificate_is_made_anew(opened: Callable[[], FileAuth
 
 
 def test_an_administrator_is_a_master_of_kubernetes(opened: Callable[[], FileAuthority]) -> None:
-    found = read_certificate(Path(opened().client_certificate().cert))
-    assert (found.common_name, found.organizations) == ("kubernetes-admin", ("system:masters",))
+    certificate = read_certificate(Path(opened().client_certificate().cert))
+    assert (certificate.common_name, certificate.organizations) == ("kubernetes-admin", ("system:masters",))
 
 
 # --- nodes
@@ -261,10 +261,10 @@ def test_a_node_gets_a_certificate_for_its_own_name(opened: Callable[[], FileAut
     authority = opened()
     made = execute(NewCsr(node_subject("n1")))
     certificate = x509.load_der_x509_certificate(authority.sign(made.cert, "n1"))
-    found = parse_certificate(certificate.public_bytes(serialization.Encoding.DER))
-    assert node_of(found.common_name, found.organizations) == "n1"
-    assert found.authority_key_id == parse_certificate(authority.ca_der).key_id
-    assert 364 * DAY < found.not_after - NOW <= 365 * DAY
+    info = parse_certificate(certificate.public_bytes(serialization.Encoding.DER))
+    assert node_of(info.common_name, info.organizations) == "n1"
+    assert info.authority_key_id == parse_certificate(authority.ca_der).key_id
+    assert 364 * DAY < info.not_after - NOW <= 365 * DAY
     assert 0 < certificate.serial_number < 2**63
     assert list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
         ExtendedKeyUsageOID.CLIENT_AUTH
@@ -350,12 +350,12 @@ def test_facts_are_what_the_library_reads(years: int) -> None:
         KeyPair(made.cert, made.key), Subject("näme", "örg"), (CLIENT_AUTH,), names[:3], years * 365, NOW
     )
     issued = execute(order)
-    found, certificate = parse_certificate(issued.cert), x509.load_der_x509_certificate(issued.cert)
-    assert (found.common_name, found.organizations, found.sans) == ("näme", ("örg",), names[:3])
-    assert found.not_before == certificate.not_valid_before_utc.timestamp()
-    assert found.not_after == certificate.not_valid_after_utc.timestamp()
-    assert found.is_valid(NOW) and not found.is_valid(found.not_after) and not found.is_valid(found.not_before - 1)
-    assert found.time_at(0.5) == pytest.approx((found.not_before + found.not_after) / 2)
+    info, certificate = parse_certificate(issued.cert), x509.load_der_x509_certificate(issued.cert)
+    assert (info.common_name, info.organizations, info.sans) == ("näme", ("örg",), names[:3])
+    assert info.not_before == certificate.not_valid_before_utc.timestamp()
+    assert info.not_after == certificate.not_valid_after_utc.timestamp()
+    assert info.is_valid(NOW) and not info.is_valid(info.not_after) and not info.is_valid(info.not_before - 1)
+    assert info.time_at(0.5) == pytest.approx((info.not_before + info.not_after) / 2)
 
 
 def test_no_bytes_whatever_are_more_than_not_a_certificate() -> None:
@@ -420,7 +420,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(CertificateError, match=r"x\.key can not be written: No space left on device"):
         write_file(path, b"new")
     assert path.read_bytes() == b"old"
-    assert [each.name for each in tmp_path.iterdir()] == ["x.key"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.key"]
 
 
 def test_reading_says_which_block_is_missing(tmp_path: Path) -> None:
@@ -433,7 +433,7 @@ def test_reading_says_which_block_is_missing(tmp_path: Path) -> None:
 
 
 def test_the_certificate_process_does_what_the_library_does_and_comes_back_when_it_was_idle() -> None:
-    process = PkiWorker()
+    process = PkiWorkerClient()
     try:
         made = process(NewAuthority(NOW))
         assert parse_certificate(made.cert).common_name == "KubeEdge"

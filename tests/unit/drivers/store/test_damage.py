@@ -155,8 +155,8 @@ def test_a_full_disk_refuses_and_the_store_goes_on_when_there_is_room(tmp_path: 
 def test_the_database_is_for_its_owner_only(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "edge.db")
     store.subscribed_topics.add("a")
-    for each in tmp_path.iterdir():
-        assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     store.close()
 
 

@@ -23,10 +23,10 @@ def row(text: str) -> DeadLetterRow:
 
 def test_what_is_written_is_read_in_order_by_anybody(tmp_path: Path) -> None:
     DeadLetterDb(tmp_path / "letters.db").add([row("a"), row("b")])
-    found = DeadLetterDb(tmp_path / "letters.db").all()
-    assert [each.payload for each in found] == ["a", "b"]
-    assert found[0] == DeadLetterDb(tmp_path / "letters.db").get(found[0].id)
-    assert (found[0].error, found[0].traceback, found[0].deliveries, found[0].at) == (
+    letters = DeadLetterDb(tmp_path / "letters.db").all()
+    assert [letter.payload for letter in letters] == ["a", "b"]
+    assert letters[0] == DeadLetterDb(tmp_path / "letters.db").get(letters[0].id)
+    assert (letters[0].error, letters[0].traceback, letters[0].deliveries, letters[0].at) == (
         "an error",
         "a traceback",
         3,
@@ -49,7 +49,7 @@ def test_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
     file = DeadLetterDb(tmp_path / "letters.db", capacity=3)
     for text in "abcde":
         file.add([row(text)])
-    assert [each.payload for each in file.all()] == ["c", "d", "e"]
+    assert [letter.payload for letter in file.all()] == ["c", "d", "e"]
     assert file.evicted_count() == 2
 
 
@@ -59,14 +59,14 @@ def test_a_number_is_never_used_again(tmp_path: Path) -> None:
     assert file.drop(1)
     assert not file.drop(1)
     file.add([row("b")])
-    assert [each.id for each in file.all()] == [2]
+    assert [letter.id for letter in file.all()] == [2]
 
 
 def test_a_replayed_letter_says_so(tmp_path: Path) -> None:
     file = DeadLetterDb(tmp_path / "letters.db")
     file.add([row("a"), row("b")])
     file.mark_replayed(1, 99.0)
-    assert [each.replayed for each in file.all()] == [99.0, 0.0]
+    assert [letter.replayed for letter in file.all()] == [99.0, 0.0]
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_the_writer_sets_a_damaged_file_aside_and_begins_a_new_one(
     writer = DeadLetterWriter(DeadLetterDb(path))
     writer.add(lambda: row("a"))
     writer.close()
-    assert [each.payload for each in DeadLetterDb(path).all()] == ["a"]
+    assert [letter.payload for letter in DeadLetterDb(path).all()] == ["a"]
     assert "damaged" in caplog.text
     assert (tmp_path / "letters.damaged").exists()
     assert writer.lost == 0
@@ -158,4 +158,4 @@ def test_a_file_that_refuses_costs_letters_not_the_writer(tmp_path: Path, caplog
     folder.mkdir()
     writer.add(lambda: row("b"))
     writer.close()
-    assert [each.payload for each in DeadLetterDb(folder / "letters.db").all()] == ["b"]
+    assert [letter.payload for letter in DeadLetterDb(folder / "letters.db").all()] == ["b"]

@@ -33,13 +33,13 @@ def machines(draw: st.DrawFn, *policies: str) -> PodSyncEnv:
 @given(machines("Always"))
 def test_any_machine_comes_to_run_exactly_what_the_pod_says(machine: PodSyncEnv) -> None:
     machine.settle()
-    wanted = {each.name: each.hash for each in machine.view.containers if each.kind != "init"}
+    wanted = {view.name: view.hash for view in machine.view.containers if view.kind != "init"}
     assert machine.running() == wanted
-    assert len([one for one in machine.containers if one.phase == "running"]) == len(wanted)
-    assert all(one.phase != "created" for one in machine.containers)
-    for each in machine.view.containers:
-        assert len([one for one in machine.containers if one.name == each.name]) <= 2
-    assert {one.name for one in machine.containers} <= {each.name for each in machine.view.containers}
+    assert len([container for container in machine.containers if container.phase == "running"]) == len(wanted)
+    assert all(container.phase != "created" for container in machine.containers)
+    for view in machine.view.containers:
+        assert len([container for container in machine.containers if container.name == view.name]) <= 2
+    assert {container.name for container in machine.containers} <= {view.name for view in machine.view.containers}
     assert machine.plan().actions == ()
 
 
@@ -67,9 +67,9 @@ def test_a_pod_whose_containers_have_done_their_work_is_not_run_again(
         if not made.actions and made.next_due is None and not machine.finish_inits():
             break
         machine.now = made.next_due or machine.now
-    for one in machine.engine.running():
-        if one.name in ("main", "second"):
-            machine.engine.end_container(one.id, 0)
+    for container in machine.engine.running():
+        if container.name in ("main", "second"):
+            machine.engine.end_container(container.id, 0)
     machine.settle()
     assert machine.phase in ("Succeeded", "Failed")
     assert machine.running() == {}
@@ -80,7 +80,7 @@ def test_a_pod_whose_containers_have_done_their_work_is_not_run_again(
 
 
 def launches(machine: PodSyncEnv) -> list[str]:
-    return [each.name for each in machine.done if each.verb == "start"]
+    return [action.name for action in machine.done if action.verb == "start"]
 
 
 def test_init_containers_run_one_after_the_other_before_the_main_ones() -> None:
@@ -96,7 +96,7 @@ def test_a_sidecar_runs_before_and_beside_the_main_container_and_ends_after_it()
     assert set(machine.running()) == {"side", "main"}
     machine.memory.is_deleted = True
     machine.settle()
-    assert [each.name for each in machine.done if each.verb == "stop"] == ["main", "side"]
+    assert [action.name for action in machine.done if action.verb == "stop"] == ["main", "side"]
 
 
 def test_a_failing_init_container_of_a_pod_that_is_never_restarted_fails_the_pod() -> None:
@@ -112,7 +112,7 @@ def test_a_crashing_container_is_restarted_at_once_then_after_10_20_40_up_to_300
     times: list[float] = []
     while len(times) < 9:
         made = machine.step()
-        times += [machine.now for each in made.actions if each.verb == "start"]
+        times += [machine.now for action in made.actions if action.verb == "start"]
         machine.now = machine.now if made.actions else made.next_due or 0.0
     waits = [after - before for before, after in pairwise(times)]
     assert waits == [0, 10, 20, 40, 80, 160, 300, 300]
@@ -140,7 +140,7 @@ def test_a_deaf_container_is_killed_when_its_grace_is_over() -> None:
     machine.deaf = {"main"}
     start = machine.now
     machine.settle()
-    assert [(each.verb, each.grace) for each in machine.done] == [("stop", 7.0), ("kill", 0.0)]
+    assert [(action.verb, action.grace) for action in machine.done] == [("stop", 7.0), ("kill", 0.0)]
     assert machine.now == start + 7
     assert machine.running() == {}
 
@@ -150,8 +150,8 @@ def test_nothing_is_planned_twice_while_it_is_under_way() -> None:
 
     machine = PodSyncEnv(pod({"main": "a:1"}))
     first = machine.plan()
-    assert [each.verb for each in first.actions] == ["mount"]
-    busy = frozenset(each.key for each in first.actions)
+    assert [action.verb for action in first.actions] == ["mount"]
+    busy = frozenset(action.key for action in first.actions)
     assert compute_actions(machine.view, [], machine.memory, machine.now, busy).actions == ()
 
 
@@ -162,7 +162,7 @@ def test_the_record_of_a_pod_stays_while_something_is_under_way() -> None:
     machine.memory.is_deleted = True
     launching = frozenset({Action("start", name="main").key})
     assert compute_actions(machine.view, [], machine.memory, machine.now, launching).actions == ()
-    assert [each.verb for each in machine.plan().actions] == ["cleanup"]
+    assert [action.verb for action in machine.plan().actions] == ["cleanup"]
 
 
 def test_a_pod_that_is_active_for_too_long_fails() -> None:

@@ -37,23 +37,23 @@ def bench(tmp_path: Path, manifests: FakeManifests) -> Iterator[EdgedEnv]:
 
 
 def mirror(bench: EdgedEnv) -> Json:
-    (found,) = bench.cloud.pods.values()
-    return found
+    (mirror_pod,) = bench.cloud.pods.values()
+    return mirror_pod
 
 
 def test_a_static_pod_runs_without_a_cloud(bench: EdgedEnv) -> None:
     bench.start(online=False)
-    (one,) = bench.engine.running()
-    assert (one.pod.namespace, one.pod.name) == ("default", f"web-{NODE}")
+    (container,) = bench.engine.running()
+    assert (container.pod.namespace, container.pod.name) == ("default", f"web-{NODE}")
     assert bench.cloud.of(InsertPod) == []
 
 
 def test_a_static_pod_is_shown_by_a_mirror_with_its_status(bench: EdgedEnv) -> None:
     bench.start()
     (shown,) = bench.cloud.of(InsertPod)
-    (one,) = bench.engine.running()
+    (container,) = bench.engine.running()
     annotations = shown.object["metadata"]["annotations"]
-    assert annotations["kubernetes.io/config.mirror"] == annotations["kubernetes.io/config.hash"] == one.pod.uid
+    assert annotations["kubernetes.io/config.mirror"] == annotations["kubernetes.io/config.hash"] == container.pod.uid
     assert (annotations["kubernetes.io/config.source"], shown.object["spec"]["nodeName"]) == ("file", NODE)
     assert "uid" not in shown.object["metadata"]
     assert mirror(bench)["status"]["phase"] == "Running"
@@ -96,7 +96,7 @@ def test_a_removed_manifest_ends_the_pod_and_deletes_its_mirror(bench: EdgedEnv,
     manifests.pods = []
     bench.harness.advance(6)
     assert bench.engine.containers == {}
-    assert [each.options["preconditions"]["uid"] for each in bench.cloud.of(DeletePod)] == [uid]
+    assert [message.options["preconditions"]["uid"] for message in bench.cloud.of(DeletePod)] == [uid]
     assert bench.cloud.pods == {}
 
 
@@ -106,7 +106,7 @@ def test_a_mirror_that_is_deleted_comes_back_and_the_pod_goes_on(bench: EdgedEnv
     bench.delete(uid)
     bench.harness.advance(1)
     assert bench.engine.running() == before
-    assert [each.options["preconditions"]["uid"] for each in bench.cloud.of(DeletePod)] == [uid]
+    assert [message.options["preconditions"]["uid"] for message in bench.cloud.of(DeletePod)] == [uid]
     assert mirror(bench)["metadata"]["uid"] != uid
     assert mirror(bench)["status"]["phase"] == "Running"
 
@@ -116,7 +116,7 @@ def test_a_mirror_of_nothing_is_deleted(bench: EdgedEnv) -> None:
     stray = {**mirror(bench), "metadata": {**mirror(bench)["metadata"], "uid": "stray", "name": "stray"}}
     stray["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "nobody"}
     bench.harness.tell("edged", PodChanged(operation="insert", object=stray))
-    assert [each.name for each in bench.cloud.of(DeletePod)] == ["stray"]
+    assert [message.name for message in bench.cloud.of(DeletePod)] == ["stray"]
 
 
 class RestlessManifests(FakeManifests):
@@ -165,8 +165,8 @@ def test_manifests_that_are_being_read_are_not_read_a_second_time_beside_that(
     bench = EdgedEnv(tmp_path, manifests).start(online=False)
     for reads in (1, 2):  # read, and looked at again
         bench.harness.advance(60.0)
-        for each in pools:
-            each.work()
+        for message in pools:
+            message.work()
         assert manifests.reads == reads
     bench.harness.stop()
 

@@ -12,7 +12,7 @@ from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.status.events import NORMAL, EventRecorder, events_for_result, no_effect_message
-from kubeedge_actors.drivers.containers.fake import Program
+from kubeedge_actors.drivers.containers.fake import FakeProgram
 from kubeedge_actors.wire.messages import ReportEvent
 from tests.support.env.edged import NODE, EdgedEnv, pod
 
@@ -30,15 +30,17 @@ def bench(tmp_path: Path) -> Iterator[EdgedEnv]:
 
 def told(bench: EdgedEnv) -> dict[str, str]:
     """Reason -> the newest text."""
-    return {each.content["reason"]: each.content["message"] for each in bench.cloud.of(ReportEvent)}
+    return {report.content["reason"]: report.content["message"] for report in bench.cloud.of(ReportEvent)}
 
 
 def test_what_happens_again_is_one_event_with_a_count_told_ever_less_often() -> None:
     recorder, view = EventRecorder(NODE), parse_pod(pod())
-    messages = [each for at in range(100) for each in recorder.event(view, NORMAL, "Killing", "x", NOW + at, "main")]
-    assert [each.content["count"] for each in messages] == [1, 2, 4, 8, 16, 32, 64]
-    assert [each.operation for each in messages] == ["insert", *["update"] * 6]
-    assert len({each.name for each in messages}) == 1
+    messages = [
+        report for at in range(100) for report in recorder.event(view, NORMAL, "Killing", "x", NOW + at, "main")
+    ]
+    assert [report.content["count"] for report in messages] == [1, 2, 4, 8, 16, 32, 64]
+    assert [report.operation for report in messages] == ["insert", *["update"] * 6]
+    assert len({report.name for report in messages}) == 1
     last = messages[-1].content
     assert (last["firstTimestamp"], last["lastTimestamp"]) == ("2023-11-14T22:13:20Z", "2023-11-14T22:14:23Z")
     assert last["involvedObject"]["uid"] == "u-1"
@@ -50,8 +52,8 @@ def test_what_differs_is_another_event_and_what_is_remembered_has_an_end(monkeyp
     monkeypatch.setattr("kubeedge_actors.actors.edged.status.events.REMEMBERED", 2)
     recorder, view = EventRecorder(NODE), parse_pod(pod())
     texts = ("a", "b", "c", "c", "a")
-    said = [each for text in texts for each in recorder.event(view, NORMAL, "Killing", text, NOW)]
-    assert [each.content["count"] for each in said] == [1, 1, 1, 2, 1], "a was forgotten"
+    reports = [report for text in texts for report in recorder.event(view, NORMAL, "Killing", text, NOW)]
+    assert [report.content["count"] for report in reports] == [1, 1, 1, 2, 1], "a was forgotten"
 
 
 def test_a_pod_that_starts_says_each_step(bench: EdgedEnv) -> None:
@@ -67,10 +69,10 @@ def test_an_image_that_is_not_there_says_so(bench: EdgedEnv) -> None:
     bench.engine.images, bench.engine.unpullable = set(), {"none:1": "no such image"}
     bench.start().apply(pod(containers=[{**MAIN, "image": "none:1"}]))
     bench.harness.advance(5)
-    found = told(bench)
-    assert found["Pulling"] == 'Pulling image "none:1"'
-    assert found["Failed"].startswith('Failed to pull image "none:1": ')
-    assert found["BackOff"] == 'Back-off pulling image "none:1"'
+    messages = told(bench)
+    assert messages["Pulling"] == 'Pulling image "none:1"'
+    assert messages["Failed"].startswith('Failed to pull image "none:1": ')
+    assert messages["BackOff"] == 'Back-off pulling image "none:1"'
 
 
 def test_images_are_not_spoken_of_where_they_are_only_names() -> None:
@@ -88,7 +90,7 @@ def test_images_are_not_spoken_of_where_they_are_only_names() -> None:
 
 
 def test_a_container_that_crashes_backs_off(bench: EdgedEnv) -> None:
-    bench.engine.program = lambda spec: Program(exit_code=3)
+    bench.engine.program = lambda spec: FakeProgram(exit_code=3)
     bench.start().apply(pod())
     bench.until(lambda: "BackOff" in told(bench))
     assert told(bench)["BackOff"] == "Back-off restarting failed container main in pod shop_default(u-1)"

@@ -41,15 +41,15 @@ class Talk:
     def step(self, seconds: float = 0.0) -> list[type]:
         self.now += seconds
         self.said = self.talk.next_messages(self.now)
-        return [type(each) for each in self.said]
+        return [type(message) for message in self.said]
 
     def answer(self, kind: type[LinkMessage], content: Any) -> None:
-        (asked,) = [each for each in self.said if type(each) is kind]
-        assert self.talk.on_response(asked.msg_id, content, self.now)
+        (request,) = [message for message in self.said if type(message) is kind]
+        assert self.talk.on_response(request.msg_id, content, self.now)
 
     def one(self, kind: type[LinkMessage]) -> Any:
-        (found,) = [each for each in self.said if type(each) is kind]
-        return found
+        (matching,) = [message for message in self.said if type(message) is kind]
+        return matching
 
     def register(self) -> None:
         self.step()
@@ -91,9 +91,9 @@ def test_the_lease_is_written_once_the_node_has_a_uid_and_renewed_three_times_in
 def test_who_wrote_which_field_of_the_lease_does_not_travel_with_every_renewal(talk: Talk) -> None:
     talk.register()
     talk.step(12.0)
-    found = talk.one(WriteLease).object
+    lease = talk.one(WriteLease).object
     talk.answer(
-        WriteLease, {"Object": {**found, "metadata": {"name": "edge-1", "managedFields": [{"a": 1}]}}, "Err": None}
+        WriteLease, {"Object": {**lease, "metadata": {"name": "edge-1", "managedFields": [{"a": 1}]}}, "Err": None}
     )
     talk.step(12.0)
     assert talk.one(WriteLease).object["metadata"] == {"name": "edge-1", "managedFields": [{}]}
@@ -109,7 +109,7 @@ def test_where_the_cloud_renews_the_lease_the_node_writes_none_and_reports_what_
     times, kinds = [], set[type]()
     for _ in range(200):
         kinds |= set(talk.step(10.0))
-        if any(type(each) is PatchNode for each in talk.said):
+        if any(type(message) is PatchNode for message in talk.said):
             times.append(talk.now)
             talk.answer(PatchNode, {"Object": {**made, "status": _patched(talk)}, "Err": None})
     assert kinds == {PatchNode, QueryObject}, "the question is for the store on this node: nothing on the link"
@@ -127,13 +127,15 @@ def test_a_node_that_others_say_is_lost_while_its_link_is_up_objects_at_the_next
         if QueryObject in talk.step(10.0):
             break
     base = talk.talk.node or {}
-    conditions = [{**each, "status": "Unknown", "reason": "NodeStatusUnknown"} for each in base["status"]["conditions"]]
+    conditions = [
+        {**condition, "status": "Unknown", "reason": "NodeStatusUnknown"} for condition in base["status"]["conditions"]
+    ]
     lost = {**base, "metadata": {**base["metadata"], "resourceVersion": "999"}}
     lost["status"] = {**base["status"], "conditions": conditions}
     talk.answer(QueryObject, [msgspec.json.encode(lost).decode()])
     assert PatchNode in talk.step(0.0)
-    said = msgspec.json.decode(talk.one(PatchNode).patch)["status"]["conditions"]
-    assert {each["type"]: each["status"] for each in said}["Ready"] == "True"
+    reported = msgspec.json.decode(talk.one(PatchNode).patch)["status"]["conditions"]
+    assert {condition["type"]: condition["status"] for condition in reported}["Ready"] == "True"
 
 
 @pytest.mark.parametrize("found", [True, False])
@@ -145,13 +147,13 @@ def test_a_lease_that_is_refused_again_and_again_is_tried_ever_less_often(talk: 
     tries, end = 0, talk.now + 60.0
     while talk.now < end:
         talk.step(0.1)
-        for each in talk.said:
-            if isinstance(each, QueryLease):
+        for message in talk.said:
+            if isinstance(message, QueryLease):
                 talk.answer(QueryLease, there or {"Object": None, "Err": error("NotFound")})
-            elif isinstance(each, WriteLease):
+            elif isinstance(message, WriteLease):
                 tries += 1
                 talk.answer(WriteLease, {"Object": None, "Err": error("InternalError", 500)})
-            elif isinstance(each, PatchNode):
+            elif isinstance(message, PatchNode):
                 talk.answer(PatchNode, {"Object": talk.talk.node, "Err": None})
     assert 6 <= tries <= 15
 
@@ -195,7 +197,7 @@ def test_a_status_is_told_when_it_changes_and_every_five_minutes(talk: Talk) -> 
         if PatchNode in talk.step(10.0):
             times.append(talk.now)
             talk.answer(PatchNode, {"Object": {**talk.talk.node, "status": _patched(talk)}, "Err": None})  # type: ignore[dict-item]
-        if any(type(each) is WriteLease for each in talk.said):
+        if any(type(message) is WriteLease for message in talk.said):
             talk.answer(WriteLease, {"Object": talk.one(WriteLease).object, "Err": None})
     assert [after - before for before, after in itertools.pairwise(times)] == [300.0, 300.0]
     talk.trouble = "the engine is away"
@@ -270,7 +272,7 @@ def test_scarcity_is_a_condition_with_the_time_of_its_change(
 ) -> None:
     before = node_status(talk.facts(), {}, NOW)
     talk.host.now = msgspec.structs.replace(talk.host.now, **change)
-    after = {each["type"]: each for each in node_status(talk.facts(), before, NOW + 60)["conditions"]}
+    after = {condition["type"]: condition for condition in node_status(talk.facts(), before, NOW + 60)["conditions"]}
     assert (after[condition]["status"], after[condition]["reason"]) == ("True", reason)
     assert after[condition]["lastTransitionTime"] == "2023-11-14T22:14:20Z"
     assert after["Ready"]["lastTransitionTime"] == "2023-11-14T22:13:20Z"

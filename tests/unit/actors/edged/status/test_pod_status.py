@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.edged.pod.pod_runtime_state import CrashLoopBackoff, PodRuntimeState
 from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import compute_actions
+from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState
 from kubeedge_actors.actors.edged.status.pod_status import pod_status
 from kubeedge_actors.drivers.containers.base import Container, PodName
 
@@ -78,17 +78,17 @@ TABLE = [
 
 def containers(name: str, letters: str, hash: str) -> list[Container]:
     """What was started of one container, and what became of it."""
-    found = []
+    listed = []
     for number, letter in enumerate(letters.replace("w", "")):
         ended = {"S": ("exited", 0, "Completed"), "F": ("exited", 1, "Error"), "R": ("running", 0, "")}[letter]
         phase, code, reason = ended
-        found.append(
+        listed.append(
             Container(
                 id=f"{name}-{number}", pod=POD, name=name, image="i", hash=hash, restart_count=number, phase=phase,  # type: ignore[arg-type]
                 started_at=NOW - 20, finished_at=NOW - 10 if phase == "exited" else 0.0, exit_code=code, reason=reason,
             )
         )  # fmt: skip
-    return found
+    return listed
 
 
 def status(policy: str, inits: str, mains: str) -> Json:
@@ -100,7 +100,7 @@ def status(policy: str, inits: str, mains: str) -> Json:
         container = {"name": name, "image": "i"} | ({"restartPolicy": "Always"} if "*" in letters else {})
         spec["initContainers" if name.startswith("init") else "containers"].append(container)
     pod = parse_pod({"metadata": {"name": "p", "namespace": "default", "uid": "u"}, "spec": spec})
-    state = PodRuntimeState(started=NOW - 100)
+    state = VolatilePodState(started=NOW - 100)
     for name, letters in shown.items():
         if letters.strip("*").endswith("w") and len(letters.strip("*")) > 1:
             state.backoffs[name] = CrashLoopBackoff(delay=300.0, updated=NOW - 20)
@@ -125,8 +125,8 @@ STATES = ("w", "R", "S", "F", "Sw", "Fw", "FR", "SR")
 )
 def test_whatever_is_shown_fits_the_phase(policy: str, inits: list[str], mains: list[str]) -> None:
     shown = status(policy, " ".join(inits), " ".join(mains))
-    states = [each["state"] for each in shown["containerStatuses"]]
-    ready = {each["type"]: each["status"] for each in shown["conditions"]}
+    states = [status["state"] for status in shown["containerStatuses"]]
+    ready = {condition["type"]: condition["status"] for condition in shown["conditions"]}
     if shown["phase"] in ("Succeeded", "Failed"):
         assert ready["Ready"] == ready["ContainersReady"] == "False"
     if shown["phase"] == "Succeeded":

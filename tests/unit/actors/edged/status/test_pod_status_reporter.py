@@ -10,7 +10,7 @@ import pytest
 
 from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 from kubeedge_actors.actors.edged.runtime.worker_pool import ThreadWorkerPool
-from kubeedge_actors.actors.edged.status.status_manager import PodStatusReporter
+from kubeedge_actors.actors.edged.status.pod_status_reporter import PodStatusReporter
 from kubeedge_actors.wire.messages import DeletePod, PatchPod
 from tests.support.env.edged import error, patched, pod
 from tests.support.waiting import PATIENCE

@@ -24,14 +24,14 @@ def bench(tmp_path: Path) -> Iterator[EdgedEnv]:
 
 def condition(bench: EdgedEnv, kind: str = "Ready") -> tuple[str, str, str]:
     """Status, reason and message of a condition as the cloud has it."""
-    found = {each["type"]: each for each in bench.status("u-1")["conditions"]}[kind]
-    return found["status"], found.get("reason", ""), found.get("message", "")
+    gate = {shown_condition["type"]: shown_condition for shown_condition in bench.status("u-1")["conditions"]}[kind]
+    return gate["status"], gate.get("reason", ""), gate.get("message", "")
 
 
 def decide(bench: EdgedEnv, status: str) -> None:
     """A controller of the cluster writes its condition into the pod's status."""
     shown = bench.cloud.pods["u-1"]
-    others = [each for each in shown["status"]["conditions"] if each["type"] != GATE]
+    others = [shown_condition for shown_condition in shown["status"]["conditions"] if shown_condition["type"] != GATE]
     conditions = [*others, {"type": GATE, "status": status}]
     bench.apply({**shown, "status": {**shown["status"], "conditions": conditions}}, "update")
     bench.harness.advance(5.0)
@@ -55,7 +55,11 @@ def test_the_condition_of_the_gate_stays_as_it_was_written(bench: EdgedEnv) -> N
     bench.apply(pod(readinessGates=GATES))
     bench.until(lambda: condition(bench, "ContainersReady")[0] == "True")
     decide(bench, "True")
-    assert [each["status"] for each in bench.status("u-1")["conditions"] if each["type"] == GATE] == ["True"]
+    assert [
+        shown_condition["status"]
+        for shown_condition in bench.status("u-1")["conditions"]
+        if shown_condition["type"] == GATE
+    ] == ["True"]
 
 
 def test_all_gates_that_are_closed_are_named(bench: EdgedEnv) -> None:

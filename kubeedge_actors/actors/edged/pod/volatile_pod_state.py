@@ -1,0 +1,120 @@
+"""Volatile runtime state of one pod: back-offs, probes, kill deadlines. Lost in a crash: all of it can be found out
+anew.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kubeedge_actors.actors.edged.pod.pod_spec import PodView
+from kubeedge_actors.actors.edged.pod.probe_state import ProbeKind, ProbeState
+from kubeedge_actors.drivers.containers.base import Container
+
+
+class VolatilePodState(msgspec.Struct):
+    """Volatile state of one pod; times are seconds since the epoch.
+
+    `is_deleted`: the object is gone, nothing may be left of it. `mounted`: volumes are written. `kill_deadlines`: container id ->
+    when it will be killed. `to_restart`: container id -> why it has to be restarted. `is_cleaned_up`: nothing is left of it.
+    """
+
+    started: float
+    is_deleted: bool = False
+    is_cleaned_up: bool = False
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    mounted: bool = False
+    mount_failure: RetryState | None = None
+    backoffs: dict[str, CrashLoopBackoff] = {}
+    failures: dict[str, RetryState] = {}
+    kill_deadlines: dict[str, float] = {}
+    to_restart: dict[str, str] = {}
+    probes: dict[tuple[str, ProbeKind], ProbeState] = {}
+    sandbox_running: bool = False
+
+    def on_start_failed(self, name: str, reason: str, message: str, now: float, pace: tuple[float, float]) -> None:
+        """Container `name` could not be started; `pace`: the first and the longest wait before the next try."""
+        before = self.failures.get(name)
+        count = before.count + 1 if before is not None and before.reason == reason else 1
+        self.failures[name] = RetryState(reason, message, now, count, *pace)
+
+    def on_mount_failed(self, reason: str, message: str, now: float) -> None:
+        """Mounting failed: something that the pod refers to is missing."""
+        before = self.mount_failure
+        self.mounted = False
+        self.mount_failure = RetryState(reason, message, now, 1 if before is None else before.count + 1)
+
+    def forget_container(self, container_id: str) -> None:
+        """It is gone."""
+        self.kill_deadlines.pop(container_id, None)
+        self.to_restart.pop(container_id, None)
+        self.probes = {key: value for key, value in self.probes.items() if key[0] != container_id}
+
+    def has_started(self, pod: PodView, name: str, container_id: str) -> bool:
+        """Whether the container is past its startup probe."""
+        view = pod.container(name)
+        if view is None or view.probe("startup") is None:
+            return True
+        probing = self.probes.get((container_id, "startup"))
+        return probing is not None and probing.passed is True
+
+    def is_ready(self, pod: PodView, name: str, container_id: str) -> bool:
+        """Whether a running container is ready: past its startup probe, its readiness probe, if any, has passed, and it
+        is not about to be restarted.
+        """
+        view = pod.container(name)
+        if view is None or container_id in self.to_restart or not self.has_started(pod, name, container_id):
+            return False
+        if view.probe("readiness") is None:
+            return True
+        probing = self.probes.get((container_id, "readiness"))
+        return probing is not None and probing.passed is True
+
+
+# --- restart policies and crash-loop back-off -------------------------------------------------------------------------
+#
+# Source: kubelet doBackOff, flowcontrol.Backoff.
+
+
+BACKOFF_INITIAL, BACKOFF_MAX = 10.0, 300.0
+RESET_AFTER = 2 * BACKOFF_MAX
+"""Seconds between a restart and the next end after which the back-off begins anew."""
+RETRY_INITIAL, RETRY_MAX = 1.0, 60.0
+
+
+class CrashLoopBackoff(msgspec.Struct, frozen=True):
+    """CrashLoopBackOff of one container: 0 s, then 10 s doubled up to 300 s."""
+
+    delay: float = 0.0
+    updated: float = 0.0
+
+    def due(self, ended: float) -> float:
+        """When it may be restarted."""
+        return ended if ended - self.updated > RESET_AFTER else ended + self.delay
+
+    def after_restart(self, ended: float, now: float) -> CrashLoopBackoff:
+        """The next back-off, after a restart at `now` of a container that ended at `ended`."""
+        fresh = not self.delay or ended - self.updated > RESET_AFTER
+        return CrashLoopBackoff(BACKOFF_INITIAL if fresh else min(self.delay * 2, BACKOFF_MAX), now)
+
+
+class RetryState(msgspec.Struct, frozen=True):
+    """Retry state of a failed start or mount. `count` failures in a row, the last one at `at`."""
+
+    reason: str
+    message: str
+    at: float
+    count: int = 1
+    initial: float = RETRY_INITIAL
+    maximum: float = RETRY_MAX
+
+    @property
+    def due(self) -> float:
+        """When to retry."""
+        return self.at + min(self.initial * 2.0 ** min(self.count - 1, 20), self.maximum)
+
+
+def should_restart(policy: str, ended: Container) -> bool:
+    """Whether a container of this restart policy runs again after such an end."""
+    return policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0)

@@ -1,0 +1,175 @@
+"""HTTP handler of the read-only Kubernetes API, answered from the store: get, list, watch, discovery; errors as a Status.
+
+Source of paths and forms: KubeEdge edge/pkg/metamanager/metaserver, Kubernetes API conventions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from http import HTTPStatus
+
+import msgspec
+
+from kubeedge_actors import __version__
+from kubeedge_actors.actors.metamanager.metaserver import discovery
+from kubeedge_actors.actors.metamanager.metaserver.printers import convert_to_table
+from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
+from kubeedge_actors.actors.metamanager.metaserver.watch import watch_events
+from kubeedge_actors.drivers.http.base import HttpServer, ServerRequest, ServerResponse
+from kubeedge_actors.drivers.store.base import MetaStore, ObjectRow
+from kubeedge_actors.errors import ClusterError, StoreError
+from kubeedge_actors.kubernetes.object_types import ResourceKind
+from kubeedge_actors.module import Module
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import Json
+
+Matching = Callable[[str, str], Callable[[Json], bool]]
+"""Label selector, field selector -> the test of an object; ClusterError for what is no selector."""
+HEALTH = ("/healthz", "/livez", "/readyz")
+READS = ("GET", "HEAD")
+GIT_VERSION = "v1.32.10-kubeedge-v"
+
+
+class ReadApiHandler:
+    """The handler; may be called from any thread."""
+
+    def __init__(self, store: MetaStore, matching: Matching, now: Callable[[], float]) -> None:
+        self._store = store
+        self._matching = matching
+        self._now = now
+
+    def __call__(self, request: ServerRequest) -> ServerResponse:
+        """The reply; never an exception for the client's or the store's sake."""
+        try:
+            return self._answer(request)
+        except ClusterError as error:
+            return _reply(error.status, error.code)
+        except StoreError as error:
+            return error_reply(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", str(error))
+
+    def _answer(self, request: ServerRequest) -> ServerResponse:
+        if request.method not in READS:
+            sentence = "this API of an edge node can only be read: change objects in the cloud"
+            return error_reply(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", sentence)
+        if request.path.startswith(HEALTH):
+            return ServerResponse(200, b"ok", "text/plain")
+        info = parse(request.path)
+        if info is None or not info.plural:
+            answer = self._discover(request.path.rstrip("/"), info)
+            return _reply(answer) if answer is not None else unknown_path_reply()
+        return self._read(request, info)
+
+    # --- discovery ------------------------------------------------------------------------------------------------
+
+    def _api_resources(self) -> dict[tuple[str, str, str], ResourceKind]:
+        return discovery.all_resource_kinds(_api_resource_of(row) for row in self._store.resources())
+
+    def _discover(self, path: str, info: RequestInfo | None) -> Json | None:
+        if info is not None:
+            return discovery.api_resource_list(info, self._api_resources().values())
+        if path == "/version":
+            major, minor = GIT_VERSION[1:].split(".")[:2]
+            return {"major": major, "minor": minor, "gitVersion": f"{GIT_VERSION}{__version__}", "platform": "linux"}
+        if path == "/api":
+            return discovery.api_versions()
+        listed = discovery.api_group_list(self._api_resources().values())
+        if path == "/apis":
+            return listed
+        groups = [group for group in listed["groups"] if path == f"/apis/{group['name']}"]
+        return {"kind": "APIGroup", "apiVersion": "v1", **groups[0]} if groups else None
+
+    # --- objects --------------------------------------------------------------------------------------------------
+
+    def _read(self, request: ServerRequest, info: RequestInfo) -> ServerResponse:
+        resource = self._api_resources().get((info.group, info.version, info.plural))
+        if resource is None or info.subresource:
+            return unknown_path_reply()
+        if info.name:
+            row = self._store.object(info.key(info.namespace or constants.CLUSTER_SCOPE))
+            if row is None:
+                return not_found_reply(info)
+            return _reply(
+                self._shown(request, info, [with_type_meta(row, resource)], "") or with_type_meta(row, resource)
+            )
+        if request.query.get("watch") in ("1", "true"):
+            return ServerResponse(200, stream=self._watch(request, info, resource))
+        objects, version = self._list(request, info, resource)
+        listed = {
+            "kind": f"{resource.kind}List",
+            "apiVersion": info.api_version,
+            "metadata": {"resourceVersion": version},
+            "items": objects,
+        }
+        return _reply(self._shown(request, info, objects, version) or listed)
+
+    def _list(self, request: ServerRequest, info: RequestInfo, resource: ResourceKind) -> tuple[list[Json], str]:
+        matches = self._matching(request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
+        rows = self._store.objects(info.resource, info.namespace)
+        version = str(max((row.resource_version for row in rows), default=0))
+        return [object for row in rows if matches(object := with_type_meta(row, resource))], version
+
+    def _shown(self, request: ServerRequest, info: RequestInfo, objects: list[Json], version: str) -> Json | None:
+        """A table if the client prefers one."""
+        wants_table = "as=Table" in request.headers.get("accept", "").partition(",application/json,")[0]
+        return convert_to_table(info.plural, objects, self._now(), version) if wants_table else None
+
+    def _watch(self, request: ServerRequest, info: RequestInfo, resource: ResourceKind) -> Generator[bytes, None, None]:
+        def shape(object: Json) -> Json:
+            return self._shown(request, info, [object], str(object["metadata"].get("resourceVersion", ""))) or object
+
+        since = request.query.get("resourceVersion", "")
+        seconds = float(request.query.get("timeoutSeconds") or 3600)
+        return watch_events(lambda: self._list(request, info, resource)[0], shape, since, seconds)
+
+
+def with_type_meta(row: ObjectRow, resource: ResourceKind) -> Json:
+    """The object in a row, with kind and apiVersion."""
+    object: Json = msgspec.json.decode(row.value)
+    return {"kind": resource.kind, "apiVersion": resource.api_version, **object}
+
+
+def _api_resource_of(row: ObjectRow) -> ResourceKind:
+    group_version, _, plural = row.group_version_resource.partition(", Resource=")
+    group, _, version = group_version.rpartition("/")
+    kind = str(msgspec.json.decode(row.value).get("kind") or plural)
+    return ResourceKind(group, version, plural, kind, row.namespace != constants.CLUSTER_SCOPE)
+
+
+def _reply(content: Json, status: int = 200) -> ServerResponse:
+    return ServerResponse(status, msgspec.json.encode(content) + b"\n")
+
+
+def error_reply(status: int, reason: str, sentence: str, **more: Json) -> ServerResponse:
+    """An error as a Status."""
+    head = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+    return _reply({**head, "message": sentence, "reason": reason, **more, "code": int(status)}, status)
+
+
+def unknown_path_reply() -> ServerResponse:
+    """404 for an unknown resource."""
+    return error_reply(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource", details={})
+
+
+def not_found_reply(info: RequestInfo) -> ServerResponse:
+    """404 for an unknown object."""
+    resource = f"{info.plural}.{info.group}" if info.group else info.plural
+    details = {"name": info.name, "kind": info.plural, **({"group": info.group} if info.group else {})}
+    return error_reply(HTTPStatus.NOT_FOUND, "NotFound", f'{resource} "{info.name}" not found', details=details)
+
+
+class MetaServer(Module):
+    """Serves what the store holds. Whoever bound the site closes it.
+
+    `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages.
+    """
+
+    name = constants.SOURCE_METASERVER
+    group = constants.GROUP_META
+
+    def __init__(self, site: HttpServer, store: MetaStore, matching: Matching, now: Callable[[], float]) -> None:
+        self._site = site
+        self._api = ReadApiHandler(store, matching, now)
+
+    def on_start(self) -> None:
+        """Answer."""
+        self._site.serve(self._api)

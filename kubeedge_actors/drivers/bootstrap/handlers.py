@@ -1,0 +1,193 @@
+"""The rules of the bootstrap server, without a socket: a request in, a response out.
+
+Texts and codes are those of the original (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver and
+certificate/certs.go); stricter in two cases: a node gets a certificate for its own name only, and only for the
+group of nodes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from kubeedge_actors import depth_limit
+from kubeedge_actors.drivers.bootstrap.protocol import (
+    BINARY,
+    CA_PATH,
+    CERTIFICATE_PATH,
+    MAX_BODY,
+    MAX_REPORT,
+    NODE_HEADER,
+    NODE_PATH,
+    TASK_PATH,
+    TEXT,
+    TOKEN_HEADER,
+    UPGRADE_PATH,
+    USAGES_HEADER,
+)
+from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, HUB_NAME, LEGACY_USER, CertificateAuthority, node_of
+from kubeedge_actors.errors import CertificateError, DriverError, KubeEdgeActorsError
+
+log = logging.getLogger(__name__)
+NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, header names in lower case; no common name: the client showed no certificate."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    common_name: str = ""
+    organizations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP reply."""
+
+    status: int
+    body: bytes
+    content_type: str = TEXT
+
+
+def text_response(status: int, sentence: str) -> Response:
+    """A plain text response."""
+    return Response(status, sentence.encode())
+
+
+class RequestRefused(KubeEdgeActorsError):
+    """The request is rejected with this response."""
+
+    def __init__(self, reply: Response) -> None:
+        super().__init__(reply.body.decode())
+        self.reply = reply
+
+
+class BootstrapHandler:
+    """Answers bootstrap requests with certificates of an authority.
+
+    `node_exists` says whether the cluster has a Node of that name; both may block.
+    """
+
+    def __init__(self, authority: CertificateAuthority, node_exists: Callable[[str], bool]) -> None:
+        self._authority = authority
+        self._node_exists = node_exists
+
+    def answer(self, request: Request) -> Response:
+        """The reply to one request; never an exception."""
+        path = request.path.partition("?")[0]
+        try:
+            return self._route(request, path)
+        except RequestRefused as refusal:
+            log.debug("%s refused: %s", path, refusal)
+            return refusal.reply
+        except Exception as error:  # noqa: BLE001 - whatever the cluster raised, the asker and the log hear of it
+            log.warning("the request for %s could not be answered: %s", path, error)
+            return text_response(500, f"failed to answer, err: {error}")
+
+    def max_body(self, path: str) -> int:
+        """Bytes of the longest body that is read for this path."""
+        return MAX_REPORT + 1 if _is_report(path.partition("?")[0]) else MAX_BODY
+
+    def _route(self, request: Request, path: str) -> Response:
+        if _is_report(path):
+            return _report(request, path)
+        is_node = path.startswith(NODE_PATH) and path.count("/") == 2 and len(path) > len(NODE_PATH)
+        if path not in (CA_PATH, CERTIFICATE_PATH) and not is_node:
+            return text_response(404, "404: Page Not Found")
+        if request.method != "GET":
+            return text_response(405, "405: Method Not Allowed")
+        if path == CA_PATH:
+            return Response(200, self._authority.ca_der, BINARY)
+        if path == CERTIFICATE_PATH:
+            return self._certificate(request)
+        return self._node(path[len(NODE_PATH) :])
+
+    def _node(self, name: str) -> Response:
+        if not NODE_NAME.fullmatch(name):
+            return text_response(400, "Node name is not valid")
+        try:
+            exists = self._node_exists(name)
+        except KubeEdgeActorsError as error:
+            log.warning("whether there is a node %s can not be asked: %s", name, error)
+            return text_response(500, "Failed to query node information")
+        return text_response(200, "Node found") if exists else text_response(404, "Node not found")
+
+    def _certificate(self, request: Request) -> Response:
+        node = request.headers.get(NODE_HEADER, "")
+        if request.common_name:
+            _check_certificate(request, node)
+        else:
+            self._check_token(request.headers.get(TOKEN_HEADER, ""))
+        if not NODE_NAME.fullmatch(node):
+            raise RequestRefused(
+                text_response(401, f"failed to verify the request for edgenode: {node}, err: no valid NodeName header")
+            )
+        try:
+            return Response(200, self._authority.sign(request.body, node, _usages(request)), BINARY)
+        except CertificateError as error:
+            return text_response(401, f"failed to verify the request for edgenode: {node}, err: {error}")
+        except DriverError as error:
+            return text_response(500, f"failed to sign certs for edgenode {node}, err: fail to signCerts, err: {error}")
+
+    def _check_token(self, header: str) -> None:
+        if not header:
+            raise RequestRefused(text_response(401, "token validation failure, token is empty"))
+        words = header.split(" ")
+        if len(words) != 2:
+            raise RequestRefused(text_response(401, "token validation failure, token cannot be split"))
+        try:
+            self._authority.check_token(words[1])
+        except CertificateError as error:
+            raise RequestRefused(text_response(401, f"token validation failure, err: {error}")) from error
+
+
+def _is_report(path: str) -> bool:
+    return path == UPGRADE_PATH or TASK_PATH.fullmatch(path) is not None
+
+
+def _report(request: Request, path: str) -> Response:
+    """A node tells how a task of node management went. None is ever given here, so that is noted and no more.
+
+    The words are the original's (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver/nodetask), the one about 1 MB
+    although it means 3 as well.
+    """
+    if request.method != "POST":
+        return text_response(405, "405: Method Not Allowed")
+    if len(request.body) > MAX_REPORT:
+        return text_response(400, "Request entity too large: the request body can only be up to 1MB in size")
+    try:
+        msgspec.json.decode(depth_limit.check_depth(request.body), type=dict[str, Any] | None)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        doing = "marshal" if path == UPGRADE_PATH else "unmarshal"
+        return text_response(400, f"failed to {doing} task info: {error}")
+    log.info("a node reports of a task that was not given here: %s", path)
+    return text_response(200, "ok")
+
+
+def _check_certificate(request: Request, node: str) -> None:
+    """A client certificate was shown, and TLS has verified it: it must be this node's, or the original's own."""
+    legacy = request.common_name == LEGACY_USER and HUB_NAME in request.organizations
+    if not legacy and node_of(request.common_name, request.organizations) != node:
+        sentence = "request node name is not match with the certificate"
+        raise RequestRefused(
+            text_response(401, f"failed to verify the certificate for edgenode: {node}, err: {sentence}")
+        )
+
+
+def _usages(request: Request) -> tuple[int, ...]:
+    header = request.headers.get(USAGES_HEADER, "")
+    if not header:
+        return (CLIENT_AUTH,)
+    try:
+        return msgspec.json.decode(depth_limit.check_depth(header), type=tuple[int, ...])
+    except msgspec.DecodeError as error:
+        raise RequestRefused(text_response(500, f"failed to unmarshal http header, err: {error}")) from error

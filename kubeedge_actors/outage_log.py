@@ -1,0 +1,56 @@
+"""What is said of something that goes and comes back: each outage once, with its end, and one that flaps not all the time."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+
+QUIET = 60.0
+
+
+class OutageLog:
+    """One thing that can be away; any thread, monotonic seconds come in.
+
+    A reason is said once an outage, and another one too. When the same was said less than `quiet` seconds ago, a new outage
+    is said only if it lasts longer than that.
+
+    >>> link = OutageLog(quiet=60.0)
+    >>> [link.on_failure("refused", now) for now in (0.0, 1.0)], link.on_recovery(5.0), link.on_recovery(6.0)
+    ([True, False], 5.0, None)
+    >>> [link.on_failure("refused", now) for now in (7.0, 8.0)], link.on_recovery(9.0)
+    ([False, False], None)
+    >>> [link.on_failure("refused", now) for now in (50.0, 61.0)], link.on_recovery(70.0)
+    ([False, True], 20.0)
+    """
+
+    def __init__(self, quiet: float = QUIET) -> None:
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._told = False
+        self._reason = ""
+        self._told_at = float("-inf")
+
+    def on_failure(self, reason: str, now: float) -> bool:
+        """It is away for this reason: whether to say so. Numbers in the reason, such as ports, do not make it another."""
+        reason = re.sub(r"\d+", "#", reason)
+        with self._lock:
+            if self._since is None:
+                self._since, self._told = now, False
+            if reason == self._reason and (self._told or now - self._told_at < self._quiet):
+                return False
+            self._told, self._reason, self._told_at = True, reason, now
+            return True
+
+    def on_recovery(self, now: float) -> float | None:
+        """It is there: the seconds that it was away if that was said, else None."""
+        with self._lock:
+            since, announced = self._since, self._told
+            self._since, self._told = None, False
+        return now - since if announced and since is not None else None
+
+    def log_recovery(self, log: logging.Logger, subject: str, now: float) -> None:
+        """It is there: said at WARNING, as the outage was, if that was said. `subject` is the beginning of the sentence."""
+        if (away := self.on_recovery(now)) is not None:
+            log.warning("%s after %.0f s", subject, away)
