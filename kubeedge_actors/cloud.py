@@ -40,7 +40,7 @@ from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
-from kubeedge_actors.assembly.ready_line import not_started
+from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -175,7 +175,7 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         if config.host in ANY_ADDRESS:
             print_hint("cloud", _how_to_advertise(own_names))
         without = "" if tunnel_server else _without_streams(config)
-        print_ready(f"cloud: {_how_to_reach(config)}{without}{not_started(system.tree())}", shutdown)
+        print_ready(f"cloud: {_how_to_reach(config)}{without}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
 
 

@@ -184,7 +184,7 @@ class FanOut:
         """Hand it out; `settled(True)` once it is handled. What nobody accepts is a dead letter, which is kept as well. `handled_by`: see
         DurableInbox.
         """
-        messages = self._typed(message) if isinstance(message, CustomMessage) else [message]
+        messages: list[object] = self._typed(message) if isinstance(message, CustomMessage) else [message]
         pairs = [(receiver, each) for each in messages for receiver in self._receivers(type(each))]
         if pairs:
             FanOutAck(settled, handled_by).send(pairs, self._module)

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from kubeedge_actors.drivers.link.base import Link, Peer, UpgradeResponse
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.testing.harness import Harness, Probe
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.custom_messages import custom_of, from_custom, to_custom
 
-HUBS = {"edge": "edgehub", "cloud": "nodeoutbox"}
+HUBS = {"edge": constants.EDGEHUB, "cloud": constants.NODEOUTBOX}
 Sent = TypeVar("Sent")
 
 

@@ -24,7 +24,7 @@ KUBERNETES_DOWN: Final = "kubernetes, down"
 APPLICATION: Final = "api, up"
 DEVICES_UP: Final = "devices, up"
 DEVICES_DOWN: Final = "devices, down"
-CUSTOM: Final = "custom"
+CUSTOM: Final = constants.GROUP_CUSTOM
 UNKNOWN: Final = "unknown"
 
 CLOUD_SOURCES: Final = frozenset(

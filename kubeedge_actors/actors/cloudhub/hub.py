@@ -202,7 +202,7 @@ class CloudHub(Module):
     def _take_over(self, old: NodeSession, peer: Peer, now: float) -> None:
         said = f"another connection from {peer.address} took over node {old.node}: do two edges have this name?"
         self._close(old, "a newer connection of the same node", said, TAKEN_OVER)
-        if sentence := self._takeovers.took_over(old.node, old.peer.address, peer.address, now):
+        if sentence := self._takeovers.on_takeover(old.node, old.peer.address, peer.address, now):
             self._warn_limited(sentence)
             self.publish(NodeDuplicated(node=old.node, text=sentence))
 

@@ -148,7 +148,7 @@ class ContextServer:
         if timer.cancelled:
             return None
         number = next(self._numbers)
-        self._timers = {key: held for key, held in self._timers.items() if not held.over}
+        self._timers = {key: held for key, held in self._timers.items() if not held.is_over}
         self._timers[number] = timer
         return number
 
