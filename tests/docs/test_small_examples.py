@@ -38,7 +38,7 @@ from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE
 
 EXAMPLES = Path(kubeedge_actors.__file__).parent.parent / "examples"
-SMALL = ("devices", "threshold", "combination", "slow_service", "welcome")
+SMALL = ("devices", "threshold", "combination", "average", "slow_service", "welcome")
 LONGEST = 40
 
 
@@ -98,6 +98,25 @@ def test_two_devices_are_compared_whichever_of_them_reports() -> None:
         harness.publish(report("1"))
         rooms["default/t2"] = "10"
         harness.publish(report("1"))
+        assert len(said) == 0
+        assert harness.dead_letters == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("after", [False, True])
+def test_an_average_counts_each_value_once_whenever_it_crashes(number: int, after: bool) -> None:
+    with inline(crash_at(example("average").Average, number, after=after)) as harness:
+        said = harness.probe(MqttPublish)
+        for value in ("20", "21", "25"):
+            harness.publish(report(value))
+        harness.publish(report("7", "default/t2"))
+        harness.advance(61.0)
+        assert {each.topic: each.payload for each in said} == {
+            "averages/default/t1": b"22.00 of 3",
+            "averages/default/t2": b"7.00 of 1",
+        }
+        said.take()
+        harness.advance(120.0)
         assert len(said) == 0
         assert harness.dead_letters == []
 

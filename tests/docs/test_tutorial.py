@@ -148,6 +148,12 @@ def test_the_test_of_the_page_passes(node: Node) -> None:
     assert "2 passed" in node.run([*command("python -m pytest"), "-p", "no:cacheprovider"])
 
 
+def test_the_count_of_the_page_counts_once(node: Node) -> None:
+    for number in (4, 5):
+        node.write(number)
+    assert "1 passed" in node.run([*command("python -m pytest", 1), "-p", "no:cacheprovider"])
+
+
 def test_the_module_raises_an_alarm_fails_is_repaired_and_gets_its_letter_again(node: Node) -> None:
     node.start()
     node.publish(0)
