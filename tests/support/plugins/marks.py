@@ -45,7 +45,6 @@ PROCESSES = (
     "tests/unit/drivers/store/test_damage.py::*kill_9*",
     "tests/unit/drivers/store/test_damage.py::*full_disk*",
     "tests/unit/supervisors/test_module_store.py::*killed*",
-    "tests/unit/supervisors/test_durable_mailboxes.py::*process*ends*",
     "tests/unit/drivers/store/test_mailboxes.py::*full_disk*",
     "tests/unit/supervisors/process/test_thespian_hosts.py::*",
     "tests/unit/supervisors/process/test_worker_context.py::*",

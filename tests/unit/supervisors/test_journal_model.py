@@ -88,6 +88,7 @@ class JournalModel(RuleBasedStateMachine):
         else:
             assert not refused
             box.queued.append(text)
+        if not self.file.broken:  # what was settled goes along, also when this message has no room
             self._flushed()
 
     @rule(name=names)

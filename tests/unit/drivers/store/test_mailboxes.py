@@ -125,7 +125,7 @@ soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, hard))
 told = [f"{number}" + "x" * 5_000 for number in range(200)]
 taken = [text for text in told if system.ref("keeper").offer(text)]
-system.ref("keeper").tell("lost")
+system.ref("keeper").tell("lost" + "x" * 5_000)
 system.engine.run()
 system.engine.advance(0.1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
