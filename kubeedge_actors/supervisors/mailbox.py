@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.envelope import Envelope
@@ -41,7 +42,7 @@ class MailboxSpec:
 
     capacity: int = 1_000
     overflow: Overflow = Overflow.BLOCK
-    key: Callable[[object], Hashable] | None = None
+    key: Callable[[Any], Hashable] | None = None
     published: Overflow | None = None
 
     def __post_init__(self) -> None:
