@@ -12,10 +12,10 @@ from typing import Any
 
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
-from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
         ActorStopped,
         AnswerLost,
         AskTimeout,
+        Conflict,
+        Forbidden,
         KubeEdgeActorsError,
         MailboxError,
         MailboxFull,
+        NotFound,
         RegistrationError,
         SupervisionError,
         UsageError,
@@ -58,6 +61,9 @@ if TYPE_CHECKING:
         MqttReceived,
         MqttSubscribe,
         MqttUnsubscribe,
+        NodeConnected,
+        NodeDisconnected,
+        ObjectChanged,
         ObjectPushed,
         PodChanged,
         PropertyTwin,
@@ -82,7 +88,7 @@ __all__ = [
     "MqttPublish", "MqttReceived", "MqttSubscribe", "MqttUnsubscribe",
     # ... the cluster and the link to it
     "PodChanged", "ListPods", "ObjectPushed", "Response", "ErrorResponse", "BusPublish", "BusUploaded", "LinkUp", "LinkDown",
-    "UnknownMessage",
+    "UnknownMessage", "NodeConnected", "NodeDisconnected", "ObjectChanged",
     # ... and the base of messages of your own
     "Message",
     # supervision: how a module is run
@@ -90,7 +96,7 @@ __all__ = [
     "RestForOne", "Intensity", "Backoff", "MailboxSpec", "Overflow",
     # errors
     "KubeEdgeActorsError", "UsageError", "RegistrationError", "MailboxError", "MailboxFull", "ActorStopped", "AskTimeout",
-    "AnswerLost", "SupervisionError",
+    "AnswerLost", "SupervisionError", "NotFound", "Conflict", "Forbidden",
     "__version__",
 ]  # fmt: skip
 

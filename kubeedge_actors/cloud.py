@@ -25,7 +25,9 @@ except ModuleNotFoundError as missing:
 from kubeedge_actors.actors.cloudhub.credential_rotation import CredentialRotator
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
+from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.actors.cloudmodules import object_watcher as cloudmodules
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
 from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
@@ -38,7 +40,7 @@ from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
-from kubeedge_actors.assembly.ready_line import not_started
+from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -54,6 +56,9 @@ from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
+from kubeedge_actors.drivers.store.base import NodeOutboxStore
+from kubeedge_actors.drivers.store.node_outbox import FILE as OUTBOX
+from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.entrypoint import (
     Shutdown,
     log_to_stderr,
@@ -72,11 +77,18 @@ from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneFo
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
+    ApiCall,
     ApplicationRequest,
     BusPublish,
     BusSubscribe,
     BusUnsubscribe,
     BusUploaded,
+    CustomMessage,
+    MessageLost,
+    MessageNotRead,
+    NodeConnected,
+    NodeDisconnected,
+    ObjectChanged,
     ServiceBusResponse,
     ServiceCall,
     TargetUrlAdded,
@@ -98,7 +110,8 @@ EXTENSION_POINTS = frozenset(
         TargetUrlRemoved,
         ServiceCall,
     }
-    | {ApplicationRequest, UnknownMessage}
+    | {ApplicationRequest, UnknownMessage, NodeConnected, NodeDisconnected, ObjectChanged, ApiCall, CustomMessage}
+    | {MessageLost, MessageNotRead}
 )
 """What a router or a module of one's own may take or say; nothing is wrong when nobody does."""
 PLUGIN_STRATEGY = OneForOne(Intensity(max_restarts=1_000, period=10.0))
@@ -141,6 +154,7 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         refresh = partial(shared.write_token, data.path / "token")
         refresh()
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
+        outbox = stack.enter_context(closing(NodeOutboxDb(data.path / OUTBOX)))
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS)
         traffic = TrafficCounters()
         hub = _hub(config, server, tls, system, traffic)
@@ -154,13 +168,14 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         stack.callback(system.stop, STOP_TIMEOUT)
         process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
         show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        system.start(supervision_tree(hub, cluster, own_names[0], [keys, *streams, *candidates], modules, traffic))
+        others = [keys, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
+        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic))
         shut_down_with_root_supervisor(system, shutdown)
         show()
         if config.host in ANY_ADDRESS:
             print_hint("cloud", _how_to_advertise(own_names))
         without = "" if tunnel_server else _without_streams(config)
-        print_ready(f"cloud: {_how_to_reach(config)}{without}{not_started(system.tree())}", shutdown)
+        print_ready(f"cloud: {_how_to_reach(config)}{without}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
 
 
@@ -186,6 +201,7 @@ def _port(option: str, port: int, config: CloudConfig) -> ChosenPort:
 def supervision_tree(
     hub: ChildSpec,
     cluster: Cluster,
+    outbox: NodeOutboxStore,
     address: str,
     candidates: Sequence[ChildSpec] = (),
     own: SupervisorSpec | None = None,
@@ -194,14 +210,15 @@ def supervision_tree(
     """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own.
 
     SyncController is before the hub: who starts first is told first, so it knows of a push before the hub can drop it
-    for want of a session. After the session it would take that push for one that is under way, and wait 30 s.
+    for want of a session. After the session it would take that push for one that is under way, and wait 30 s. So is NodeOutbox,
+    which has to hear of each session.
     """
     counted = traffic or TrafficCounters()
     controllers = [
         *edgecontroller.child_specs(cluster, address, counts=counted.outcome_counter(constants.EDGECONTROLLER)),
         *devicecontroller.child_specs(cluster, counts=counted.outcome_counter(constants.DEVICECONTROLLER)),
     ]
-    ahead = synccontroller.child_specs(cluster)
+    ahead = [*synccontroller.child_specs(cluster), NodeOutbox.spec_for(cluster, outbox, address)]
     return SupervisorSpec("cloud", [*ahead, hub, *controllers, *candidates, *([own] if own else [])], ROOT_STRATEGY)
 
 
@@ -288,6 +305,7 @@ def _hub(
             node_limit=config.node_limit,
             keepalive=config.keepalive,
             accepting=system.registry.subscribers,
+            types=system.registry.accepted_types,
             traffic=traffic,
         )
     )

@@ -21,7 +21,7 @@ from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
 from kubeedge_actors.assembly.edge import (
-    container_runtime,
+    choose_container_runtime,
     dmi_specs,
     edge_specs,
     edge_stream_specs,
@@ -30,7 +30,7 @@ from kubeedge_actors.assembly.edge import (
     token_reader,
 )
 from kubeedge_actors.assembly.mqtt import start_brokers
-from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started, with_unready_reason
+from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
@@ -53,12 +53,15 @@ from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire import mapping
 from kubeedge_actors.wire.messages import (
     ApplicationRequest,
+    CustomMessage,
     LinkDown,
     LinkUp,
+    MessageNotRead,
     MqttReceived,
     MqttSubscribe,
     MqttUnsubscribe,
     QueryClusterCa,
+    TwinQuery,
     TwinUpdated,
     UnknownMessage,
 )
@@ -68,7 +71,18 @@ log = logging.getLogger(__name__)
 STOP_TIMEOUT = 8.0
 JOIN_SECONDS = 5.0
 EXTENSION_POINTS = frozenset(
-    {TwinUpdated, MqttReceived, MqttSubscribe, MqttUnsubscribe, UnknownMessage, ApplicationRequest, QueryClusterCa}
+    {
+        TwinUpdated,
+        MqttReceived,
+        MqttSubscribe,
+        MqttUnsubscribe,
+        UnknownMessage,
+        ApplicationRequest,
+        QueryClusterCa,
+        CustomMessage,
+        MessageNotRead,
+        TwinQuery,
+    }
 )
 """What modules of one's own may take or say; nothing is wrong when nobody does."""
 ROOT_STRATEGY = OneForOne(Intensity(max_restarts=10, period=60.0))
@@ -125,7 +139,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         stack.callback(data.close)
         store = SqliteStore(data.path / "edge.db")
         stack.callback(store.close)
-        containers = container_runtime(config, data.path / "pods")
+        containers = choose_container_runtime(config, data.path / "pods")
         stack.callback(containers.close)
         mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
@@ -137,9 +151,8 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
         tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
         updates_wanted = partial(_twin_updates_wanted, system)
-        modules = edge_specs(
-            config, store, containers, mqtt, credentials, shutdown, tally, links, twin_updates_wanted=updates_wanted
-        )
+        drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
+        modules = edge_specs(config, *drivers, twin_updates_wanted=updates_wanted, registry=system.registry)
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)
@@ -153,7 +166,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         deadline = Deadline()
         summary = f"MQTT on {broker_addresses(mqtt, deadline)}, pods by {containers.version()}"
         cloud = _cloud(config, links, deadline, joined=joined)
-        print_ready(f"edge {config.name}: {summary}, {cloud}{unserved}{not_started(system.tree())}", shutdown)
+        print_ready(f"edge {config.name}: {summary}, {cloud}{unserved}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
 
 

@@ -27,6 +27,7 @@ KubeEdgeActorsError
         ├── NotFound            404
         ├── AlreadyExists       409 AlreadyExists
         ├── Conflict            409 Conflict
+        ├── Forbidden           403
         └── Unreachable         no answer at all
 """
 
@@ -138,6 +139,9 @@ class ClusterError(DriverError):
         super().__init__(str(status.get("message", "the API server gave no message")))
         self.status = status
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status,)
+
     @property
     def code(self) -> int:
         """HTTP status code."""
@@ -161,8 +165,15 @@ class Conflict(ClusterError):
     """409 Conflict: somebody else wrote first."""
 
 
+class Forbidden(ClusterError):
+    """403: who asks may not do this."""
+
+
 class Unreachable(ClusterError):
     """The API server did not answer."""
 
     def __init__(self, message: str) -> None:
         super().__init__({"message": message, "reason": "Unreachable", "code": 0})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self),)

@@ -17,6 +17,7 @@ import msgspec
 
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.module_checks import sent_to_itself, unmarked_handlers
+from kubeedge_actors.module_client import ModuleClient, check_types, send_down, send_up
 from kubeedge_actors.module_config import ConfiguredFactory, read_config
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.clock import Clock
@@ -26,6 +27,8 @@ from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.timer import Timer
 from kubeedge_actors.supervisors.typecheck import check_fields
+from kubeedge_actors.wire.custom_messages import wire_name
+from kubeedge_actors.wire.link_messages import DEFAULT_EXPIRES
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -80,6 +83,10 @@ class Module(Actor):
     group: ClassVar[str] = USER
     emits: ClassVar[tuple[type, ...]] = ()
     version: ClassVar[str] = "1"
+    watches: ClassVar[tuple[str, ...]] = ()
+    """In the cloud: types of objects (`v1/configmaps`) of which ObjectChanged comes, first for each that is there."""
+    uses: ClassVar[tuple[str, ...]] = ()
+    """In the cloud: types of objects that `client` may be asked for, beside those of `watches`."""
     Config: ClassVar[type[msgspec.Struct] | None] = None
     """What may be configured: a class with this name in the module's own; `self.config` is then an instance of it."""
     config: Any = None
@@ -119,7 +126,10 @@ class Module(Actor):
             raise RegistrationError(f"{cls.__qualname__} has no name")
         if not isinstance(cls.emits, tuple) or not all(isinstance(message_type, type) for message_type in cls.emits):
             raise RegistrationError(f"{cls.__qualname__}.emits has to be a tuple of types, not {cls.emits!r}")
+        check_types(f"{cls.__qualname__}.watches", cls.watches)
+        check_types(f"{cls.__qualname__}.uses", cls.uses)
         facts: dict[str, Any] = {
+            "watches": cls.watches,
             "name": cls.name,
             "accepts": cls.accepts(),
             "emits": cls.emits,
@@ -129,7 +139,9 @@ class Module(Actor):
         if cls.group == USER:
             overrides["mailbox"] = _never_waited_for(overrides.get("mailbox", MailboxSpec()))
             facts |= {"handler_deadline": HANDLER_DEADLINE, "untrusted": True}
-            facts |= {"self_sent": sent_to_itself(cls, Module, cls.accepts()), "warnings": cls._probably_forgotten()}
+            from_afar = tuple(each for each in cls.accepts() if wire_name(each))
+            self_sent = (*sent_to_itself(cls, Module, cls.accepts()), *from_afar)
+            facts |= {"self_sent": self_sent, "warnings": cls._probably_forgotten()}
         make: Callable[[], Actor] = factory or cls
         if cls.Config is not None or config is not None:
             make = ConfiguredFactory(make, read_config(cls, cls.Config, config))
@@ -180,6 +192,27 @@ class Module(Actor):
         if self._checks_fields:
             check_fields(message)
         return self.context.publish(message)
+
+    def up(self, message: object) -> Future:
+        """Send a message of one's own (a Message with a `wire` name) from a node to the cloud; the future is completed when it is kept for
+        that. Errors: UsageError, TypeError at once; AnswerLost by the future when the outbox takes no more.
+        """
+        if self._checks_fields:
+            check_fields(message)
+        return send_up(self.context, message)
+
+    def down(self, node: str, message: object, expires: float = DEFAULT_EXPIRES) -> Future:
+        """Send a message of one's own from the cloud to a node, for which it waits `expires` seconds; the future is completed when it is
+        kept. Errors: UsageError, TypeError at once; AnswerLost by the future when it can not arrive, as for an unknown node.
+        """
+        if self._checks_fields:
+            check_fields(message)
+        return send_down(self.context, node, message, expires)
+
+    @property
+    def client(self) -> ModuleClient:
+        """The Kubernetes API, for a module of the cloud; its answers are futures."""
+        return ModuleClient(self.context, (*self.watches, *self.uses))
 
     def after(self, seconds: float, message: object) -> Timer:
         """Send this module a message in `seconds`, once."""

@@ -11,12 +11,15 @@ from msgspec import UNSET, Meta, UnsetType
 
 from kubeedge_actors.config import parse_yaml_documents
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.kubernetes.quantity import rounded_up_quantity
 from kubeedge_actors.supervisors import Backoff, MailboxSpec, Overflow
 from kubeedge_actors.typed_reading import read_as
 
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 _USUAL = Backoff()
+LEAST_MEMORY = 64 << 20
+"""Bytes without which a process can not begin, with something for its module."""
 
 
 class MailboxSettings(msgspec.Struct):
@@ -55,6 +58,7 @@ class ModuleSettings(msgspec.Struct, omit_defaults=True):
     handler_deadline: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
     max_deliveries: Count | UnsetType = UNSET
     backoff: BackoffSettings | UnsetType = UNSET
+    memory: int | str | UnsetType = UNSET
 
     def overrides(self) -> dict[str, Any]:
         """The fields of the child spec that it gives."""
@@ -62,6 +66,8 @@ class ModuleSettings(msgspec.Struct, omit_defaults=True):
         for name in ("handler_deadline", "max_deliveries"):
             if (value := getattr(self, name)) is not UNSET:
                 given[name] = value
+        if self.memory is not UNSET:
+            given["memory"] = rounded_up_quantity("memory", self.memory)
         for name in ("mailbox", "backoff"):
             if (value := getattr(self, name)) is not UNSET:
                 given[name] = value.spec()
@@ -81,9 +87,22 @@ def read_settings(data: object, place: str, file: str) -> PlacedSettings:
     if isinstance(data, Mapping):
         data = {str(key).replace("-", "_"): value for key, value in data.items()}
     try:
-        return PlacedSettings(read_as(ModuleSettings, data, place, f" in {file}"), place, file)
+        settings = read_as(ModuleSettings, data, place, f" in {file}")
     except ValueError as error:
         raise UsageError(str(error)) from error
+    _check_memory(settings, f"{place}.memory in {file}")
+    return PlacedSettings(settings, place, file)
+
+
+def _check_memory(settings: ModuleSettings, where: str) -> None:
+    if settings.memory is UNSET:
+        return
+    try:
+        number = rounded_up_quantity("memory", settings.memory)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error} of bytes, such as 256Mi") from error
+    if number < LEAST_MEMORY:
+        raise UsageError(f"{where}: {settings.memory} is less than the {LEAST_MEMORY >> 20}Mi that a process needs")
 
 
 def read_settings_file(path: str) -> dict[str, PlacedSettings]:

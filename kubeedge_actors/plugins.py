@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from kubeedge_actors.config import ModuleEntry
 from kubeedge_actors.errors import KubeEdgeActorsError, RegistrationError, UsageError
 from kubeedge_actors.module import ENTRY_POINTS, Module, load_module
@@ -94,6 +96,10 @@ def _configured_spec(module: type[Module], isolation: str, entry: PlacedSettings
     if entry is None:
         return module.spec(**overrides)
     settings = entry.settings
+    if settings.memory is not UNSET and not settings.process and isolation != "process":
+        raise RegistrationError(
+            f"{entry.place}.memory in {entry.file}: a limit needs a process of its own: process: true"
+        )
     if settings.config is not None or module.Config is not None:
         place = f"{entry.place}.config in {entry.file}"
         overrides["config"] = read_config(module, module.Config, settings.config, place)

@@ -135,7 +135,7 @@ class EventBus(Module):
     def on_broker_check_due(self, message: BrokerCheckDue) -> None:
         """Restart a broker whose thread has ended; log what was dropped over limits."""
         for source, broker in self._brokers.items():
-            if not broker.alive:
+            if not broker.is_alive:
                 self.log.warning("the MQTT broker at %s has ended; it is started again", broker.address)
                 broker.start()
             before, lost = self._state.lost.get(source, 0), broker.dropped_count

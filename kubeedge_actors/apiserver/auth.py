@@ -113,12 +113,12 @@ def is_resource_allowed(user: User, plural: str) -> bool:
     return not user.is_anonymous and plural in REVIEWS
 
 
-def path_forbidden(user: User, verb: str, path: str) -> ApiError:
+def path_forbidden_error(user: User, verb: str, path: str) -> ApiError:
     """403 of a path that is no resource."""
     return ApiError(403, "Forbidden", f'forbidden: User "{user.name}" cannot {verb} path "{path}"', {})
 
 
-def resource_forbidden(user: User, verb: str, group: str, plural: str, name: str, namespace: str) -> ApiError:
+def resource_forbidden_error(user: User, verb: str, group: str, plural: str, name: str, namespace: str) -> ApiError:
     """403 of a resource; `plural` may carry a subresource."""
     subject = f"{plural}.{group}" if group else plural
     if name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .auth import REVIEWS, is_path_allowed, is_resource_allowed, path_forbidden, resource_forbidden
+from .auth import REVIEWS, is_path_allowed, is_resource_allowed, path_forbidden_error, resource_forbidden_error
 from .errors import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
 from .handlers.access_reviews import AccessReviewHandler
 from .handlers.delete import Deleter
@@ -76,7 +76,7 @@ class Routes:
 
     def _other(self, request: Request) -> Answer:
         if not is_path_allowed(request.user, request.path):
-            raise path_forbidden(request.user, request.method.lower(), request.path)
+            raise path_forbidden_error(request.user, request.method.lower(), request.path)
         answer = self._to.discovery.answer(request) or self._to.openapi.answer(request)
         if answer is None:
             raise PlainNotFound
@@ -87,7 +87,9 @@ class Routes:
     def _unknown(self, request: Request, target: RequestInfo) -> Answer:
         if not request.user.is_administrator:
             action = verb(request.method, bool(target.name), False)
-            raise resource_forbidden(request.user, action, target.group, target.plural, target.name, target.namespace)
+            raise resource_forbidden_error(
+                request.user, action, target.group, target.plural, target.name, target.namespace
+            )
         if target.group and (target.group, target.version) not in self._registry.group_versions():
             raise PlainNotFound
         raise no_such_resource()
@@ -95,7 +97,7 @@ class Routes:
     def _authorise(self, request: Request, target: RequestInfo, action: str) -> None:
         if not is_resource_allowed(request.user, target.plural):
             plural = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
-            raise resource_forbidden(request.user, action, target.group, plural, target.name, target.namespace)
+            raise resource_forbidden_error(request.user, action, target.group, plural, target.name, target.namespace)
 
     def _main(self, request: Request, target: RequestInfo, resource: Resource, action: str) -> Answer:
         if action not in resource.verbs or (action in OF_NAMED) != bool(target.name):

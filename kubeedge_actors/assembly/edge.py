@@ -40,6 +40,7 @@ from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.supervisors import ChildSpec
+from kubeedge_actors.supervisors.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def edge_specs(
     links: Callable[[], Link],
     *,
     twin_updates_wanted: Callable[[], bool],
+    registry: Registry,
 ) -> list[ChildSpec]:
     """The modules in start order: who is told starts before who tells; the link comes last and goes first."""
     event_bus_state, link_state, cloud = EventBusState(), LinkState(), bool(config.cloud)
@@ -65,11 +67,11 @@ def edge_specs(
                 config.name, store.twin, has_cloud=cloud, publish_updates=twin_updates_wanted, meta=store.meta
             )
         ),
-        ServiceBus.spec(lambda: service_bus(config, store)),
+        ServiceBus.spec(lambda: make_service_bus(config, store)),
         EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, event_bus_state)),
-        Edged.spec(lambda: edged(config, containers, link_state)),
+        Edged.spec(lambda: make_edged(config, containers, link_state)),
     ]
-    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links)]
+    return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, registry)]
 
 
 def _edgehub(
@@ -79,6 +81,7 @@ def _edgehub(
     shutdown: Shutdown,
     tally: TrafficCounters,
     links: Callable[[], Link],
+    registry: Registry,
 ) -> ChildSpec:
     if not config.cloud:
         return OfflineEdgeHub.spec()
@@ -93,6 +96,8 @@ def _edgehub(
             project=config.project,
             on_rejected=rejection_handler(config, shutdown),
             traffic=tally,
+            accepting=registry.subscribers,
+            types=registry.accepted_types,
         )
     )
 
@@ -102,7 +107,7 @@ def rejection_handler(config: EdgeConfig, shutdown: Shutdown) -> Callable[[str],
     return None if has_joined(config.data_dir / "certs", config.name) else shutdown.request
 
 
-def service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
+def make_service_bus(config: EdgeConfig, store: Store) -> ServiceBus:
     """ServiceBus with the HTTP of the standard library."""
     server = StdlibUploadServer(config.service_host, config.service_port)
     return ServiceBus(store.target_urls, StdlibHttpClient(), server, timeout=config.service_timeout)
@@ -116,7 +121,7 @@ def service_port_error(config: EdgeConfig, targets: NameStore) -> str:
     return f"; local programs can not call the cloud yet: {reason}" if reason else ""
 
 
-def edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState) -> Edged:
+def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState) -> Edged:
     """Edged with the drivers of this machine; `link` outlives it."""
     pods = config.data_dir / "pods"
     return Edged(
@@ -134,7 +139,7 @@ def edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState) -> 
     )
 
 
-def container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
+def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
     if config.runtime != "process":
         named = config.docker_host or os.environ.get("DOCKER_HOST", "")

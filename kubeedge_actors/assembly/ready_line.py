@@ -40,7 +40,7 @@ def broker_addresses(brokers: Sequence[Broker], deadline: Deadline) -> str:
     )
 
 
-def not_started(tree: Mapping[str, Any]) -> str:
+def not_started_text(tree: Mapping[str, Any]) -> str:
     """The actors of a supervision tree that do not run yet, each with its last error; empty when all do."""
     waiting = [actor for actor in _actors(tree) if actor["state"] != RUNNING]
     reasons = [f"{actor['name']} ({actor['last_error'] or actor['state']})" for actor in waiting]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from kubeedge_actors.componentconfig.keys import Keys, Taken, known_keys, seconds, texts, whole_number, yes_or_no
+from kubeedge_actors.componentconfig.keys import (
+    ConfigKeys,
+    Taken,
+    known_keys,
+    positive_seconds,
+    text_list,
+    whole_number,
+    yes_or_no,
+)
 
 HUB = "modules.cloudHub."
 TAKEN: Taken = {
@@ -14,7 +22,7 @@ TAKEN: Taken = {
     f"{HUB}websocket.address": ("host", str),
     f"{HUB}https.port": ("https_port", whole_number),
     f"{HUB}nodeLimit": ("node_limit", whole_number),
-    f"{HUB}keepaliveInterval": ("keepalive", seconds),
+    f"{HUB}keepaliveInterval": ("keepalive", positive_seconds),
     f"{HUB}edgeCertSigningDuration": ("certificate_days", whole_number),
 }
 STREAM, TUNNEL_PORT = "modules.cloudStream.", 10004
@@ -65,12 +73,12 @@ FREE = (
 
 def convert_cloudcore(document: dict[str, Any], path: str) -> dict[str, Any]:
     """Fields of CloudConfig that the file gives; the keys without effect are named in warnings."""
-    keys = Keys(document, path, FREE)
+    keys = ConfigKeys(document, path, FREE)
     keys.drop_fixed(FIXED)
     fields = keys.take_fields(TAKEN)
     if "host" in fields:
         keys.drop_fixed({f"{HUB}https.address": fields["host"]})
-    names = [*(keys.take(f"{HUB}advertiseAddress", texts) or ()), *(keys.take(f"{HUB}dnsNames", texts) or ())]
+    names = [*(keys.take(f"{HUB}advertiseAddress", text_list) or ()), *(keys.take(f"{HUB}dnsNames", text_list) or ())]
     if names:
         fields["advertise"] = tuple(names)
     if (enabled := keys.take(f"{STREAM}enable", yes_or_no)) is not None:

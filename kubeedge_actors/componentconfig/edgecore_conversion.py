@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from kubeedge_actors.componentconfig.keys import (
     WHOLE,
-    Keys,
+    ConfigKeys,
     Taken,
     known_keys,
-    seconds,
+    positive_seconds,
     url_converter,
     whole_number,
     yes_or_no,
@@ -30,10 +30,10 @@ TAKEN: Taken = {
     "modules.edged.tailoredKubeletConfig.staticPodPath": ("manifests", str),
     "modules.edged.dockerAddress": ("docker_host", str),
     "modules.edged.reportEvent": ("report_events", yes_or_no),
-    f"{HUB}heartbeat": ("heartbeat", seconds),
+    f"{HUB}heartbeat": ("heartbeat", positive_seconds),
     f"{HUB}projectID": ("project", str),
-    f"{META}remoteQueryTimeout": ("remote_query_timeout", seconds),
-    f"{SERVICE}timeout": ("service_timeout", seconds),
+    f"{META}remoteQueryTimeout": ("remote_query_timeout", positive_seconds),
+    f"{SERVICE}timeout": ("service_timeout", positive_seconds),
     f"{SERVICE}port": ("service_port", whole_number),
     f"{SERVICE}server": ("service_host", str),
 }
@@ -90,7 +90,7 @@ OLD = "modules.edged"
 
 def convert_edgecore(document: dict[str, Any], path: str) -> dict[str, Any]:
     """Fields of EdgeConfig that the file gives; the keys without effect are named in warnings."""
-    keys = Keys(document, path, FREE)
+    keys = ConfigKeys(document, path, FREE)
     keys.drop_fixed(FIXED)
     fields = keys.take_fields(TAKEN) | _cloud(keys) | _brokers(keys)
     if address := _metaserver(keys):
@@ -109,13 +109,13 @@ def convert_edgecore(document: dict[str, Any], path: str) -> dict[str, Any]:
     return fields
 
 
-def _cloud(keys: Keys) -> dict[str, Any]:
+def _cloud(keys: ConfigKeys) -> dict[str, Any]:
     """Where the cloud is; nothing when edgeHub is disabled."""
     fields = keys.take_fields(CLOUD)
     return fields if keys.take(f"{HUB}enable", yes_or_no) is not False else {}
 
 
-def _brokers(keys: Keys) -> dict[str, Any]:
+def _brokers(keys: ConfigKeys) -> dict[str, Any]:
     """The internal broker in modes 0 and 1, the external one in modes 1 and 2 (as KubeEdge counts)."""
     mode = keys.take(f"{BUS}mqttMode", whole_number)
     inside, outside = (keys.take(f"{BUS}mqttServer{side}", url_converter("tcp")) for side in ("Internal", "External"))
@@ -132,13 +132,13 @@ def _brokers(keys: Keys) -> dict[str, Any]:
     return {field: value for field, value in fields.items() if value is not None}
 
 
-def _metaserver(keys: Keys) -> str:
+def _metaserver(keys: ConfigKeys) -> str:
     """Where to serve the read API; nothing unless it is enabled."""
     enabled, server = keys.take(f"{META}metaServer.enable", yes_or_no), keys.take(f"{META}metaServer.server", str)
     return str(server or READ_API) if enabled else ""
 
 
-def _tunnel(keys: Keys) -> dict[str, Any]:
+def _tunnel(keys: ConfigKeys) -> dict[str, Any]:
     """Whether streams are served, and through which tunnel."""
     enabled = keys.take(f"{STREAM}enable", yes_or_no)
     server = keys.take(f"{STREAM}server", url_converter("wss")) if enabled else None

@@ -19,7 +19,7 @@ WHOLE = ("modules.edged.nodeLabels",)
 NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
-class Keys:
+class ConfigKeys:
     """Every key of a document by its dotted path. A key that was looked at is not complained of.
 
     `path` is the file's name. What stands directly in a section of `flat` is taken in one piece, mappings too.
@@ -104,7 +104,7 @@ def whole_number(value: Any) -> int:
     return int(value)
 
 
-def seconds(value: Any) -> float:
+def positive_seconds(value: Any) -> float:
     """A positive number of seconds."""
     if isinstance(value, bool) or float(value) <= 0:
         raise ValueError("it is no number of seconds")
@@ -118,7 +118,7 @@ def yes_or_no(value: Any) -> bool:
     return value
 
 
-def texts(value: Any) -> tuple[str, ...] | None:
+def text_list(value: Any) -> tuple[str, ...] | None:
     """A list of texts without the empty ones; None when none is left."""
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise TypeError("it is no list of texts")

@@ -12,7 +12,7 @@ import msgspec
 
 from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.formatting import aligned, format_seconds
+from kubeedge_actors.control.formatting import aligned, format_seconds, worker_process_text
 from kubeedge_actors.control.server import SOCKET
 from kubeedge_actors.control.trace_command import TraceQuery, follow
 from kubeedge_actors.entrypoint import Shutdown, run
@@ -43,7 +43,7 @@ def _health(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
     else:
         rows = [
             (
-                name,
+                f"{name}{worker_process_text(health.get('process', {}))}",
                 health["state"],
                 format_seconds(health["age"]),
                 format_seconds(health["answered"]) or "no answer",

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubeedge_actors.control.formatting import aligned, ellipsize_middle, format_seconds, process_summary
+from kubeedge_actors.control.formatting import (
+    aligned,
+    ellipsize_middle,
+    format_seconds,
+    process_summary,
+    worker_process_text,
+)
 
 HEADINGS = ("actor", "health", "depth", "oldest", "msg/s", "p50", "p99", "restarts", "last error")
 NARROW = ("actor", "health", "queue", "msg/s", "p50", "p99", "restarts")
@@ -60,7 +66,7 @@ def _walk(node: Mapping[str, Any], indent: str, health: Mapping[str, Any]) -> It
     used, actor_health = node["handled"] > 0, health.get(node["name"])
     state = _state(node, actor_health)
     cells = (
-        indent + node["name"] + (f" (pid {node['pid']})" if node.get("pid") else ""),
+        indent + node["name"] + worker_process_text(node),
         state,
         f"{node['depth']}/{node['capacity']}",
         format_seconds(node["oldest"]) if node["depth"] else "",

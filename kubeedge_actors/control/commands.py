@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kubeedge_actors.control.expected_actors import ExpectedActors
+from kubeedge_actors.control.process_info import usage, with_usage
 from kubeedge_actors.control.traces import MessageTracer
 from kubeedge_actors.control.views import dead_letter_view
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters, row_of
@@ -100,7 +101,12 @@ class Commands:
         letters = self._system.dead_letters
         health = {"health": self._health(request)} if request.get("health") else {}
         findings = [finding.text for finding in list(self._system.wiring_warnings)]
-        tree = {"tree": self._system.tree(), **health, "dead_letters": letters.total, **self._process_info()}
+        tree = {
+            "tree": with_usage(self._system.tree()),
+            **health,
+            "dead_letters": letters.total,
+            **self._process_info(),
+        }
         return tree | ({"findings": findings} if findings else {})
 
     def _health(self, request: Json) -> Json:
@@ -108,7 +114,13 @@ class Commands:
         if not isinstance(patience, int | float) or not 0 <= patience <= PATIENCE_LIMIT:
             raise UsageError(f"the patience is a number of seconds from 0 to {PATIENCE_LIMIT:g}, not {patience!r}")
         health_by_name = self._check(_text(request, "actor"), float(patience))
-        return {name: asdict(health) | {"well": health.is_well} for name, health in health_by_name.items()}
+        answer = {name: asdict(health) | {"well": health.is_well} for name, health in health_by_name.items()}
+        for name in answer.keys() & self._system.registry.names():
+            cell = self._system.cell(name)
+            location = cell.engine.location(cell)
+            if location.get("pid") and not location.get("host"):
+                answer[name]["process"] = {"pid": location["pid"], **usage(location["pid"])}
+        return answer
 
     def _check(self, actor: str, patience: float) -> dict[str, Health]:
         """The health of one actor, or of all that there are and ought to be."""

@@ -90,6 +90,18 @@ def link_text(answer: Mapping[str, Any], now: float | None = None) -> str:
     return f"link down for {age}, {state['attempts']} attempts{reason}"
 
 
+def worker_process_text(facts: Mapping[str, Any]) -> str:
+    """The process of an actor that has one of its own, behind its name.
+
+    >>> worker_process_text({"pid": 7, "rss": 24e6, "cpu": 1.5}), worker_process_text({"pid": 7}), worker_process_text({})
+    (' (pid 7, 24 MB, CPU 2s)', ' (pid 7)', '')
+    """
+    if not facts.get("pid"):
+        return ""
+    used = f", {format_bytes(facts['rss'])}, CPU {format_seconds(facts['cpu'])}" if "rss" in facts else ""
+    return f" (pid {facts['pid']}{used})"
+
+
 def process_text(answer: Mapping[str, Any]) -> str:
     """Which process this is, and its memory."""
     info = answer.get("process") or {}

@@ -47,6 +47,7 @@ def _families(answer: Mapping[str, Any]) -> Iterator[MetricFamily]:
     actors = [node for node in nodes if node["kind"] == "actor"]
     yield from _mailboxes(actors)
     yield from _handling(actors)
+    yield from _workers([actor for actor in actors if "rss" in actor])
     yield MetricFamily(
         "restarts",
         "gauge",
@@ -108,6 +109,14 @@ def _handling(actors: list[Mapping[str, Any]]) -> Iterator[MetricFamily]:
             samples += [("", {**name, "quantile": share}, actor[key]) for share, key in QUANTILES]
         samples += [("_sum", name, actor["sampled_seconds"]), ("_count", name, actor["sampled"])]
     yield MetricFamily("handling_seconds", "summary", "Handling time of the turns that were timed (a sample).", samples)
+
+
+def _workers(actors: list[Mapping[str, Any]]) -> Iterator[MetricFamily]:
+    rss, cpu = _samples(actors, lambda actor: actor["rss"]), _samples(actors, lambda actor: actor["cpu"])
+    yield MetricFamily("actor_resident_memory_bytes", "gauge", "Memory of the actor's own process.", rss)
+    yield MetricFamily(
+        "actor_cpu_seconds", "gauge", "Processor time of the actor's own process, since that began.", cpu
+    )
 
 
 def _link(link: Mapping[str, Any]) -> Iterator[MetricFamily]:

@@ -14,7 +14,7 @@ from kubeedge_actors import __version__
 
 Json = dict[str, Any]
 Traffic = Mapping[str, Mapping[str, Mapping[str, int]]]
-PAGE = os.sysconf("SC_PAGE_SIZE")
+PAGE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,25 @@ class ProcessInfo:
             "rss": int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE,
             "cpu": time.process_time(),
         }
+
+
+def with_usage(node: Json) -> Json:
+    """The supervision tree with `rss` (bytes) and `cpu` (seconds) of each actor that has a process of its own on this machine."""
+    if children := node.get("children"):
+        return node | {"children": [with_usage(child) for child in children]}
+    return node | usage(node["pid"]) if node.get("pid") and not node.get("host") else node
+
+
+def usage(pid: int) -> Json:
+    """Memory and processor time of a process; nothing when it has ended."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+        ticks = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[11:13]
+        )
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return {"rss": int(pages) * PAGE, "cpu": sum(map(int, ticks)) / TICKS}
 
 
 def databases(folder: Path) -> dict[str, int]:

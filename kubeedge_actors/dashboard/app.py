@@ -129,7 +129,7 @@ class Dashboard(App[None]):
     def _draw(self, answer: Mapping[str, Any]) -> None:
         self._looking = False
         self._answer = answer
-        self._main("#facts").update(header(answer))
+        self._main("#facts").update(header_text(answer))
         self._shown = actor_rows(answer)
         table = self._table
         cursor, top = table.cursor_row, table.scroll_y
@@ -224,7 +224,7 @@ class Dashboard(App[None]):
         return sparkline(self._rates[row.name], HISTORY)
 
 
-def header(answer: Mapping[str, Any]) -> str:
+def header_text(answer: Mapping[str, Any]) -> str:
     """The lines above the table."""
     lines = [
         summary_text(answer),

@@ -67,6 +67,25 @@ CLUSTEROBJECTSYNC_KIND: Final = ResourceKind(
 )
 
 
+_KINDS: Final = {
+    (kind.api_version, kind.plural): kind for kind in list(globals().values()) if isinstance(kind, ResourceKind)
+}
+
+
+def kind_named(type: str) -> ResourceKind:
+    """The kind of a type such as `v1/configmaps` or `apps/v1/deployments`. Of one that is not known here objects are taken as the API gives them.
+
+    >>> kind_named("v1/configmaps").kind
+    'ConfigMap'
+    >>> kind_named("example.com/v1/widgets").qualified
+    'widgets.example.com'
+    """
+    api_version, _, plural = type.rpartition("/")
+    known = _KINDS.get((api_version, plural))
+    group, _, version = api_version.rpartition("/")
+    return known or ResourceKind(group, version, plural, "")
+
+
 class PushTargets(enum.Enum):
     """Which nodes are told of each change of an object, and told again by SyncController what they missed."""
 

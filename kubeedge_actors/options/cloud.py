@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
-from kubeedge_actors.options.value_kinds import FILE, NUMBER, PORT, SECONDS, YES_OR_NO, text
+from kubeedge_actors.options.value_kinds import FILE, NUMBER, PORT, SECONDS, YES_OR_NO, text_kind
 
 OWN_SIDE = (
     DATA,
     config_file("cloudcore.yaml"),
-    Setting("host", text("HOST"), "address to bind, and that nodes and kubectl dial (default: {})"),
+    Setting("host", text_kind("HOST"), "address to bind, and that nodes and kubectl dial (default: {})"),
     Setting(
         "advertise",
-        text("NAME", many=True),
+        text_kind("NAME", many=True),
         "another address or name under which nodes reach this cloud: a Service's, a load balancer's; repeatable",
     ),
     Setting("api-port", PORT, "embedded Kubernetes API (default: {})"),
@@ -22,7 +22,7 @@ OWN_SIDE = (
 )
 CLUSTER = (
     Setting("kubeconfig", FILE, "serve the edge nodes of this cluster instead of the embedded API"),
-    Setting("context", text("NAME"), "context of the kubeconfig (default: its current one)"),
+    Setting("context", text_kind("NAME"), "context of the kubeconfig (default: its current one)"),
     Setting("in-cluster", YES_OR_NO, "serve the cluster that this pod runs in (default: not)"),
 )
 NODES = (

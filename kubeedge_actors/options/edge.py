@@ -15,9 +15,9 @@ from kubeedge_actors.options.value_kinds import (
     PORT,
     SECONDS,
     YES_OR_NO,
-    one_of,
-    text,
-    url,
+    choice_kind,
+    text_kind,
+    url_kind,
 )
 
 NODE = (
@@ -25,21 +25,25 @@ NODE = (
     DATA,
     config_file("edgecore.yaml"),
     Setting(
-        "node-ip", text("ADDRESS"), "address that the node tells (default: the one from which it reaches the cloud)"
+        "node-ip",
+        text_kind("ADDRESS"),
+        "address that the node tells (default: the one from which it reaches the cloud)",
     ),
     Setting("labels", LABELS, "a label that the node gives itself; repeatable", option="label"),
 )
 LINK = (
-    Setting("cloud", url("https"), "where certificates come from: https://HOST:10002"),
-    Setting("hub", url("wss"), f"message channel (default: wss://, the cloud's host, port {HUB_PORT})"),
+    Setting("cloud", url_kind("https"), "where certificates come from: https://HOST:10002"),
+    Setting("hub", url_kind("wss"), f"message channel (default: wss://, the cloud's host, port {HUB_PORT})"),
     Setting(
-        "tunnel", url("wss"), f"stream tunnel, for kubectl logs (default: wss://, the cloud's host, port {TUNNEL_PORT})"
+        "tunnel",
+        url_kind("wss"),
+        f"stream tunnel, for kubectl logs (default: wss://, the cloud's host, port {TUNNEL_PORT})",
     ),
     Setting("streams", YES_OR_NO, "the tunnel; without it no kubectl logs from this node (default: with it)"),
-    Setting("token", text("TOKEN"), "join token, for the first start only; ps shows it: --token-file does not"),
+    Setting("token", text_kind("TOKEN"), "join token, for the first start only; ps shows it: --token-file does not"),
     Setting("token-file", FILE, "file with the join token"),
     Setting("heartbeat", SECONDS, "between two signs of life to the cloud (default: {})"),
-    Setting("project", text("ID"), "project id in the address of the message channel (default: {})"),
+    Setting("project", text_kind("ID"), "project id in the address of the message channel (default: {})"),
     Setting("remote-query-timeout", SECONDS, "until a question to the cloud has failed (default: {})"),
     Setting("ca-file", FILE, "CA of a cloud that this node joined with KubeEdge's edgecore; copied at the first start"),
     Setting("cert-file", FILE, "the certificate that edgecore got there; copied at the first start"),
@@ -48,16 +52,16 @@ LINK = (
 PODS = (
     Setting(
         "runtime",
-        one_of("auto", "docker", "process"),
+        choice_kind("auto", "docker", "process"),
         "how pods run: auto takes Docker when an engine answers (default: {})",
     ),
-    Setting("docker-host", text("URL"), "Docker engine (default: $DOCKER_HOST, then unix:///var/run/docker.sock)"),
+    Setting("docker-host", text_kind("URL"), "Docker engine (default: $DOCKER_HOST, then unix:///var/run/docker.sock)"),
     Setting("manifests", FOLDER, "static pods: every manifest in this folder runs"),
     Setting("report-events", YES_OR_NO, "tell Events of pods to a genuine cloudcore, too (default: not)"),
 )
 EMBEDDED = (
     Setting("mqtt-port", PORT, "its port (default: {})"),
-    Setting("mqtt-host", text("ADDRESS"), "where it listens (default: {}); others need passwords"),
+    Setting("mqtt-host", text_kind("ADDRESS"), "where it listens (default: {}); others need passwords"),
     Setting("mqtt-passwords", FILE, "who may connect: a file of mosquitto_passwd (default: anybody)"),
     Setting("mqtt-acl", FILE, "who may do what: a file as mosquitto's acl_file (default: everything)"),
     Setting("mqtt-tls-cert", FILE, "serve TLS with this certificate; the plain port stays on loopback"),
@@ -74,13 +78,13 @@ EMBEDDED = (
     ),
 )
 EXTERNAL = (
-    Setting("mqtt", text("URL"), "use this one: tcp://HOST:PORT, ssl://USER:PASSWORD@HOST:PORT"),
+    Setting("mqtt", text_kind("URL"), "use this one: tcp://HOST:PORT, ssl://USER:PASSWORD@HOST:PORT"),
     Setting("mqtt-mode", MODE, "0 embedded, 1 both, 2 external (default: 2 with --mqtt, else 0)"),
     Setting("mqtt-login", FILE, "user and password for it, as one line USER:PASSWORD"),
-    Setting("mqtt-user", text("NAME"), "user, when there is no such file"),
+    Setting("mqtt-user", text_kind("NAME"), "user, when there is no such file"),
     Setting(
         "mqtt-password",
-        text("PASSWORD"),
+        text_kind("PASSWORD"),
         "the user's password",
         no_option="ps would show it; --mqtt-login takes it from a file",
     ),
@@ -89,14 +93,16 @@ EXTERNAL = (
     Setting("mqtt-key", FILE, "its key, when the certificate's file does not hold it"),
 )
 LOCAL = (
-    Setting("dmi", text("SOCKET"), f"serve device mappers, at {DMI_SOCKET} or here (default: not)", bare=DMI_SOCKET),
+    Setting(
+        "dmi", text_kind("SOCKET"), f"serve device mappers, at {DMI_SOCKET} or here (default: not)", bare=DMI_SOCKET
+    ),
     Setting(
         "metaserver",
         HOST_AND_PORT,
         f"serve what this node knows as a Kubernetes API, to read, with or without a cloud (default: not; 127.0.0.1:{METASERVER_PORT})",
         bare=f"127.0.0.1:{METASERVER_PORT}",
     ),
-    Setting("service-host", text("ADDRESS"), "where programs of the node reach the ServiceBus (default: {})"),
+    Setting("service-host", text_kind("ADDRESS"), "where programs of the node reach the ServiceBus (default: {})"),
     Setting("service-port", PORT, "its port (default: {})"),
     Setting("service-timeout", SECONDS, "until a call of the ServiceBus has failed (default: {})"),
 )

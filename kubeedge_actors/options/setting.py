@@ -8,7 +8,16 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.options.value_kinds import DATA_DIR, FILE, MODULES, PORT, YES_OR_NO, ValueKind, one_of, text
+from kubeedge_actors.options.value_kinds import (
+    DATA_DIR,
+    FILE,
+    MODULES,
+    PORT,
+    YES_OR_NO,
+    ValueKind,
+    choice_kind,
+    text_kind,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +133,8 @@ LEVELS = ("debug", "info", "warning", "error")
 DATA = Setting("data-dir", DATA_DIR, "holds all state (default: {})")
 WATCHING = (
     Setting("metrics-port", PORT, "serve Prometheus metrics at this port (default: not)"),
-    Setting("metrics-host", text("ADDRESS"), "address to serve them on (default: {})"),
-    Setting("log-level", one_of(*LEVELS), "what goes to standard error (default: {})"),
+    Setting("metrics-host", text_kind("ADDRESS"), "address to serve them on (default: {})"),
+    Setting("log-level", choice_kind(*LEVELS), "what goes to standard error (default: {})"),
     Setting("allow-faults", YES_OR_NO, "let the control socket crash actors, to see what happens (default: not)"),
 )
 OWN = (

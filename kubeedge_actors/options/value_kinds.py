@@ -115,7 +115,7 @@ def _absolute_path(value: Any) -> Path:
     return Path(_text(value)).absolute()
 
 
-def url(scheme: str) -> ValueKind:
+def url_kind(scheme: str) -> ValueKind:
     """An address with this scheme, or nothing."""
 
     def convert(value: Any) -> str:
@@ -126,7 +126,7 @@ def url(scheme: str) -> ValueKind:
     return ValueKind(f"no address of the form {scheme}://HOST:PORT", convert, "URL")
 
 
-def one_of(*words: str) -> ValueKind:
+def choice_kind(*words: str) -> ValueKind:
     """One of these words."""
 
     def convert(value: Any) -> str:
@@ -137,7 +137,7 @@ def one_of(*words: str) -> ValueKind:
     return ValueKind(f"none of {', '.join(words)}", convert, f"{{{','.join(words)}}}")
 
 
-def text(metavar: str, *, many: bool = False) -> ValueKind:
+def text_kind(metavar: str, *, many: bool = False) -> ValueKind:
     """Any text, or a list of them."""
     return ValueKind("no text", _text, metavar, many=many)
 

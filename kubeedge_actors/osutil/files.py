@@ -9,7 +9,7 @@ from pathlib import Path
 from kubeedge_actors.errors import DriverError
 
 
-def ensure_private(path: Path | str) -> None:
+def ensure_private_file(path: Path | str) -> None:
     """Have the file: made with mode 0600 if it is not there, before anything is written into it. Errors: OSError."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 

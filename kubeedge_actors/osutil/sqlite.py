@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kubeedge_actors.osutil.files import ensure_private
+from kubeedge_actors.osutil.files import ensure_private_file
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another program that writes."""
@@ -21,7 +21,7 @@ def connect(path: Path | str, *, timeout: float = BUSY_SECONDS, statements: int 
     outside a transaction. `statements`: prepared ones that are kept. Errors: OSError, sqlite3.Error.
     """
     if str(path) != ":memory:":
-        ensure_private(path)
+        ensure_private_file(path)
     return sqlite3.connect(
         path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=statements
     )

@@ -61,6 +61,10 @@ class Context(ABC):
         self.name, self.ref, self.clock, self.log = name, ref, clock, log
 
     @abstractmethod
+    def knows(self, name: str) -> bool:
+        """Whether there is an actor of that name."""
+
+    @abstractmethod
     def tell(self, to: str | Ref, message: object) -> None:
         """Send a message to an actor, by name or Ref. An unknown name is a dead letter, never an exception."""
 

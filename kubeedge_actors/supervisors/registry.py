@@ -71,6 +71,10 @@ class Registry:
         """Who accepts exactly this type, in the order of registration."""
         return self._subscribers.get(message_type, ())
 
+    def accepted_types(self) -> tuple[type, ...]:
+        """All types that somebody accepts."""
+        return tuple(self._subscribers)
+
     def names(self) -> tuple[str, ...]:
         """All names, in the order of registration."""
         return tuple(self._refs)

@@ -18,9 +18,10 @@ class ChildSpec:
     `max_deliveries`: how often a message may crash it before it is a dead letter. `shutdown`: seconds it may take to
     drain and stop. `handler_deadline`: seconds after which a handler is hung; None never. `isolation`: "thread" or
     "process" (then messages and `factory` have to be importable), empty for the engine's own way; `host`: the name of
-    another host of the convention, for a process there. `untrusted`: what its messages do to trusted actors is laid to its own charge
-    (ActorSystem.record_poison_message), and so are handlers that hang. `self_sent`: what it accepts and sends itself; `warnings`: sentences about it that its
-    author should read, told when it is registered.
+    another host of the convention, for a process there; `memory`: bytes that a process may have, None without a limit. `untrusted`: what its
+    messages do to trusted actors is laid to its own charge (ActorSystem.record_poison_message), and so are handlers that hang. `self_sent`: what it
+    accepts and nobody else need emit: it sends that itself, or it comes from another host; `warnings`: sentences about it that its author should
+    read, told when it is registered. `watches`: what it wants to be told of by the program that runs it; supervision does not look at it.
     """
 
     name: str
@@ -38,8 +39,10 @@ class ChildSpec:
     group: str = ""
     untrusted: bool = False
     version: str = "1"
+    watches: tuple[str, ...] = ()
     isolation: Literal["", "thread", "process"] = ""
     host: str = ""
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class RestartPlan(Generic[Child]):
     does: the child that failed is in the old group or before it, so the new group includes the old one.
 
     >>> plan = RestartPlan(["b", "a"], ["a", "b"], delay=0.0, attempt=1)
-    >>> plan.next(), plan.done("b"), plan.next(), plan.done("a"), plan.stop, plan.next()
+    >>> plan.current_child(), plan.on_step_done("b"), plan.current_child(), plan.on_step_done("a"), plan.stop, plan.current_child()
     ('b', True, 'a', True, [], 'a')
     """
 
@@ -34,15 +34,15 @@ class RestartPlan(Generic[Child]):
         self.running = False
         self.steps = 0
 
-    def next(self) -> Child | None:
+    def current_child(self) -> Child | None:
         """The child of the current step; None for the delay, and at the end."""
         if self.stop:
             return self.stop[0]
         return self.start[0] if self.start and self.delay <= 0 else None
 
-    def done(self, child: Child) -> bool:
+    def on_step_done(self, child: Child) -> bool:
         """The present step is done, if it is this child's; False otherwise."""
-        if self.next() is not child:
+        if self.current_child() is not child:
             return False
         del (self.stop or self.start)[0]
         self.steps += 1
@@ -85,7 +85,7 @@ class Supervisor:
 
     def stop(self, *, terminate: bool, deadline: float | None = None) -> None:
         """Stop all children in reverse order; `terminate`: for good, until `deadline` (monotonic). Ends in
-        `parent.child_stopped`.
+        `parent.on_child_stopped`.
         """
         self.error = ""
         self._stop(terminate, deadline)
@@ -98,11 +98,11 @@ class Supervisor:
 
     # --- reports from below ---------------------------------------------------------------------------------------
 
-    def child_started(self, child: Cell | Supervisor) -> None:
+    def on_child_started(self, child: Cell | Supervisor) -> None:
         """A child has begun."""
         self._done(child)
 
-    def child_stopped(self, child: Cell | Supervisor) -> None:
+    def on_child_stopped(self, child: Cell | Supervisor) -> None:
         """A child has carried out the order to stop."""
         if (
             child.state is State.TERMINATED
@@ -112,7 +112,7 @@ class Supervisor:
             self.delete_child(child)
         self._done(child)
 
-    def child_exited(self, child: Cell | Supervisor, reason: ExitReason, why: str, *, counted: bool = True) -> None:
+    def on_child_exited(self, child: Cell | Supervisor, reason: ExitReason, why: str, *, counted: bool = True) -> None:
         """A child ended by itself: decide, and act."""
         plan = self._plan
         if plan is not None and child in plan.stop:
@@ -191,7 +191,7 @@ class Supervisor:
 
     def _run_step(self, plan: RestartPlan[Cell | Supervisor]) -> bool:
         """Order the next step; True when it is done already."""
-        child, steps = plan.next(), plan.steps
+        child, steps = plan.current_child(), plan.steps
         if child is None and plan.delay > 0:
             delay, plan.delay = plan.delay, 0.0
             self.system.engine.call_later(delay, partial(self._resume, plan))
@@ -203,17 +203,17 @@ class Supervisor:
         if plan.stop:
             terminate = self._terminate or child.spec.restart is Restart.TEMPORARY
             if child.state is State.TERMINATED or (not terminate and child.state in (State.STOPPED, State.NEW)):
-                plan.done(child)
+                plan.on_step_done(child)
             else:
                 child.stop(terminate=terminate, deadline=self._deadline)
         elif isinstance(child, Cell) and child.suspension:
-            plan.done(child)
+            plan.on_step_done(child)
         elif child in self.children:
             if self.spec.start_timeout is not None:
                 self.system.engine.call_later(self.spec.start_timeout, partial(self._skip_slow_start, plan, child))
             child.start(0.0, plan.attempt)
         else:  # forgotten meanwhile
-            plan.done(child)
+            plan.on_step_done(child)
         return plan.steps > steps
 
     def _resume(self, plan: RestartPlan[Cell | Supervisor]) -> None:
@@ -224,7 +224,7 @@ class Supervisor:
     def _skip_slow_start(self, plan: RestartPlan[Cell | Supervisor], child: Cell | Supervisor) -> None:
         """Those behind a child whose start has not returned have waited long enough; it may still come."""
         with self.system.decision_lock():
-            if self._plan is plan and plan.next() is child and not plan.stop:
+            if self._plan is plan and plan.current_child() is child and not plan.stop:
                 seconds = self.spec.start_timeout or 0.0
                 self.system.events.emit(
                     events.StartTimedOut(name=child.name, at=self.system.clock.now(), duration=seconds)
@@ -233,7 +233,7 @@ class Supervisor:
 
     def _done(self, child: Cell | Supervisor) -> None:
         plan = self._plan
-        if plan is not None and plan.done(child):
+        if plan is not None and plan.on_step_done(child):
             self._run_steps(plan)
 
     def _finished(self) -> None:
@@ -241,9 +241,9 @@ class Supervisor:
             self.state = State.RUNNING
             self._emit_started()
             if self.parent is None:
-                self.system.root_started()
+                self.system.on_root_started()
             else:
-                self.parent.child_started(self)
+                self.parent.on_child_started(self)
         elif self.state is State.STOPPING:
             self._stop_completed()
 
@@ -263,8 +263,8 @@ class Supervisor:
         why = self.error or "ordered"
         self.system.events.emit(events.Stopped(name=self.name, at=self.system.clock.now(), reason=why, duration=spent))
         if self.parent is None:
-            self.system.root_stopped(self.error)
+            self.system.on_root_stopped(self.error)
         elif self.error:
-            self.parent.child_exited(self, ExitReason.CRASH, self.error)
+            self.parent.on_child_exited(self, ExitReason.CRASH, self.error)
         else:
-            self.parent.child_stopped(self)
+            self.parent.on_child_stopped(self)

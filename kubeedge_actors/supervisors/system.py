@@ -98,6 +98,11 @@ class ActorSystem:
         finally:
             self.engine.shut_down()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the whole tree is being stopped, or has stopped: who ends now is not started again."""
+        return self.root is not None and self.root.state in (State.STOPPING, State.TERMINATED)
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the tree has stopped, by order or because it gave up (see `failure`); False after `timeout`
         seconds.
@@ -232,7 +237,7 @@ class ActorSystem:
     ) -> None:  # fmt: skip
         """Record a dead letter and emit its event."""
         if self.tracer is not None:
-            self.tracer.dead_lettered(recipient, message, reason, sender, failed_deliveries, trace)
+            self.tracer.on_dead_letter(recipient, message, reason, sender, failed_deliveries, trace)
         at = self.clock.now()
         letter = DeadLetter(
             recipient=recipient, message=message, reason=reason, at=at, sender=sender, failed_deliveries=failed_deliveries,
@@ -272,11 +277,11 @@ class ActorSystem:
     def _unknown(self, name: str) -> RegistrationError:
         return RegistrationError(f"no actor is called {name!r}; there are: {', '.join(self.registry.names())}")
 
-    def root_started(self) -> None:
+    def on_root_started(self) -> None:
         """The root's first plan is done."""
         self._started.complete(None)
 
-    def root_stopped(self, error: str) -> None:
+    def on_root_stopped(self, error: str) -> None:
         """The root has stopped: ordered, or because it gave up."""
         self.failure = error or None
         self._started.complete(None)

@@ -54,7 +54,7 @@ class LocalTimer(Timer):
             self._cancel = owner.call_later(seconds, self._fire)
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """True when it was cancelled, or came for the last time."""
         return self not in self._owner.timers
 

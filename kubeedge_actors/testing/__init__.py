@@ -8,15 +8,15 @@ from typing import Any
 from kubeedge_actors.supervisors import ManualClock
 from kubeedge_actors.testing.faults import Fault, crash, crash_after, crash_at, delayed, faulty, redelivered, slow
 from kubeedge_actors.testing.harness import ActorCrashed, Harness, InjectedCrash, Probe, as_spec, inline
-from kubeedge_actors.testing.links import FakeCloud
+from kubeedge_actors.testing.links import FakeCloud, LinkProbe
 
 __all__ = [
     # running modules in a test
     "inline", "Harness", "Probe", "ManualClock", "ActorCrashed", "as_spec",
     # faults of actors
     "faulty", "crash_at", "crash", "crash_after", "redelivered", "delayed", "slow", "Fault", "InjectedCrash",
-    # faults of the link
-    "FakeCloud",
+    # faults of the link; what goes over it
+    "FakeCloud", "LinkProbe",
 ]  # fmt: skip
 
 _RENAMED = {"duplicated": redelivered}

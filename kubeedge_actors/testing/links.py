@@ -1,11 +1,18 @@
-"""A link without a network, whose other end a test holds: it hears, it says, and it breaks on demand."""
+"""A link without a network, whose other end a test holds: it hears, it says, and it breaks on demand; or, for a module alone, what it sends over it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from kubeedge_actors.drivers.link.base import Link, Peer, UpgradeResponse
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
+from kubeedge_actors.testing.harness import Harness, Probe
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.custom_messages import custom_of, from_custom, to_custom
+
+HUBS = {"edge": constants.EDGEHUB, "cloud": constants.NODEOUTBOX}
+Sent = TypeVar("Sent")
 
 
 class FakeCloud:
@@ -90,3 +97,38 @@ class FakeCloud:
 
     def on_close(self, peer: Peer, reason: str) -> None:
         """It may connect again."""
+
+
+class LinkProbe:
+    """Stands in for the link of a harness whose modules use `up` (`side` "edge") or `down` ("cloud"). Make it before the harness is used.
+
+    >>> from kubeedge_actors import Message, Module, on
+    >>> from kubeedge_actors.testing import LinkProbe, inline
+    >>> class Reading(Message, frozen=True, kw_only=True):
+    ...     wire = "example.Reading"
+    ...     node: str = ""
+    ...     value: float
+    >>> class Doubler(Module):
+    ...     name = "doubler"
+    ...     @on
+    ...     def on_reading(self, reading: Reading) -> None:
+    ...         self.down(reading.node, Reading(value=2 * reading.value))
+    >>> with inline(Doubler) as harness:
+    ...     link = LinkProbe(harness, "cloud")
+    ...     link.arrive(Reading(value=21.0), node="edge-1")
+    ...     link.sent(Reading)
+    [('edge-1', Reading(node='', value=42.0))]
+    """
+
+    def __init__(self, harness: Harness, side: str) -> None:
+        self._harness = harness
+        self._hub: Probe = harness.probe(HUBS[side])
+
+    def sent(self, message_type: type[Sent]) -> list[tuple[str, Sent]]:
+        """What was sent of this class so far: the node (empty for `up`) and the message, as the other side would get it."""
+        customs: list[Any] = [each for each in self._hub.received if custom_of(each, message_type)]
+        return [(each.node, from_custom(each, message_type, node="")) for each in customs]
+
+    def arrive(self, message: object, node: str = "") -> None:
+        """Let a message come over the link, from a node if this is the cloud, and run."""
+        self._harness.publish(from_custom(to_custom(message), type(message), node=node))

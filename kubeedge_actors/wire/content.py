@@ -132,6 +132,12 @@ def _are_ids(value: Any, fields: Fields) -> bool:
     return isinstance(value, list) and all(isinstance(id, str) for id in value)
 
 
+def _read_text(raw: msgspec.Raw, fields: Fields) -> Fields:
+    return {"content": _encode(to_value(raw)).decode()}
+
+
+TEXT: Final = ContentCodec(_read_text, lambda message: to_value(message.content))
+"""Any JSON, kept as its text; what is no JSON is not written."""
 NOTHING: Final = constant_content(None)
 KEEPALIVE: Final = constant_content(constants.PING)
 OBJECT: Final = json_content("object", _is_object)

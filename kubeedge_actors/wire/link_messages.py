@@ -15,6 +15,9 @@ from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.beehive import BeehiveMessage
 from kubeedge_actors.wire.local_messages import Json, Message
 
+DEFAULT_EXPIRES = 3600.0
+"""Seconds that a message for a node waits for it, if it does not say how long."""
+
 
 def new_id() -> str:
     """A fresh message id: UUID version 4 with dashes."""
@@ -77,6 +80,17 @@ class UnknownMessage(LinkMessage, frozen=True, kw_only=True):
     """
 
     message: BeehiveMessage
+
+
+class CustomMessage(LinkMessage, frozen=True, kw_only=True):
+    """A message of a module of one's own: `type` is its wire name, `content` its JSON text.
+
+    A hub makes it a message of each class of that name which its modules accept. `expires`: as of a BusPublish.
+    """
+
+    type: str
+    content: str
+    expires: float = DEFAULT_EXPIRES
 
 
 # --- up: edge to cloud ----------------------------------------------------------------------------------
@@ -303,10 +317,14 @@ class ReportStored(LinkMessage, frozen=True, kw_only=True):
 
 
 class BusPublish(LinkMessage, frozen=True, kw_only=True):
-    """The cloud's router publishes `payload` on an MQTT topic of this node."""
+    """The cloud's router, or a module of it, publishes `payload` on an MQTT topic of this node.
+
+    `expires`: seconds that it waits in the cloud for a node that is away; not on the wire.
+    """
 
     topic: str
     payload: Any
+    expires: float = DEFAULT_EXPIRES
 
 
 class BusSubscribe(LinkMessage, frozen=True, kw_only=True):
@@ -355,3 +373,18 @@ class ObjectAcked(Message, frozen=True, kw_only=True):
 
     node: str
     pushed: ObjectPushed
+
+
+class SendToNode(Message, frozen=True, kw_only=True):
+    """Request to CloudHub: send `message` to its node now. `kept`: it waits in the cloud's file until the node has confirmed it."""
+
+    message: LinkMessage
+    kept: bool
+
+
+class MessageLost(Message, frozen=True, kw_only=True):
+    """A message for a node will not arrive. Nobody accepts this, so it becomes a dead letter that says why."""
+
+    node: str
+    reason: str
+    message: LinkMessage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -10,16 +10,22 @@ Json = dict[str, Any]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all messages between modules."""
+    """Base of all messages between modules.
+
+    `wire`: the name under which a class of one's own crosses the link, by `Module.up` and `Module.down`; empty: it does not.
+    """
+
+    wire: ClassVar[str] = ""
 
 
 # --- inside the cloud ---------------------------------------------------------------------------------------------
 
 
 class SessionOpened(Message, frozen=True, kw_only=True):
-    """A node is connected: messages to it are delivered from now on."""
+    """A node is connected: messages to it are delivered from now on. `confirms`: it confirms what modules of the cloud send it."""
 
     node: str
+    confirms: bool = False
 
 
 class SessionClosed(Message, frozen=True, kw_only=True):
@@ -66,6 +72,65 @@ class LeadershipChanged(Message, frozen=True, kw_only=True):
     """Whether this replica leads; published at each change."""
 
     leading: bool
+
+
+class MessageConfirmed(Message, frozen=True, kw_only=True):
+    """A node has handled a message that waits for its confirmation."""
+
+    node: str
+    msg_id: str
+
+
+class MessageNotRead(Message, frozen=True, kw_only=True):
+    """A CustomMessage came over the link that no module here can take. Nobody accepts this, so it becomes a dead letter that says why.
+
+    `node`: where it came from, empty at the edge; `content`: the head of its JSON text.
+    """
+
+    node: str
+    type: str
+    reason: str
+    content: str
+
+
+class NodeConnected(Message, frozen=True, kw_only=True):
+    """A node has connected to this replica of the cloud: for modules of one's own."""
+
+    node: str
+
+
+class NodeDisconnected(Message, frozen=True, kw_only=True):
+    """A node's connection to this replica has ended."""
+
+    node: str
+    reason: str
+
+
+class ObjectChanged(Message, frozen=True, kw_only=True):
+    """An object of the API that a module `watches` is there (insert), has changed (update) or is gone (delete).
+
+    `type` as in `watches`, `v1/configmaps`; `object` is its newest state, of a deletion the last one.
+    """
+
+    operation: str
+    type: str
+    object: Json
+
+
+class ApiCall(Message, frozen=True, kw_only=True):
+    """Request to ApiClient: call the Kubernetes API. `method` is get, list, apply or patch; `type` as in `watches`.
+
+    `body` is the object or the patch, `form` that of the patch (merge, strategic, json), `labels` and `fields` are selectors of a list.
+    """
+
+    method: str
+    type: str
+    namespace: str = ""
+    name: str = ""
+    body: Any = None
+    form: str = "merge"
+    labels: str = ""
+    fields: str = ""
 
 
 # --- inside the edge ----------------------------------------------------------------------------------------------

@@ -112,7 +112,12 @@ _OUTBOX: Final = FixedPathPattern(n.PATH_OUTBOX)
 _KEEPALIVE: Final = FixedPathPattern(n.NODE, any_path=True)
 _OPAQUE: Final = OpaquePathPattern("resource", allow_empty=True)
 
-BOTH: Final = (RouteMapping(m.Response, lane.RESPONSE, _RESPONSES, _OPAQUE, c.RESPONSE),)
+BOTH: Final = (
+    RouteMapping(m.Response, lane.RESPONSE, _RESPONSES, _OPAQUE, c.RESPONSE),
+    RouteMapping(
+        m.CustomMessage, lane.CUSTOM, (n.MESSAGE,), OpaquePathPattern("type"), c.TEXT, n.SOURCE_CUSTOM, n.GROUP_CUSTOM
+    ),
+)
 
 UP: Final = (
     RouteMapping(m.ErrorResponse, lane.RESPONSE, (n.ERROR,), _OPAQUE, c.REASON),

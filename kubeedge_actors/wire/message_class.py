@@ -24,6 +24,7 @@ KUBERNETES_DOWN: Final = "kubernetes, down"
 APPLICATION: Final = "api, up"
 DEVICES_UP: Final = "devices, up"
 DEVICES_DOWN: Final = "devices, down"
+CUSTOM: Final = constants.GROUP_CUSTOM
 UNKNOWN: Final = "unknown"
 
 CLOUD_SOURCES: Final = frozenset(
@@ -52,6 +53,8 @@ def classify(header: Header, route: Route) -> str:
         return _with_parent(route)
     if route.group == constants.GROUP_USER:
         return _for_user(route)
+    if route.group == constants.GROUP_CUSTOM:
+        return CUSTOM
     if route.resource == constants.PATH_CLUSTER_CA:
         return KUBERNETES_UP
     if route.source in CLOUD_SOURCES:

@@ -182,7 +182,7 @@ def test_subscriptions_outlive_close_and_start(sut: Sut) -> None:
     alive = []
     for step in (sut.broker.close, sut.broker.start):
         step()
-        alive.append(sut.broker.alive)
+        alive.append(sut.broker.is_alive)
     assert alive == [False, True]
     if isinstance(sut.broker, ExternalBroker):
         assert sut.broker.connected.wait(PATIENCE)

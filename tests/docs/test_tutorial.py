@@ -192,12 +192,16 @@ def _hop(line: str) -> list[str]:
 
 
 def test_the_same_module_runs_in_a_process_of_its_own(node: Node) -> None:
+    (settings,) = re.findall(r"^```yaml modules.yaml\n(.*?)^```$", PAGE, re.M | re.S)
+    (node.folder / "modules.yaml").write_text(settings, encoding="utf-8")
     node.start(2)
-    node.publish(0)
+    node.publish(3)  # no more than the limit
+    node.publish(4)
     assert node.heard.get(timeout=PATIENCE) == SHOWN[0]
+    assert node.heard.empty()
     killed = _pid(node)
     os.kill(killed, signal.SIGKILL)
-    node.publish(0)
+    node.publish(4)
     assert node.heard.get(timeout=PATIENCE) == SHOWN[0]
     assert _pid(node) != killed
     health = node.run(command("python -m kubeedge_actors control health"))

@@ -139,6 +139,16 @@ def test_one_in_a_process_of_its_own_ends_that_only(tmp_path: Path, module: str)
         assert "bad " in found.log
 
 
+def test_one_that_takes_more_memory_than_it_may_ends_that_only(tmp_path: Path) -> None:
+    with neighbourhood(tmp_path, "Allocates@process") as (found, updates):
+        updates.send(UPDATES)
+        eventually(lambda: "bad crashed in handling TwinUpdated: MemoryError" in found.log, "it is named in the log")
+        updates.send(UPDATES)
+        health = found.control.ask("health", actor="bad")["bad"]
+        assert health.get("process", {}).get("rss", 0) < 256 << 20
+        assert found.bad().get("rss", 0) < 256 << 20
+
+
 def test_one_that_sends_nonsense_fails_by_itself(tmp_path: Path) -> None:
     with neighbourhood(tmp_path, "SendsNonsense") as (found, updates):
         updates.send(UPDATES)

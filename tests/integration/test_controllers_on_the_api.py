@@ -13,6 +13,7 @@ import pytest
 
 from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.cluster.base import Cluster, EventType
+from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec, ThreadsEngine
 from kubeedge_actors.wire import constants
@@ -60,7 +61,9 @@ class Hub:
                     self.context.publish(ObjectAcked(node=message.node, pushed=message))
 
         accepts = (Response, ObjectPushed, NodeRemoved, MembershipUpdate, MembershipDetail, ReportStored)
-        self.runtime.start(supervision_tree(ChildSpec("hub", Receiver, accepts=accepts), cluster, "192.0.2.1"))
+        self.outbox = NodeOutboxDb(":memory:")
+        hub_spec = ChildSpec("hub", Receiver, accepts=accepts)
+        self.runtime.start(supervision_tree(hub_spec, cluster, self.outbox, "192.0.2.1"))
 
     def wait(self, fits: Callable[[Any], bool]) -> Any:
         """The first message that fits; it is taken."""

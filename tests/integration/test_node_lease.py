@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.cloudhub.peer_authorization import admit
-from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter
 from kubeedge_actors.actors.edgecontroller.node_lease import MIN_RENEW_SECONDS, RETRY_SECONDS, NodeLeaseRenewer
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import NotFound
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire import constants

@@ -14,7 +14,7 @@ import pytest
 
 from kubeedge_actors import deploy
 from kubeedge_actors.apiserver import ApiServer, kubeconfig
-from kubeedge_actors.apiserver.auth import resource_forbidden
+from kubeedge_actors.apiserver.auth import resource_forbidden_error
 from kubeedge_actors.apiserver.http_messages import Request
 from kubeedge_actors.apiserver.registry import discovery
 from kubeedge_actors.apiserver.request_info import parse, verb
@@ -47,7 +47,7 @@ class GuardedApi:
                 self.calls.add(call)
                 if not self.rules.allow(call):
                     self.refused.add(call)
-                    raise resource_forbidden(
+                    raise resource_forbidden_error(
                         request.user, call.verb, call.group, call.resource, call.name, call.namespace
                     )
             return answer(request)

@@ -73,6 +73,9 @@ SAID: dict[type[m.LinkMessage], st.SearchStrategy[Any]] = {
     m.ErrorResponse: _said(
         m.ErrorResponse, parent_msg_id=ids, resource=words, reason=words, source=words, group=groups
     ),
+    m.CustomMessage: _said(
+        m.CustomMessage, type=topics, content=json_values.map(lambda value: msgspec.json.encode(value).decode())
+    ),
     m.KeepAlive: _said(m.KeepAlive),
     m.RegisterNode: _said(m.RegisterNode, name=segments, object=objects),
     m.UpdateNode: _said(m.UpdateNode, name=segments, object=objects),

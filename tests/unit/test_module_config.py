@@ -152,6 +152,7 @@ def test_an_entry_of_the_configuration_file_may_be_a_mapping(site: Path, kind: A
         "mailbox": {"capacity": 7, "overflow": "reject"},
         "handler-deadline": None,
         "max_deliveries": 5,
+        "memory": "512Mi",
         "backoff": {"initial": 1.5},
     }
     config = read_config(kind, settings(site, {"modules": ["own_file:Bare", entry]}), {})
@@ -159,6 +160,7 @@ def test_an_entry_of_the_configuration_file_may_be_a_mapping(site: Path, kind: A
     assert (bare.name, bare.isolation, bare.handler_deadline) == ("bare", "", 30.0)
     assert (sized.isolation, sized.handler_deadline, sized.max_deliveries) == ("process", None, 5)
     assert (sized.mailbox.capacity, sized.mailbox.overflow) == (7, Overflow.REJECT)
+    assert sized.memory == 512 << 20
     assert sized.backoff == Backoff(initial=1.5)
     assert (made(sized).config.limit, made(sized).config.best.high) == (80.0, 3.0)
 
@@ -188,6 +190,12 @@ WRONG = [
     ("sized: {mailbox: {overflow: wait}}", "sized.mailbox.overflow in {file}: invalid enum value 'wait'"),
     ("sized: {prozess: true}", "sized.prozess in {file}: there is no such key; there are: class, config, process, "),
     ("sized: {handler_deadline: 0}", "sized.handler_deadline in {file}: expected `float` > 0.0"),
+    (
+        "sized: {process: true, memory: much}",
+        "sized.memory in {file}: 'much' is not a quantity of bytes, such as 256Mi",
+    ),
+    ("sized: {process: true, memory: 5Mi}", "sized.memory in {file}: 5Mi is less than the 64Mi that a process needs"),
+    ("sized: {memory: 256Mi, config: {limit: 1}}", "sized.memory in {file}: a limit needs a process of its own"),
     ("sized: x", "sized in {file}: expected a mapping, got `str`"),
     ("sized: {class: own_file:Sized}", "sized.class in {file}: the module is named by its key here"),
     (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.beehive import BeehiveMessage
-from kubeedge_actors.wire.messages import Response, UnknownMessage
+from kubeedge_actors.wire.messages import QueryClusterCa, Response, UnknownMessage
 
 CONTROL = frozenset({constants.CONTROL_CONFIG, constants.CONTROL_PING, constants.CONTROL_PONG})
 
@@ -21,6 +21,17 @@ def control_response(message: UnknownMessage) -> Response | None:
         source=route.source,
         group=route.group,
         content=constants.CONTROL_ACK,
+    )
+
+
+def cluster_ca_response(query: QueryClusterCa, cluster_ca: str) -> Response:
+    """The answer to the question for the cluster's CA, PEM text."""
+    return Response(
+        node=query.node,
+        parent_msg_id=query.msg_id,
+        resource=constants.PATH_CLUSTER_CA,
+        content=cluster_ca,
+        source=constants.CLOUDHUB,
     )
 
 

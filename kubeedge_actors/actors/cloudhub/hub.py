@@ -8,9 +8,14 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.cloudhub.control_messages import control_response, is_final_empty_message
+from kubeedge_actors.actors.cloudhub.control_messages import (
+    cluster_ca_response,
+    control_response,
+    is_final_empty_message,
+)
 from kubeedge_actors.actors.cloudhub.link_adapter import ServerEventsAdapter
 from kubeedge_actors.actors.cloudhub.messages import (
+    DURABLE,
     HUB_MESSAGES,
     SENT_ONCE,
     DelayedAcksDue,
@@ -22,27 +27,32 @@ from kubeedge_actors.actors.cloudhub.messages import (
     SessionCheckDue,
 )
 from kubeedge_actors.actors.cloudhub.peer_authorization import may_send, names_cloud_source
-from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter, OncePerInterval, Quota
 from kubeedge_actors.actors.cloudhub.session import KEEPALIVE, NodeSession, acked_object
 from kubeedge_actors.actors.cloudhub.takeover_detector import TakeoverDetector
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, TrafficCounters
 from kubeedge_actors.actors.cloudhub.upgrade_headers import (
     cloud_renews_lease,
+    confirms_messages,
     is_native,
     node_of,
     wants_upstream_acks,
 )
-from kubeedge_actors.actors.cloudhub.upstream_inbox import DURABLE, FanOutAck, UpstreamInbox
 from kubeedge_actors.drivers.link.base import LinkServer, Peer
 from kubeedge_actors.errors import FrameError, WireError
+from kubeedge_actors.hubs.durable_inbox import DurableInbox, FanOut
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter, OncePerInterval, Quota
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref, Undeliverable
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
+    CustomMessage,
     ErrorResponse,
     KeepAlive,
     KeepaliveReceived,
     LinkMessage,
+    MessageConfirmed,
+    MessageLost,
+    MessageNotRead,
     NodeDuplicated,
     NodeRemoved,
     ObjectAcked,
@@ -50,6 +60,7 @@ from kubeedge_actors.wire.messages import (
     OutboxAcknowledged,
     QueryClusterCa,
     Response,
+    SendToNode,
     SessionClosed,
     SessionOpened,
     UnknownMessage,
@@ -62,7 +73,7 @@ UNKNOWN_PER_MINUTE = 600
 MAILBOX = 20_000
 CLOSED, TAKEN_OVER = 4000, 4409
 """Codes with which a WebSocket is closed, for programs; the reason is for people."""
-HANDLED_HERE = frozenset({KeepAlive, Response, ErrorResponse, QueryClusterCa})
+HANDLED_HERE = frozenset({KeepAlive, Response, ErrorResponse, QueryClusterCa, CustomMessage})
 """Upward types that end here."""
 
 
@@ -70,7 +81,7 @@ class CloudHub(Module):
     """The cloud's end of the links: one session for each node.
 
     `accepting`: who accepts a type (the registry's method), so that a durable message is acknowledged when it was
-    handled; without it, when it was told. The server outlives a crash of the hub: its connections go over to the
+    handled; without it, when it was told. `types`: all that are accepted, those of modules' own messages among them. The server outlives a crash of the hub: its connections go over to the
     next incarnation. Whoever made the server stops it.
     """
 
@@ -79,6 +90,7 @@ class CloudHub(Module):
     emits = (
         *sorted(mapping.UPWARD - HANDLED_HERE, key=lambda said: said.__name__),
         *(UnknownMessage, SessionOpened, SessionClosed, ObjectAcked, KeepaliveReceived, NodeDuplicated),
+        *(MessageConfirmed, MessageLost, MessageNotRead),
         *HUB_MESSAGES,
     )
 
@@ -91,6 +103,7 @@ class CloudHub(Module):
         node_limit: int = 5000,
         keepalive: float = KEEPALIVE,
         accepting: Callable[[type], tuple[Ref, ...]] | None = None,
+        types: Callable[[], Iterable[type]] = tuple,
         join_limiter: JoinRateLimiter | None = None,
         traffic: TrafficCounters | None = None,
     ) -> None:
@@ -104,7 +117,8 @@ class CloudHub(Module):
         self._traffic = traffic or TrafficCounters()
         self._sessions: dict[str, NodeSession] = {}
         self._by_peer: dict[int, NodeSession] = {}
-        self._inbox = UpstreamInbox(self._fan_out, lambda: self.after(ACK_DELAY, DelayedAcksDue()))
+        fan_out = FanOut(self, accepting, types)
+        self._inbox = DurableInbox(fan_out.hand_out, lambda: self.after(ACK_DELAY, DelayedAcksDue()))
         self._measure_at = 0.0
         self._takeovers = TakeoverDetector()
         self._warned = OncePerInterval()
@@ -183,12 +197,12 @@ class CloudHub(Module):
         acknowledging = wants_upstream_acks(peer)
         session = NodeSession(node, peer, now, acknowledging=acknowledging, keepalive=self._keepalive)
         self._sessions[node] = self._by_peer[peer.id] = session
-        self.publish(SessionOpened(node=node))
+        self.publish(SessionOpened(node=node, confirms=confirms_messages(peer)))
 
     def _take_over(self, old: NodeSession, peer: Peer, now: float) -> None:
         said = f"another connection from {peer.address} took over node {old.node}: do two edges have this name?"
         self._close(old, "a newer connection of the same node", said, TAKEN_OVER)
-        if sentence := self._takeovers.took_over(old.node, old.peer.address, peer.address, now):
+        if sentence := self._takeovers.on_takeover(old.node, old.peer.address, peer.address, now):
             self._warn_limited(sentence)
             self.publish(NodeDuplicated(node=old.node, text=sentence))
 
@@ -255,30 +269,22 @@ class CloudHub(Module):
                 self._traffic.count_outcome("refused by a node")
                 self.log.debug("%s could not do %s: %s", session.node, message.parent_msg_id, message.reason)
             case QueryClusterCa():
-                self._answer_ca(session, message)
+                self._send_all(session, [cluster_ca_response(message, self._cluster_ca)])
             case UnknownMessage():
                 self._unknown(session, message)
             case _ if type(message) in mapping.UPWARD and may_send(message):
                 self._publish_upstream(session, message)
             case _:
                 self._traffic.count_outcome("dropped: not a node's to say")
-                self._warn_limited(
-                    f"node {session.node} said a {type(message).__name__}, which it may not send: ignored", session.node
-                )
+                text = f"node {session.node} said a {type(message).__name__}, which it may not send: ignored"
+                self._warn_limited(text, session.node)
 
     def _publish_upstream(self, session: NodeSession, message: LinkMessage) -> None:
-        if not session.acknowledging or type(message) not in DURABLE or not message.msg_id:
+        kept = session.acknowledging or isinstance(message, CustomMessage)
+        if not kept or type(message) not in DURABLE or not message.msg_id:
             self.publish(message)
         elif not self._inbox.accept(message):
             self._traffic.count_outcome("dropped: said twice")
-
-    def _fan_out(self, message: LinkMessage, handled_by: set[str], settled: Callable[[bool], None]) -> None:
-        receivers = self._accepting(type(message)) if self._accepting is not None else ()
-        if receivers:
-            FanOutAck(settled, handled_by).send(message, receivers, self.ask)
-        else:
-            self.publish(message)
-            settled(True)
 
     @on
     def on_delayed_acks_due(self, message: DelayedAcksDue) -> None:
@@ -289,21 +295,14 @@ class CloudHub(Module):
                 self._send_all(session, [OutboxAcknowledged(node=node, ids=ids)])
 
     def _acknowledged(self, session: NodeSession, ack: Response) -> None:
+        if ack.source == constants.SOURCE_EDGEHUB:  # a genuine edge says there who has sent what it acknowledges
+            self.tell(constants.NODEOUTBOX, MessageConfirmed(node=session.node, msg_id=ack.parent_msg_id))
+            return
         released, following = session.on_ack(ack, self.clock.monotonic())
         pushed = acked_object(released)
         if pushed is not None:
             self.publish(ObjectAcked(node=session.node, pushed=pushed))
         self._send_all(session, following)
-
-    def _answer_ca(self, session: NodeSession, query: QueryClusterCa) -> None:
-        answer = Response(
-            node=session.node,
-            parent_msg_id=query.msg_id,
-            resource=constants.PATH_CLUSTER_CA,
-            content=self._cluster_ca,
-            source=constants.CLOUDHUB,
-        )
-        self._send_all(session, [answer])
 
     def _unknown(self, session: NodeSession, message: UnknownMessage) -> None:
         answer = control_response(message)
@@ -320,9 +319,8 @@ class CloudHub(Module):
             self.publish(message)
         else:
             self._traffic.count_outcome("dropped: too many of unknown meaning")
-            self._warn_limited(
-                f"node {session.node} sends many messages of unknown meaning; most of them are dropped", session.node
-            )
+            text = f"node {session.node} sends many messages of unknown meaning; most of them are dropped"
+            self._warn_limited(text, session.node)
 
     # --- down
 
@@ -343,6 +341,16 @@ class CloudHub(Module):
         if isinstance(message, SENT_ONCE) and message.node not in self._sessions:
             raise Undeliverable(f"node {message.node} is not connected")
         self._send_down(message)
+
+    @on(batch=256)
+    def on_send_to_node(self, requests: list[SendToNode]) -> None:
+        """Send a message of a module of one's own. One that is not kept is a dead letter when its node is not connected."""
+        for request in requests:
+            message = request.message
+            if message.node in self._sessions:
+                self._send_down(message)
+            elif not request.kept:
+                self.publish(MessageLost(node=message.node, reason="its connection has just ended", message=message))
 
     def _send_down(self, message: LinkMessage) -> NodeSession | None:
         """Say it to its node. The session when it turns out to be old news there."""

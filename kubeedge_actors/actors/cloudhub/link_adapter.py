@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from kubeedge_actors.actors.cloudhub.messages import FrameReceived, PeerJoined, PeerLeft
 from kubeedge_actors.actors.cloudhub.peer_authorization import admit
-from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter, OncePerInterval
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter, OncePerInterval
 from kubeedge_actors.supervisors import Clock, Ref
 
 log = logging.getLogger(__name__)

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from kubeedge_actors.drivers.link.base import Peer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.wire.messages import (
-    BusPublish,
     BusSubscribe,
     BusUnsubscribe,
+    BusUploaded,
+    CustomMessage,
+    DeletePod,
+    DeviceStateReported,
     MembershipDetail,
     MembershipUpdate,
     Message,
+    ReportEvent,
     ReportStored,
     Response,
     ServiceBusResponse,
     ServiceCall,
     TargetUrlAdded,
     TargetUrlRemoved,
+    TwinReported,
 )
 
 
@@ -69,7 +74,6 @@ DownstreamMessage = (
     | MembershipUpdate
     | MembershipDetail
     | ReportStored
-    | BusPublish
     | BusSubscribe
     | BusUnsubscribe
     | ServiceBusResponse
@@ -78,5 +82,8 @@ DownstreamMessage = (
     | ServiceCall
 )
 """What may be said to a node, beside objects."""
-SENT_ONCE = (BusPublish, BusSubscribe, BusUnsubscribe, TargetUrlAdded, TargetUrlRemoved, ServiceCall)
+SENT_ONCE = (BusSubscribe, BusUnsubscribe, TargetUrlAdded, TargetUrlRemoved, ServiceCall)
 """Those of them that no node asks for."""
+
+DURABLE = frozenset({TwinReported, DeviceStateReported, ReportEvent, BusUploaded, DeletePod, CustomMessage})
+"""What a node keeps until it was handled here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from kubeedge_actors.actors.cloudhub.rate_limits import OncePerInterval
+from kubeedge_actors.hubs.rate_limits import OncePerInterval
 
 TAKEOVERS, WINDOW_SECONDS = 3, 300.0
 
@@ -24,7 +24,7 @@ class TakeoverDetector:
         self._by_node: dict[str, _Takeovers] = {}
         self._warnings = OncePerInterval()
 
-    def took_over(self, node: str, old: str, new: str, now: float) -> str | None:
+    def on_takeover(self, node: str, old: str, new: str, now: float) -> str | None:
         """A connection from `new` took the place of one from `old`. A warning, at most one a minute for a node."""
         self._forget(now)
         struggle = self._by_node.setdefault(node, _Takeovers(since=now))

@@ -6,7 +6,7 @@ from kubeedge_actors.drivers.link.base import Peer
 from kubeedge_actors.wire import constants
 
 ACCEPTED = "1"
-EXTENSIONS = (constants.HEADER_ACK, constants.HEADER_LEASE)
+EXTENSIONS = (constants.HEADER_ACK, constants.HEADER_LEASE, constants.HEADER_CONFIRM)
 """What two native hubs agree on beyond the original."""
 
 
@@ -28,6 +28,11 @@ def wants_upstream_acks(peer: Peer) -> bool:
 def cloud_renews_lease(peer: Peer) -> bool:
     """Whether the node's heart-beats renew its lease."""
     return has_extension(peer, constants.HEADER_LEASE)
+
+
+def confirms_messages(peer: Peer) -> bool:
+    """Whether the node confirms what modules of the cloud send it."""
+    return has_extension(peer, constants.HEADER_CONFIRM)
 
 
 def is_native(peer: Peer) -> bool:

@@ -16,9 +16,9 @@ from kubeedge_actors.actors.devicetwin.dttypes import (
     BAD_REQUEST,
     DELETED,
     NOT_A_REQUEST,
-    Document,
     MsgTwin,
     Rejection,
+    TwinDoc,
     TwinValue,
     TwinVersion,
     TypeMetadata,
@@ -119,7 +119,7 @@ def _add(change: TwinChange, key: str, entry: MsgTwin, stamp: ValueMetadata) -> 
         entry.actual_version if deleted or _is_given(entry.actual) else None,
     )
     if not deleted:
-        change.document[key] = Document(None, shown)
+        change.document[key] = TwinDoc(None, shown)
 
 
 def _is_given(side: TwinValue | None) -> bool:
@@ -140,7 +140,7 @@ def _delete(change: TwinChange, key: str, prop: TwinProperty, entry: MsgTwin) ->
             return
         versions.append(incoming if local is not None and incoming is not None else local or TwinVersion())
     change.changed[key] = tombstone(prop, *versions)
-    change.document[key] = Document(prop.shown, None)
+    change.document[key] = TwinDoc(prop.shown, None)
 
 
 def _change(change: TwinChange, key: str, prop: TwinProperty, entry: MsgTwin, stamp: ValueMetadata) -> None:
@@ -160,7 +160,7 @@ def _change(change: TwinChange, key: str, prop: TwinProperty, entry: MsgTwin, st
     after = TwinProperty(MsgTwin(expected, actual, optional, kind), expected_version, actual_version)
     if after != prop:
         change.changed[key] = after
-        change.document[key] = Document(prop.shown if prop.is_live else None, after.shown if after.is_live else None)
+        change.document[key] = TwinDoc(prop.shown if prop.is_live else None, after.shown if after.is_live else None)
     if rejected:
         change.report[key] = after.with_versions
 

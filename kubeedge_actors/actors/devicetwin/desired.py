@@ -14,8 +14,8 @@ import msgspec
 
 from kubeedge_actors.actors.devicetwin.dttypes import (
     STRING,
-    Document,
     MsgTwin,
+    TwinDoc,
     TwinValue,
     TwinVersion,
     TypeMetadata,
@@ -131,5 +131,5 @@ def _take(change: TwinChange, key: str, prop: TwinProperty | None, side: TwinVal
     version = TwinVersion(counted.cloud + 1, counted.edge)
     shown = MsgTwin(side, before.shown.actual, before.shown.optional, kind)
     change.changed[key] = TwinProperty(shown, version, before.actual_version)
-    change.document[key] = Document(before.shown if prop is not None and prop.is_live else None, shown)
+    change.document[key] = TwinDoc(before.shown if prop is not None and prop.is_live else None, shown)
     change.report[key] = MsgTwin(side, None, shown.optional, kind, version)

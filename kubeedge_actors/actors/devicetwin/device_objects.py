@@ -14,7 +14,7 @@ import msgspec
 from kubeedge_actors.actors.devicetwin import membership
 from kubeedge_actors.actors.devicetwin.desired import desired_values, property_types
 from kubeedge_actors.actors.devicetwin.dttypes import Member
-from kubeedge_actors.actors.devicetwin.history import resize
+from kubeedge_actors.actors.devicetwin.history import renumber_slots
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
 from kubeedge_actors.actors.devicetwin.twin_annotations import TwinSettings, parse_twin_annotations
 from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers
@@ -172,7 +172,7 @@ class DeviceObjects:
             retention = settings.retention(name)
             history = self._twin_handlers.devices.history(device, name)
             changes.removed_history.append((device, name))
-            for row in resize(history, retention.count if retention else 0):
+            for row in renumber_slots(history, retention.count if retention else 0):
                 changes.history[device, name, row.slot] = row
 
 

@@ -242,7 +242,7 @@ class DeviceTwin(Module):
             self.publish(message)
         for device, event in changes.pending_results:
             self.publish(error_result(device, event, Rejection(INTERNAL, reason), now))
-        self._twin_handlers.devices.reload()
+        self._twin_handlers.devices.rollback()
 
     def _now(self) -> int:
         return int(self.clock.now() * 1000)

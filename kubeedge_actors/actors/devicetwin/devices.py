@@ -54,10 +54,13 @@ class Devices:
         self._attributes: dict[str, dict[str, Attribute]] = {}
         self._resident: dict[str, Device] = {}
         self._numbers: dict[str, dict[str, int]] = {}
-        self.reload()
+        self._load()
 
-    def reload(self) -> None:
+    def rollback(self) -> None:
         """Drop uncommitted changes: read again from the database. Error: StoreError."""
+        self._load()
+
+    def _load(self) -> None:
         self._resident.clear()
         self._numbers.clear()
         self._rows = {row.id: row for row in self._store.devices()}
@@ -100,7 +103,7 @@ class Devices:
         self._attributes[device.id] = device.attributes
         self._rows[device.id] = device.row
 
-    def replace_row(self, device: Device) -> None:
+    def on_row_replaced(self, device: Device) -> None:
         """The row of this device was replaced."""
         self._rows[device.id] = device.row
 

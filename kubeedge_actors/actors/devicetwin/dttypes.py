@@ -105,7 +105,7 @@ class ErrorResult(BaseMessage, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
-class Document(msgspec.Struct, frozen=True, gc=False):
+class TwinDoc(msgspec.Struct, frozen=True, gc=False):
     """A property before and after a change."""
 
     last: MsgTwin | None = None
@@ -115,7 +115,7 @@ class Document(msgspec.Struct, frozen=True, gc=False):
 class TwinDocument(BaseMessage, frozen=True):
     """The payload of `twin/update/document`."""
 
-    twin: dict[str, Document] = {}
+    twin: dict[str, TwinDoc] = {}
 
 
 class TwinDelta(BaseMessage, frozen=True):
@@ -169,14 +169,14 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     twin: dict[str, MsgTwin | None] | None = None
 
 
-class MembershipChange(BaseMessage, frozen=True):
+class MembershipUpdatePayload(BaseMessage, frozen=True):
     """The content of a membership message, and the payload of `membership/updated`."""
 
     added_devices: list[Member] | None = None
     removed_devices: list[Member] | None = None
 
 
-class MembershipList(BaseMessage, frozen=True):
+class MembershipGetResult(BaseMessage, frozen=True):
     """The content of a membership detail, and the payload of `membership/get/result`."""
 
     devices: list[Member] | None = None

@@ -94,7 +94,7 @@ def prune_history(changes: TwinTransaction, devices: Devices, ids: Iterable[str]
                     changes.expired_history.append((id, name, now - retention.age))
 
 
-def resize(rows: Sequence[HistoryRow], count: int) -> list[HistoryRow]:
+def renumber_slots(rows: Sequence[HistoryRow], count: int) -> list[HistoryRow]:
     """The newest rows of one property in the places that they have in a history of another length."""
     newest = sorted(rows, key=lambda row: row.number)[-count:] if count else []
     return [HistoryRow(r.device, r.name, r.number % count, r.number, r.at, r.expected, r.actual) for r in newest]

@@ -24,9 +24,9 @@ from kubeedge_actors.actors.devicetwin.dttypes import (
     BaseMessage,
     ErrorResult,
     Member,
-    MembershipChange,
     MembershipGetRequest,
-    MembershipList,
+    MembershipGetResult,
+    MembershipUpdatePayload,
     MsgTwin,
     TypeMetadata,
     encode,
@@ -44,7 +44,7 @@ LABEL = "description"
 
 def update_membership(handlers: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """Devices were added or removed: one notice each. What is wrong with the content, or nothing."""
-    message = _converted(content, MembershipChange)
+    message = _converted(content, MembershipUpdatePayload)
     if isinstance(message, str):
         return message
     if fault := _id_error(message.added_devices):
@@ -58,7 +58,7 @@ def update_membership(handlers: TwinHandlers, changes: TwinTransaction, content:
 
 def replace_membership(handlers: TwinHandlers, changes: TwinTransaction, content: Any, now: int) -> str:
     """These are all devices; the others are removed. What is wrong with the content, or nothing."""
-    message = _converted(content, MembershipList)
+    message = _converted(content, MembershipGetResult)
     if isinstance(message, str):
         return message
     members = message.devices or []
@@ -86,7 +86,7 @@ def add_member(handlers: TwinHandlers, changes: TwinTransaction, member: Member,
     if member.attributes is not None:
         _attribute(changes, device, replace_attributes(device.attributes, member.attributes), "", now)
     if not is_member:
-        notice = MembershipChange(handlers.event(), now, [_shown(member)], None)
+        notice = MembershipUpdatePayload(handlers.event(), now, [_shown(member)], None)
         changes.messages.append(_node_message(handlers.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
@@ -94,8 +94,8 @@ def remove_member(handlers: TwinHandlers, changes: TwinTransaction, member: Memb
     """End the membership of a device, and forget its twins."""
     if not handlers.devices.remove(member.id):
         return
-    changes.forget(member.id)
-    notice = MembershipChange(handlers.event(), now, None, [_shown(member)])
+    changes.remove_device(member.id)
+    notice = MembershipUpdatePayload(handlers.event(), now, None, [_shown(member)])
     changes.messages.append(_node_message(handlers.node, constants.MEMBERSHIP_UPDATED, encode(notice)))
 
 
@@ -120,7 +120,7 @@ def membership_response(handlers: TwinHandlers, payload: bytes, now: int) -> Mqt
         text = f"Unmarshal get membership info {payload.decode(errors='replace')} failed , err: {request}"
         answer = encode(ErrorResult("", now, BAD_REQUEST, text))
     else:
-        answer = encode(MembershipList(request.event_id or "", now, list(handlers.devices.members())))
+        answer = encode(MembershipGetResult(request.event_id or "", now, list(handlers.devices.members())))
     return _node_message(handlers.node, constants.MEMBERSHIP_GET_RESULT, answer)
 
 

@@ -63,7 +63,7 @@ class TwinTransaction(msgspec.Struct):
         self.messages.append(message)
         self.on_failure.append(message)
 
-    def forget(self, device: str) -> None:
+    def remove_device(self, device: str) -> None:
         """Drop a deleted device, with everything this turn has changed of it."""
         self.devices.pop(device, None)
         self.twins = {identity: prop for identity, prop in self.twins.items() if identity[0] != device}

@@ -15,10 +15,10 @@ from kubeedge_actors.actors.devicetwin.dttypes import (
     DELETED,
     NOT_A_REQUEST,
     STRING,
-    Document,
     MsgTwin,
     Rejection,
     TwinDelta,
+    TwinDoc,
     TwinDocument,
     TwinResult,
     TwinValue,
@@ -68,7 +68,7 @@ class TwinChange(msgspec.Struct):
 
     changed: dict[str, TwinProperty] = {}
     result: dict[str, MsgTwin | None] = {}
-    document: dict[str, Document] = {}
+    document: dict[str, TwinDoc] = {}
     report: dict[str, MsgTwin] = {}
 
 
@@ -125,7 +125,7 @@ def _add(change: TwinChange, key: str, entry: MsgTwin, stamp: ValueMetadata) -> 
     change.changed[key] = added
     if added.is_live:
         change.result[key] = added.shown
-    change.document[key] = Document(None, added.shown if added.is_live else None)
+    change.document[key] = TwinDoc(None, added.shown if added.is_live else None)
     change.report[key] = added.with_versions
     return ""
 
@@ -146,7 +146,7 @@ def _delete(change: TwinChange, key: str, prop: TwinProperty | None) -> str:
     ]
     change.changed[key] = tombstone(prop, *versions)
     change.result[key] = None
-    change.document[key] = Document(prop.shown, None)
+    change.document[key] = TwinDoc(prop.shown, None)
     # a side that was given before is told to the cloud as an empty object (golden capture d_device, event e12)
     change.report[key] = MsgTwin(
         TwinValue() if prop.expected_version else None,
@@ -186,7 +186,7 @@ def _change(change: TwinChange, key: str, prop: TwinProperty, entry: MsgTwin, st
     change.changed[key] = after
     if after.is_live:
         change.result[key] = MsgTwin(report.expected, report.actual, report.optional, report.metadata)
-    change.document[key] = Document(prop.shown if prop.is_live else None, after.shown)
+    change.document[key] = TwinDoc(prop.shown if prop.is_live else None, after.shown)
     change.report[key] = report
     return ""
 
@@ -233,7 +233,7 @@ def get_result(event_id: str, now: int, twins: Twins) -> bytes:
     return encode(TwinResult(event_id, now, {key: prop.shown for key, prop in twins.items() if prop.is_live}))
 
 
-def update_document(event_id: str, now: int, changes: Mapping[str, Document]) -> bytes:
+def update_document(event_id: str, now: int, changes: Mapping[str, TwinDoc]) -> bytes:
     """Each changed property before and after."""
     return encode(TwinDocument(event_id, now, dict(changes)))
 

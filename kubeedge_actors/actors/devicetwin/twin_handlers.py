@@ -152,7 +152,7 @@ class TwinHandlers:
             return "no such state"
         device.state, device.last_online = state, online
         changes.devices[device.id] = device.row
-        self.devices.replace_row(device)
+        self.devices.on_row_replaced(device)
         result = encode(StateResult(self.event(), now, DeviceState(device.name, state, online)))
         self._publish(changes, device_id, constants.STATE_UPDATE_RESULT, result)
         changes.states.append(DeviceStateReported(device=device_id, report=result.decode()))

@@ -61,7 +61,7 @@ class MapperCallQueues:
     def __init__(self) -> None:
         self._queues: dict[str, MapperCallQueue] = {}
 
-    def open(self, mapper: Mapper) -> MapperCallQueue:
+    def open_queue(self, mapper: Mapper) -> MapperCallQueue:
         """Open an empty queue for a mapper that has registered; it replaces its predecessor's."""
         line = self._queues[mapper.protocol] = MapperCallQueue(mapper)
         return line

@@ -94,7 +94,7 @@ class Dmi(Module):
             is_open = self._queues.get(mapper.protocol) is not None
             devices, models = self._cache.inventory_for_mapper(mapper.protocol)
             if not is_open:
-                line = self._queues.open(mapper)
+                line = self._queues.open_queue(mapper)
                 for verb, objects in ((MapperMethod.CREATE_MODEL, models), (MapperMethod.UPDATE, devices)):
                     for object in objects:
                         line.add(verb, object)
@@ -128,7 +128,7 @@ class Dmi(Module):
         before = self._queues.get(mapper.protocol)
         if before is not None and before.failures:
             self.log.warning("mapper %s is back", mapper.name)
-        self._queues.open(mapper)
+        self._queues.open_queue(mapper)
         devices, models = self._cache.inventory_for_mapper(mapper.protocol)
         self.log.info("mapper %s serves %s: %d devices", mapper.name, mapper.protocol, len(devices))
         return Inventory(devices, models) if message.with_data else Inventory()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kubeedge_actors.actors.edgehub.backoff import ReconnectBackoff
 from kubeedge_actors.actors.edgehub.certificates import Certificates, run_in_thread
+from kubeedge_actors.actors.edgehub.frames import DurableMessage, confirmation, error_response, message_of
+from kubeedge_actors.actors.edgehub.handshake import Agreement, agreement, request_headers
 from kubeedge_actors.actors.edgehub.messages import (
     HUB_MESSAGES,
     CertificatesFailed,
     CertificatesReady,
+    ConfirmationsDue,
     ConnectDue,
     FrameReceived,
     FramesWritten,
@@ -26,18 +29,18 @@ from kubeedge_actors.actors.edgehub.messages import (
 )
 from kubeedge_actors.actors.edgehub.outbox import Outbox
 from kubeedge_actors.actors.edgehub.send_queue import OneWayMessage, Priority, PrioritySendQueue, Request, priority_of
-from kubeedge_actors.actors.edgehub.traffic import DOWN, UP, TrafficCounters
+from kubeedge_actors.actors.edgehub.traffic import DOWN, TrafficCounters
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
-from kubeedge_actors.errors import FrameError, WireError
+from kubeedge_actors.errors import AnswerLost, FrameError, WireError
+from kubeedge_actors.hubs.durable_inbox import DurableInbox, FanOut
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.outage_log import OutageLog
-from kubeedge_actors.supervisors import Timer
+from kubeedge_actors.supervisors import Ref, Timer
 from kubeedge_actors.wire import beehive, constants, mapping
-from kubeedge_actors.wire.beehive import Route
 from kubeedge_actors.wire.messages import (
-    BusUploaded,
-    DeletePod,
+    BusPublish,
+    CustomMessage,
     DeviceStateReported,
     ErrorResponse,
     FlushRequest,
@@ -45,24 +48,23 @@ from kubeedge_actors.wire.messages import (
     LinkDown,
     LinkMessage,
     LinkUp,
+    MessageNotRead,
     OutboxAcknowledged,
-    ReportEvent,
     ReportStored,
     Response,
     TwinReported,
     UnknownMessage,
 )
 
-NOT_PUBLISHED = frozenset({Response, OutboxAcknowledged})
+NOT_PUBLISHED = frozenset({Response, OutboxAcknowledged, CustomMessage})
 """What the cloud says to this module, or to one named module, and is therefore not published."""
 
 BATCH_SIZE = 256
-OUTBOX_CAPACITY = 100_000
-CLEANUP_DELAY = 0.2
-LINK_READY_DELAY = 0.2
-RESPONSE_TIMEOUT = 60.0
-RENEWAL_RETRY_SECONDS = 30.0
-ACCEPTED = "1"
+OUTBOX_CAPACITY, CUSTOM_SHARE = 100_000, 0.5
+"""Messages in the outbox; those of modules of one's own find no room when it is so full that the rest could suffer."""
+NO_ROOM = "the outbox takes no more"
+CLEANUP_DELAY = LINK_READY_DELAY = 0.2
+RESPONSE_TIMEOUT, RENEWAL_RETRY_SECONDS = 60.0, 30.0
 
 
 class EdgeHub(Module):
@@ -70,18 +72,14 @@ class EdgeHub(Module):
 
     `url`: wss://host:port. `link_factory` makes a fresh Link. `credentials` None: no TLS. `on_rejected` is called with a sentence, on the hub's
     thread, when certificates are refused for good before there were any. `capacity`: messages kept for the cloud, reports of devices
-    apart. `traffic` counts what goes over the link. `run_in_thread` runs what blocks; `chance` gives numbers from 0 to 1.
+    apart. `traffic` counts what goes over the link. `accepting`, `types`: as CloudHub's. `run_in_thread` runs what blocks; `chance` gives numbers from 0 to 1.
     """
 
     name = constants.EDGEHUB
     group = constants.GROUP_HUB
     emits = (
-        LinkUp,
-        LinkDown,
-        Response,
-        ErrorResponse,
+        *(LinkUp, LinkDown, Response, ErrorResponse, UnknownMessage, MessageNotRead),
         *sorted(mapping.DOWNWARD - NOT_PUBLISHED, key=lambda said: said.__name__),
-        UnknownMessage,
         *HUB_MESSAGES,
     )
 
@@ -98,17 +96,13 @@ class EdgeHub(Module):
         on_rejected: Callable[[str], object] | None = None,
         capacity: int = OUTBOX_CAPACITY,
         traffic: TrafficCounters | None = None,
+        accepting: Callable[[type], tuple[Ref, ...]] | None = None,
+        types: Callable[[], Iterable[type]] = tuple,
         chance: Callable[[], float] | None = None,
         run_in_thread: Callable[[Callable[[], None]], None] = run_in_thread,
     ) -> None:
         self._url = f"{url.rstrip('/')}/{project}/{node_name}/events"
-        self._headers = {
-            constants.HEADER_NODE: node_name,
-            constants.HEADER_PROJECT: project,
-            constants.HEADER_USE: constants.USE_MESSAGES,
-            constants.HEADER_ACK: ACCEPTED,
-            constants.HEADER_LEASE: ACCEPTED,
-        }
+        self._headers = request_headers(node_name, project)
         self._link_factory = link_factory
         self._certificates = Certificates(credentials, run_in_thread)
         self._heartbeat = heartbeat
@@ -116,14 +110,16 @@ class EdgeHub(Module):
         self._backoff = ReconnectBackoff(chance or random.Random().random)
         self._link: Link | None = None
         self._fetching = self._certified = self._up = self._cleanup_scheduled = False
-        self._cloud_acks = self._cloud_renews_lease = False
+        self._agreed = Agreement()
         self._opened_at = self._renew_at = 0.0
         self._oldest_request_at: float | None = None
         self._outage = OutageLog()
         self._keepalive_timer: Timer | None = None
-        self._send_queue = PrioritySendQueue()
         self._traffic = traffic or TrafficCounters()
+        self._send_queue = PrioritySendQueue(self._traffic)
         self._outbox = Outbox(outbox, self._encode, capacity)
+        fan_out = FanOut(self, accepting, types)
+        self._inbox = DurableInbox(fan_out.hand_out, lambda: self.tell(self.ref, ConfirmationsDue()))
 
     def on_start(self) -> None:
         """Load the outbox and connect."""
@@ -178,13 +174,12 @@ class EdgeHub(Module):
         if message.link is not self._link:
             return
         self._opened_at = self.clock.monotonic()
-        self._cloud_acks = message.headers.get(constants.HEADER_ACK.lower()) == ACCEPTED
-        self._cloud_renews_lease = message.headers.get(constants.HEADER_LEASE.lower()) == ACCEPTED
+        self._agreed = agreement(message.headers)
         if self._keepalive_timer is not None:
             self._keepalive_timer.cancel()
         self._keepalive_timer = self.every(self._heartbeat, KeepaliveDue())
-        self._send(message.link, self._encode(KeepAlive()), "")
-        if self._cloud_acks:
+        self._send_queue.send(message.link, self._encode(KeepAlive()))
+        if self._agreed.acks:
             self.on_link_ready(LinkReady(link=message.link))
         else:
             self.after(LINK_READY_DELAY, LinkReady(link=message.link))
@@ -198,7 +193,7 @@ class EdgeHub(Module):
         self._outbox.on_link_up()
         self.log.info("connected to %s", self._url)
         self._outage.log_recovery(self.log, f"the link to {self._url} is back", self.clock.monotonic())
-        self.publish(LinkUp(cloud_renews_lease=self._cloud_renews_lease))
+        self.publish(LinkUp(cloud_renews_lease=self._agreed.renews_lease))
         self._flush()
 
     @on
@@ -219,6 +214,7 @@ class EdgeHub(Module):
         self._oldest_request_at = None
         self._send_queue.clear()
         self._outbox.on_link_down()
+        self._inbox.on_session_closed("")
         self.publish(LinkDown(reason=reason))
 
     def _warn_once(self, reason: str) -> None:
@@ -266,24 +262,32 @@ class EdgeHub(Module):
         self._oldest_request_at = None
         self._traffic.count(DOWN, text)
         try:
-            record = beehive.decode(text)
+            message = message_of(text)
         except FrameError as error:
             self.publish(MalformedFrame(reason=str(error), text=text[:1000]))
             return
-        if not record.header.msg_id and record.route == Route():
-            return  # the empty message that a hub says when it stops
-        message = mapping.from_beehive(record)
         match message:
+            case None:
+                pass
             case Response():
                 self.tell(constants.METAMANAGER, message)
             case OutboxAcknowledged():
                 self._outbox.on_acked(message.ids)
+            case BusPublish() | CustomMessage() if self._agreed.wants_confirmation:
+                self._inbox.accept(message)
             case _ if type(message) in mapping.DOWNWARD or isinstance(message, UnknownMessage):
                 if isinstance(message, ReportStored):
                     self._outbox.on_confirmed(message.parent_msg_id)
                 self.publish(message)
             case _:
                 self.publish(MalformedFrame(reason=f"a cloud does not say {type(message).__name__}", text=text[:1000]))
+
+    @on
+    def on_confirmations_due(self, message: ConfirmationsDue) -> None:
+        """Tell the cloud which of its messages were handled, so that it does not send them again."""
+        for msg_id in self._inbox.take_ready_ids():
+            self._send_queue.put(Priority.STATUS, self._encode(confirmation(msg_id)))
+        self._flush()
 
     # --- up: said once ----------------------------------------------------------------------------------------
 
@@ -312,11 +316,7 @@ class EdgeHub(Module):
             self._flush()
 
     def _respond_error(self, message: Request, reason: str) -> None:
-        try:
-            resource = mapping.route_of(message).resource
-        except WireError:
-            resource = ""  # its name is what is wrong
-        self.tell(constants.METAMANAGER, ErrorResponse(parent_msg_id=message.msg_id, resource=resource, reason=reason))
+        self.tell(constants.METAMANAGER, error_response(message, reason))
 
     # --- up: kept until the cloud has it --------------------------------------------------------------------------
 
@@ -331,21 +331,24 @@ class EdgeHub(Module):
         """Answered at once: durable messages are stored before their handler returns."""
 
     @on(batch=BATCH_SIZE)
-    def on_durable_messages(self, messages: list[ReportEvent | BusUploaded | DeletePod]) -> None:
+    def on_durable_messages(self, messages: list[DurableMessage]) -> None:
         """Store durable messages, in order, and send them."""
         frames = ((message.msg_id, self._encode_or_dead_letter(message)) for message in messages)
         rows = [OutboxRow(msg_id, frame) for msg_id, frame in frames if frame]
-        if not self._outbox.add(rows):
+        custom = isinstance(messages[0], CustomMessage)
+        if not self._outbox.add(rows, CUSTOM_SHARE if custom else 1.0):
+            for message in messages if custom else ():
+                self.reply_later(message).fail(AnswerLost(f"edgehub: {NO_ROOM}"))
             for row in rows:
-                self._send_unstored(row)
+                self._send_unstored(row, custom=custom)
         self._flush()
 
-    def _send_unstored(self, row: OutboxRow) -> None:
+    def _send_unstored(self, row: OutboxRow, *, custom: bool) -> None:
         """The store does not take it: say it now if somebody listens, else it is lost, and not in silence."""
-        if self._up and not self._send_queue.is_full(Priority.STATUS):
+        if self._up and not custom and not self._send_queue.is_full(Priority.STATUS):
             self._send_queue.put(Priority.STATUS, row.frame)
         else:
-            self.publish(Undeliverable(reason="the outbox takes no more", text=row.frame[:1000]))
+            self.publish(Undeliverable(reason=NO_ROOM, text=row.frame[:1000]))
 
     def _encode_or_dead_letter(self, message: LinkMessage) -> str:
         """The frame of a message; empty, and a dead letter, when it has none."""
@@ -374,7 +377,7 @@ class EdgeHub(Module):
         if message.link is not self._link:
             return
         self._send_queue.on_written(len(message.marks))
-        if not self._cloud_acks:
+        if not self._agreed.acks:
             self._outbox.on_acked(message.marks)
             self._schedule_cleanup()
         self._flush()
@@ -385,16 +388,11 @@ class EdgeHub(Module):
             frame, mark = self._next_frame()
             if not frame:
                 return
-            self._send(link, frame, mark)
+            self._send_queue.send(link, frame, mark)
 
     def _next_frame(self) -> tuple[str, str]:
         frame = self._send_queue.take()
         return (frame, "") if frame else self._outbox.next_frame(self.clock.monotonic())
-
-    def _send(self, link: Link, frame: str, mark: str) -> None:
-        self._send_queue.on_sent(frame)
-        self._traffic.count(UP, frame)
-        link.send(frame, mark)
 
     def _encode(self, message: LinkMessage) -> str:
         return beehive.encode(mapping.to_beehive(message, int(self.clock.now() * 1000)))

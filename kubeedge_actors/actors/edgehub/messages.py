@@ -71,6 +71,10 @@ class KeepaliveDue(Message, frozen=True, kw_only=True):
     """Time for a heart-beat, and to look at what is overdue."""
 
 
+class ConfirmationsDue(Message, frozen=True, kw_only=True):
+    """Messages of the cloud's modules were handled: time to confirm them."""
+
+
 class OutboxCleanupDue(Message, frozen=True, kw_only=True):
     """Time to remove from the store what the cloud has."""
 
@@ -101,6 +105,7 @@ HUB_MESSAGES = (
     LinkClosed,
     KeepaliveDue,
     OutboxCleanupDue,
+    ConfirmationsDue,
 )
 
 

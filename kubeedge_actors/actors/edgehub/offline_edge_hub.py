@@ -7,6 +7,7 @@ from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     BusUploaded,
+    CustomMessage,
     DeletePod,
     DeviceStateReported,
     ErrorResponse,
@@ -32,7 +33,14 @@ class OfflineEdgeHub(Module):
 
     @on
     def on_message_to_cloud(
-        self, message: OneWayMessage | TwinReported | DeviceStateReported | ReportEvent | BusUploaded | DeletePod
+        self,
+        message: OneWayMessage
+        | TwinReported
+        | DeviceStateReported
+        | ReportEvent
+        | BusUploaded
+        | DeletePod
+        | CustomMessage,
     ) -> None:
         """Drop it."""
         self.log.debug("%s is not told: there is no cloud", type(message).__name__)

@@ -58,9 +58,9 @@ class Outbox:
             self._reports.add(report, stored=report.msg_id in held)
         self.write()
 
-    def add(self, rows: Sequence[OutboxRow]) -> bool:
-        """Store messages, in order; False when there is no room or the store fails."""
-        if self._size + len(rows) > self._capacity or not self.write(rows):
+    def add(self, rows: Sequence[OutboxRow], share: float = 1.0) -> bool:
+        """Store messages, in order; False when there is no room in this share of the capacity, or the store fails."""
+        if self._size + len(rows) > self._capacity * share or not self.write(rows):
             return False
         self._size += len(rows)
         self._cursor.on_rows_added()

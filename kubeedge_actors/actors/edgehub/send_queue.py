@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from collections import deque
 
+from kubeedge_actors.actors.edgehub.traffic import UP, TrafficCounters
+from kubeedge_actors.drivers.link.base import Link
 from kubeedge_actors.wire.messages import (
     ApplicationRequest,
     ErrorResponse,
@@ -60,7 +62,8 @@ def priority_of(message: Request) -> Priority:
 class PrioritySendQueue:
     """Queued frames by priority, and the sizes of those that the link has not written yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, traffic: TrafficCounters | None = None) -> None:
+        self._traffic = traffic or TrafficCounters()
         self._waiting: dict[Priority, deque[str]] = {lane: deque() for lane in Priority}
         self._unwritten: deque[int] = deque()
         self._size = 0
@@ -84,6 +87,12 @@ class PrioritySendQueue:
             if waiting:
                 return waiting.popleft()
         return None
+
+    def send(self, link: Link, frame: str, mark: str = "") -> None:
+        """Give a frame to the link, and count it."""
+        self.on_sent(frame)
+        self._traffic.count(UP, frame)
+        link.send(frame, mark)
 
     def on_sent(self, frame: str) -> None:
         """A frame was given to the link."""

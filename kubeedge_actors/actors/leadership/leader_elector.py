@@ -4,7 +4,7 @@ fails.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kubeedge_actors.actors.leadership.leader_modules import ChildRegistry, LeaderModules
@@ -37,8 +37,9 @@ class LeaderElector(Module):
     group = constants.LEADERSHIP
     emits = (LeadershipChanged, RenewDue)
 
-    def __init__(self, identity: str) -> None:
+    def __init__(self, identity: str, is_stopping: Callable[[], bool]) -> None:
         self._identity = identity
+        self._is_stopping = is_stopping
         self._leading: bool | None = None
         self._renewed = 0.0
         self._in_flight = False
@@ -52,9 +53,13 @@ class LeaderElector(Module):
         self._try_acquire_or_renew()
 
     def on_stop(self) -> None:
-        """Release the Lease, so that another replica leads at once."""
-        if self._leading:
+        """Release the Lease, so that another replica leads at once, if this one stops for good: then what only the leader runs has stopped
+        before. After a crash that still runs: it is stopped now, and the Lease is kept.
+        """
+        if self._leading and self._is_stopping():
             self.tell(LEASE_LOCK, ReleaseLease())
+        elif self._leading:
+            self._set(False)
 
     @on
     def on_renew_due(self, message: RenewDue) -> None:
@@ -109,5 +114,5 @@ def child_specs(
     return [
         ChildSpec(LEASE_LOCK, lambda: LeaseLock(cluster, identity), group=LeaseLock.group),
         LeaderModules.spec(lambda: LeaderModules(children, leader_specs)),
-        LeaderElector.spec(lambda: LeaderElector(identity)),
+        LeaderElector.spec(lambda: LeaderElector(identity, lambda: children.is_stopping)),
     ]

@@ -20,6 +20,10 @@ class ChildRegistry(Protocol):
         """Start one more; raises when it can not be."""
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether everything is being stopped for good."""
+
+    @property
     def remove(self) -> Callable[[str], None]:
         """Stop one for good; waits until it has stopped, raises when there is none."""
 

@@ -134,7 +134,7 @@ class NodeLifecycle(ApiController):
     def _node(self, change: WatchEvent) -> None:
         node, name = change.object, object_reference(change.object).name
         if change.type is EventType.DELETED:
-            self._health.forget(name)
+            self._health.forget_node(name)
             self._readiness.pop(name, None)
             return
         self._health.observe_node(name, api_objects.last_heartbeat(node), self.clock.monotonic())

@@ -59,7 +59,7 @@ class NodeHealthMap:
         """The Lease was deleted; the next one counts as a heartbeat in any case."""
         self._renewed.pop(name, None)
 
-    def forget(self, name: str) -> None:
+    def forget_node(self, name: str) -> None:
         """The node is gone."""
         self._nodes.pop(name, None)
 

@@ -28,7 +28,7 @@ from ..registry.object_meta import META_ORDER, is_removable
 from ..request_info import RequestInfo
 from ..storage.entry import Entry
 from ..storage.store import Store
-from .read import matching_entries, selection
+from .read import matching_entries, parse_selection
 
 POLICIES = ("Foreground", "Background", "Orphan")
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
@@ -90,7 +90,7 @@ class Deleter:
         """DELETE of all objects that a selection fits; answers the list of them."""
         options = read_delete_options(request)
         rendering = self._renderings.negotiate(request, resource, MANY)
-        chosen = selection(request, target, resource)
+        chosen = parse_selection(request, target, resource)
         entries = list(matching_entries(self._store.collection(resource.key).scan(chosen.namespace), chosen))
         if not (request.dry_run or options.dryRun):
             entries = [self.begin_deletion(resource, entry, options)[0] for entry in entries]

@@ -66,7 +66,7 @@ class Reader:
     def list(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """A list, or a page of one."""
         rendering = self._renderings.negotiate(request, resource, MANY)
-        chosen = selection(request, target, resource)
+        chosen = parse_selection(request, target, resource)
         validate_list_options(request)
         collection = self._store.collection(resource.key)
         limit = page_limit(request)
@@ -94,7 +94,7 @@ class Reader:
         return version if request.query.get("resourceVersionMatch") == "Exact" else current
 
 
-def selection(request: Request, target: RequestInfo, resource: Resource) -> Selection:
+def parse_selection(request: Request, target: RequestInfo, resource: Resource) -> Selection:
     """What a list, watch or collection delete is about. Raises 400 on bad selectors."""
     allowed = (*EVERYWHERE, *(field.label for field in resource.fields))
     terms = parse_field_selector(request.query.get("fieldSelector", ""), allowed, bool(resource.fields))

@@ -18,7 +18,7 @@ from ..request_info import RequestInfo
 from ..storage.collection import Collection
 from ..storage.entry import Entry, WatchCacheEvent
 from ..storage.store import Store
-from .read import invalid_version_text, selection
+from .read import invalid_version_text, parse_selection
 
 FORMS = (TABLE, METADATA, METADATA_LIST)
 BOOKMARK_EVERY = 60.0
@@ -74,7 +74,7 @@ class Watcher:
     def watch(self, request: Request, target: RequestInfo, resource: Resource) -> StreamingResponse:
         """A stream of events. Raises 400, 406, 422 before it begins."""
         rendering = self._renderings.negotiate(request, resource, FORMS)
-        chosen = selection(request, target, resource)
+        chosen = parse_selection(request, target, resource)
         plan = parse_watch_options(request)
         collection = self._store.collection(resource.key)
         current = self._store.revision

@@ -30,12 +30,12 @@ def custom_printer(printed: Sequence[Json]) -> TablePrinter:
     ]
 
     def cells(body: Json, now: float) -> Sequence[Any]:
-        return body["metadata"]["name"], *(cell(body, kind, steps, now) for kind, steps in paths)
+        return body["metadata"]["name"], *(column_value(body, kind, steps, now) for kind, steps in paths)
 
     return TablePrinter((*columns("Name"), *own), cells)
 
 
-def cell(body: Json, kind: str, steps: Sequence[tuple[str, str, str]], now: float) -> Any:
+def column_value(body: Json, kind: str, steps: Sequence[tuple[str, str, str]], now: float) -> Any:
     """The value of one column; None when it is absent."""
     value: Any = body
     for field, index, quoted in steps:

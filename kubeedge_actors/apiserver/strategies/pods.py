@@ -18,7 +18,7 @@ MUTABLE_TEXT = (
 TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
-def default_spec(spec: Json) -> None:
+def default_pod_spec(spec: Json) -> None:
     """Defaults of a pod's spec that templates have as well."""
     for field in ("initContainers", "containers"):
         for container in spec.get(field, ()):
@@ -97,7 +97,7 @@ def pull_policy(image: str) -> str:
 def default_pod(pod: Json) -> None:
     """Defaults of a v1.Pod."""
     spec = pod.setdefault("spec", {})
-    default_spec(spec)
+    default_pod_spec(spec)
     spec.setdefault("priority", 0)
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
@@ -135,7 +135,7 @@ def qos_class(spec: Json) -> str:
     return "Burstable"
 
 
-def validate_spec(spec: Json, path: str, policies: tuple[str, ...] = RESTART_POLICIES) -> Iterator[FieldError]:
+def validate_pod_spec(spec: Json, path: str, policies: tuple[str, ...] = RESTART_POLICIES) -> Iterator[FieldError]:
     """Complaints about a pod's spec."""
     if not spec.get("containers"):
         yield required(f"{path}.containers")
@@ -181,7 +181,7 @@ def validate_container(container: Json, path: str, names: set[str], volumes: set
 
 def validate_pod(pod: Json) -> ErrorList:
     """Complaints about a v1.Pod."""
-    return list(validate_spec(pod["spec"], "spec"))
+    return list(validate_pod_spec(pod["spec"], "spec"))
 
 
 def validate_pod_update(new: Json, old: Json) -> ErrorList:

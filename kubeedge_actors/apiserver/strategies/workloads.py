@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..errors import FieldError, Json, invalid_value, required
 from ..registry.selectors import Requirement
 from . import validation
-from .pods import default_spec, validate_spec
+from .pods import default_pod_spec, validate_pod_spec
 from .strategy import ErrorList, Strategy
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
@@ -38,7 +38,7 @@ def default_template(body: Json) -> Json:
     spec: Json = body.setdefault("spec", {})
     template = spec.setdefault("template", {})
     template.setdefault("metadata", {})
-    default_spec(template.setdefault("spec", {}))
+    default_pod_spec(template.setdefault("spec", {}))
     return spec
 
 
@@ -105,7 +105,7 @@ def workload_errors(body: Json) -> Iterator[FieldError]:
     if not all(term.fits(labels) for term in terms) or "selector" not in spec:
         yield invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     yield from validation.label_errors("spec.template.metadata.labels", labels)
-    yield from validate_spec(template["spec"], "spec.template.spec", ("Always",))
+    yield from validate_pod_spec(template["spec"], "spec.template.spec", ("Always",))
 
 
 def validate_workload(body: Json) -> ErrorList:

@@ -32,7 +32,7 @@ from kubeedge_actors.drivers.pki.base import KeyPair, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, split_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.pem import CERTIFICATE, check_pair, read_pem, save_pair, write_pem
-from kubeedge_actors.drivers.pki.worker_protocol import NewCsr, PkiRequest, WorkerResult, execute
+from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, PkiRequest, WorkerResult, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 
 TIMEOUT = 10.0
@@ -42,7 +42,7 @@ def join(order: JoinRequest, make: Callable[[PkiRequest], WorkerResult] = execut
     """Join, and write the three PEM files. Errors: CertificateError, a person must act; another LinkError, try again later."""
     ca = _named_by_token(order) if order.token else b""
     context = _trusting(ca) if ca else _with_certificate(order)
-    result = make(NewCsr(node_subject(order.node)))
+    result = make(CreateCsr(node_subject(order.node)))
     headers = {NODE_HEADER: order.node}
     if order.token:
         headers[TOKEN_HEADER] = f"Bearer {split_token(order.token)[1]}"

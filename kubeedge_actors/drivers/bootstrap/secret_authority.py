@@ -159,7 +159,7 @@ class SecretBackedAuthority:
 
     def _agree_on_ca(self) -> bool | None:
         secret = self._secrets.get(CA)
-        own = self._authority.pair
+        own = self._authority.ca_pair
         if secret is None:
             put = self._secrets.put(CA, {CA_CERT: own.cert, CA_KEY: own.key}, None)
             return False if put else None
@@ -178,7 +178,7 @@ class SecretBackedAuthority:
         """`CertificateError` when the CA was exchanged while we run: then the rest is not ours to write. One that was
         deleted is put back.
         """
-        secret, own = self._secrets.get(CA), self._authority.pair
+        secret, own = self._secrets.get(CA), self._authority.ca_pair
         if secret is None:
             self._secrets.put(CA, {CA_CERT: own.cert, CA_KEY: own.key}, None)
         elif _pair(secret, CA_CERT, CA_KEY) != own:

@@ -66,7 +66,7 @@ class Broker(Protocol):
     """One MQTT broker."""
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """False once its thread has ended for whatever reason; `start` starts it again."""
 
     @property

@@ -92,7 +92,7 @@ class EmbeddedBroker:
         self._ending: asyncio.Event | None = None
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """True while its thread serves."""
         return self._thread is not None and self._thread.is_alive()
 
@@ -128,7 +128,7 @@ class EmbeddedBroker:
 
     def unready_reason(self, patience: float = 0.0) -> str:
         """Whether its thread serves is known at once."""
-        return "" if self.alive else "it does not serve"
+        return "" if self.is_alive else "it does not serve"
 
     def start(self) -> None:
         """Serve until `close`.
@@ -136,7 +136,7 @@ class EmbeddedBroker:
         Errors: BrokerError when the address can not be had, or is open to others without passwords; StoreError.
         """
         with self._lock:
-            if self.alive:
+            if self.is_alive:
                 return
             authenticated = self._passwords is not None or (
                 self._secure is not None and self._secure.client_certs_required
@@ -169,7 +169,7 @@ class EmbeddedBroker:
         """End all connections and wait for the thread; sessions and retained messages are kept for the next start."""
         with self._lock:
             loop, ending, thread = self._loop, self._ending, self._thread
-            if loop is not None and ending is not None and self.alive:
+            if loop is not None and ending is not None and self.is_alive:
                 loop.call_soon_threadsafe(ending.set)
             if thread is not None:
                 thread.join()
@@ -235,7 +235,7 @@ class EmbeddedBroker:
     def _wait_for_room(self) -> None:
         """Give the broker's thread, which never waits for anybody, a chance to catch up."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while len(self._outgoing) >= WAITING and self.alive:
+        while len(self._outgoing) >= WAITING and self.is_alive:
             if time.monotonic() > deadline:
                 raise BrokerError("the embedded broker does not keep up")
             time.sleep(0.001)

@@ -102,7 +102,7 @@ class ExternalBroker:
         return cls(host, port or (8883 if secure else 1883), login, (tls or client_context()) if secure else None)
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """True while its thread works, connected or not."""
         return self._thread is not None and self._thread.is_alive()
 
@@ -128,7 +128,7 @@ class ExternalBroker:
 
     def start(self) -> None:
         """Connect, and again whenever the connection is lost, until `close`. Returns at once."""
-        if not self.alive:
+        if not self.is_alive:
             self._closing.clear()
             self._thread = threading.Thread(target=self._run, name="broker-client", daemon=True)
             self._thread.start()

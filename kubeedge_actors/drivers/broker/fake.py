@@ -69,7 +69,7 @@ class FakeBroker:
         self.core = BrokerCore()
         self.published: list[InboundMessage] = []
         self.failure: BrokerError | None = None
-        self.alive = False
+        self.is_alive = False
         self._held: deque[tuple[Session, Packet]] = deque()
         self._clients = 0
 
@@ -85,17 +85,17 @@ class FakeBroker:
 
     def unready_reason(self, patience: float = 0.0) -> str:
         """As it is alive or not."""
-        return "" if self.alive else "it does not serve"
+        return "" if self.is_alive else "it does not serve"
 
     def start(self) -> None:
         """It is alive from now on."""
         if self.failure is not None:
             raise self.failure
-        self.alive = True
+        self.is_alive = True
 
     def close(self) -> None:
         """It is not any more."""
-        self.alive = False
+        self.is_alive = False
 
     def set_handler(self, handler: MessageHandler, broker_id: int = 0) -> None:
         """Offer incoming messages to `handler`."""

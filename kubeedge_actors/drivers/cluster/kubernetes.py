@@ -24,7 +24,7 @@ from kubeedge_actors.drivers.cluster.base import (
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.informer import GONE, EventLines, Informer
 from kubeedge_actors.drivers.cluster.transport import Transport
-from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, Forbidden, NotFound
 from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.outage_log import OutageLog
 
@@ -217,7 +217,7 @@ def error_of(code: int, status: Json) -> ClusterError:
         return NotFound(status)
     if code == 409:
         return AlreadyExists(status) if status.get("reason") == "AlreadyExists" else Conflict(status)
-    return ClusterError(status)
+    return Forbidden(status) if code == 403 else ClusterError(status)
 
 
 def _decoded(status: int, content: bytes) -> Json:
@@ -237,14 +237,15 @@ def _decoded(status: int, content: bytes) -> Json:
 def _fill_type_meta(kind: ResourceKind, object: Json) -> Json:
     """The object with its kind; a subresource (a token request, the Status of a binding) brings its own."""
     object.setdefault("apiVersion", kind.api_version)
-    object.setdefault("kind", kind.kind)
+    if kind.kind:
+        object.setdefault("kind", kind.kind)
     object.get("metadata", {}).pop("managedFields", None)
     return object
 
 
 def _with_type_meta(kind: ResourceKind, object: Json) -> Json:
     """The object with its kind, without which the API takes no custom resource."""
-    return {"apiVersion": kind.api_version, "kind": kind.kind, **object}
+    return {"apiVersion": kind.api_version, **({"kind": kind.kind} if kind.kind else {}), **object}
 
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:

@@ -98,7 +98,7 @@ class FakeLinkServer:
             if not self._events.on_text(end.peer, text):
                 return
             end.sent.popleft()
-            end.written(mark)
+            end.on_text_taken(mark)
 
     def disconnect(self, number: int, reason: str) -> None:
         """End one connection on both sides."""
@@ -153,7 +153,7 @@ class FakeLink:
         if self._events is not None:
             self._events.on_text(text)
 
-    def written(self, mark: str) -> None:
+    def on_text_taken(self, mark: str) -> None:
         """A text was taken by the server."""
         if self._events is not None:
             self._events.on_written([mark])

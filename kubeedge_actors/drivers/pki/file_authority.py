@@ -31,8 +31,8 @@ from kubeedge_actors.drivers.pki.pem import (
 )
 from kubeedge_actors.drivers.pki.worker_client import PkiWorkerClient
 from kubeedge_actors.drivers.pki.worker_protocol import (
+    CreateAuthority,
     IssueCertificate,
-    NewAuthority,
     PkiRequest,
     SignCsr,
     WorkerResult,
@@ -83,7 +83,7 @@ class FileAuthority:
         return self._ca.key
 
     @property
-    def pair(self) -> KeyPair:
+    def ca_pair(self) -> KeyPair:
         """The CA with its private key, for replicas that share it."""
         return self._ca
 
@@ -175,7 +175,7 @@ class FileAuthority:
     def _load_or_make(self) -> KeyPair:
         cert, key = self._paths("ca")
         if not cert.exists() and not key.exists():
-            result = self._execute(NewAuthority(self._clock()))
+            result = self._execute(CreateAuthority(self._clock()))
             save_pair(cert, key, KeyPair(result.cert, result.key))
             self.fresh = True
             return KeyPair(result.cert, result.key)

@@ -11,7 +11,7 @@ from kubeedge_actors.drivers.pki.base import KeyPair, Subject
 from kubeedge_actors.errors import CertificateError, DriverError
 
 
-class NewAuthority(msgspec.Struct, frozen=True, tag=True):
+class CreateAuthority(msgspec.Struct, frozen=True, tag=True):
     """Make a CA."""
 
     now: float
@@ -28,7 +28,7 @@ class IssueCertificate(msgspec.Struct, frozen=True, tag=True):
     now: float
 
 
-class NewCsr(msgspec.Struct, frozen=True, tag=True):
+class CreateCsr(msgspec.Struct, frozen=True, tag=True):
     """Make a key and a certificate request; the result's `cert` is the request."""
 
     subject: Subject
@@ -46,7 +46,7 @@ class SignCsr(msgspec.Struct, frozen=True, tag=True):
     now: float
 
 
-PkiRequest = NewAuthority | IssueCertificate | NewCsr | SignCsr
+PkiRequest = CreateAuthority | IssueCertificate | CreateCsr | SignCsr
 
 
 class WorkerResult(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ def execute(order: PkiRequest) -> WorkerResult:
 
     try:
         match order:
-            case NewAuthority():
+            case CreateAuthority():
                 pair = x509.new_authority(order.now)
             case IssueCertificate():
                 pair = x509.issue(
@@ -75,7 +75,7 @@ def execute(order: PkiRequest) -> WorkerResult:
                     order.days,
                     order.now,
                 )
-            case NewCsr():
+            case CreateCsr():
                 pair = KeyPair(*x509.new_csr(order.subject))
             case SignCsr():
                 cert = x509.sign_csr(

@@ -210,6 +210,47 @@ class OutboxStore(Protocol):
         """How many rows there are."""
 
 
+class NodeOutboxRow(msgspec.Struct, frozen=True):
+    """A message for a node: its frame, and until when it waits (epoch seconds). `number`: its place, in the order of arrival."""
+
+    node: str
+    msg_id: str
+    frame: str
+    expires_at: float
+    number: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the frame."""
+        return len(self.frame.encode())
+
+
+class NodeBacklog(msgspec.Struct):
+    """How much waits for a node; bytes of frames."""
+
+    count: int = 0
+    size: int = 0
+
+
+class NodeOutboxStore(Protocol):
+    """Messages of a cloud that wait for its nodes; NodeOutbox's."""
+
+    def add(self, rows: Sequence[NodeOutboxRow]) -> None:
+        """Keep messages, in order, in one transaction. One of an id that the node has already is not kept twice."""
+
+    def remove(self, rows: Sequence[NodeOutboxRow]) -> None:
+        """Forget messages, in one transaction."""
+
+    def of_node(self, node: str, after: int = 0, limit: int = -1) -> list[NodeOutboxRow]:
+        """What waits for a node behind a number, in order, at most `limit`."""
+
+    def expired(self, now: float, limit: int) -> list[NodeOutboxRow]:
+        """What has waited too long, at most `limit` of it."""
+
+    def backlogs(self) -> dict[str, NodeBacklog]:
+        """How much waits for each node."""
+
+
 class NameStore(Protocol):
     """A small durable set of names: subscribed topics, allowed target URLs."""
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from kubeedge_actors.osutil import sqlite
-from kubeedge_actors.osutil.files import ensure_private
+from kubeedge_actors.osutil.files import ensure_private_file
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -130,7 +130,7 @@ class DeadLetterDb:
     def _connection(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         try:
             if create:
-                ensure_private(self.path)
+                ensure_private_file(self.path)
             with closing(sqlite3.connect(self.path, timeout=sqlite.BUSY_SECONDS)) as connection:
                 yield connection
         except OSError as error:

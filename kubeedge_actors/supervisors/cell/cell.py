@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.cell.context import LocalContext
-from kubeedge_actors.supervisors.cell.drop_report import DropReport
+from kubeedge_actors.supervisors.cell.drop_report import DropReporter
 from kubeedge_actors.supervisors.cell.hung_turns import HungTurns
 from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
@@ -38,9 +38,9 @@ class Parent(Protocol):
     spec: SupervisorSpec
     state: State
 
-    def child_started(self, child: Cell) -> None: ...
-    def child_exited(self, child: Cell, reason: ExitReason, why: str, *, counted: bool = True) -> None: ...
-    def child_stopped(self, child: Cell) -> None: ...
+    def on_child_started(self, child: Cell) -> None: ...
+    def on_child_exited(self, child: Cell, reason: ExitReason, why: str, *, counted: bool = True) -> None: ...
+    def on_child_stopped(self, child: Cell) -> None: ...
     def delete_child(self, child: Cell) -> None: ...
 
 
@@ -56,7 +56,7 @@ class Cell:
         self.engine: Engine = runtime.engine
         self.clock = runtime.clock
         self.log = logging.getLogger(f"{__package__}.{spec.name}")
-        self.drop_report = DropReport(self)
+        self.drop_report = DropReporter(self)
         self.mailbox = self._new_mailbox()
         self.ref: Ref = LocalRef(
             self.name, self.mailbox, partial(LocalFuture, self.engine, self.name, responder_cell=self)
@@ -109,7 +109,7 @@ class Cell:
 
     def start(self, delay: float = 0.0, attempt: int = 0) -> None:
         """Start a new incarnation in `delay` seconds; `attempt`: the number of this restart in a row. Ends in
-        `parent.child_started` or, when it crashes, `parent.child_exited`.
+        `parent.on_child_started` or, when it crashes, `parent.on_child_exited`.
         """
         self._give_order(StartOrder(attempt))
         if attempt < 2:
@@ -129,7 +129,7 @@ class Cell:
 
     def stop(self, *, terminate: bool, deadline: float | None = None) -> None:
         """Stop after the message in hand. `terminate`: take no more messages, drain what is queued for `shutdown` seconds
-        (and not beyond `deadline`, monotonic); the rest becomes dead letters. Ends in `parent.child_stopped`.
+        (and not beyond `deadline`, monotonic); the rest becomes dead letters. Ends in `parent.on_child_stopped`.
         """
         now = self.clock.monotonic()
         patience = self.spec.shutdown if deadline is None else min(self.spec.shutdown, max(0.0, deadline - now))
@@ -144,7 +144,7 @@ class Cell:
         self._enter(State.STOPPING)
         self.engine.unblock(self)
         self.mailbox.interrupt()
-        self.engine.call_later(patience, partial(self._hung_turns.stop_timed_out, self.order))
+        self.engine.call_later(patience, partial(self._hung_turns.on_stop_timed_out, self.order))
 
     def suspend(self, why: str) -> None:
         """Stop it until `resume`: what is queued stays queued, what is sent meanwhile is a dead letter."""
@@ -158,7 +158,7 @@ class Cell:
         self.suspension = why
         self.mailbox.close(Reason.SUSPENDED)
         self.emit(events.Suspended, reason=why)
-        self._order_futures.failed(self.incarnations + 1, f"it is suspended: {why}")
+        self._order_futures.on_failed(self.incarnations + 1, f"it is suspended: {why}")
 
     def resume(self) -> Future:
         """Start it again after a suspension, when it has stopped; the future is completed when it runs."""
@@ -232,7 +232,7 @@ class Cell:
 
     # --- reports of the present incarnation, under the actor system's lock ---------------------------------------------
 
-    def started(self, incarnation: Incarnation, duration: float) -> None:
+    def on_started(self, incarnation: Incarnation, duration: float) -> None:
         """Its start hook has returned."""
         self.running_since = self.clock.monotonic()
         if incarnation.number == 1:
@@ -244,8 +244,8 @@ class Cell:
             )  # fmt: skip
         if self.state is State.STARTING:
             self._enter(State.RUNNING)
-            self._order_futures.started(incarnation.number)
-            self.parent.child_started(self)
+            self._order_futures.on_started(incarnation.number)
+            self.parent.on_child_started(self)
 
     def clear_incarnation(self, incarnation: Incarnation) -> None:
         """The incarnation has ended, by a stop or by a crash."""
@@ -254,17 +254,17 @@ class Cell:
         if self.state is not State.STOPPING:
             self.state_since = self.clock.monotonic()
 
-    def exited(self, reason: ExitReason, why: str, *, counted: bool = True) -> None:
+    def on_exited(self, reason: ExitReason, why: str, *, counted: bool = True) -> None:
         """The incarnation ended without an order: the supervisor decides, unless it was to stop anyway. `counted`: towards its intensity."""
         if self.state is State.STOPPING:
             self.stop_completed()
             return
         self._enter(State.STOPPED)
-        self._order_futures.failed(self.incarnations, why)
+        self._order_futures.on_failed(self.incarnations, why)
         if self.suspension:
-            self.parent.child_stopped(self)
+            self.parent.on_child_stopped(self)
         else:
-            self.parent.child_exited(self, reason, why, counted=counted)
+            self.parent.on_child_exited(self, reason, why, counted=counted)
 
     def stop_completed(self) -> None:
         """The order to stop is carried out."""
@@ -274,8 +274,8 @@ class Cell:
         else:
             self._enter(State.STOPPED)
         self.emit(events.Stopped, reason="ordered", duration=self.clock.monotonic() - self.state_since, left=queued)
-        self._order_futures.stopped()
-        self.parent.child_stopped(self)
+        self._order_futures.on_stopped()
+        self.parent.on_child_stopped(self)
         if self._resuming and self.state is State.STOPPED:
             self._resuming = False
             self.mailbox.reopen()
@@ -292,7 +292,7 @@ class Cell:
         self.worker = None
         self.mailbox.close_for_good(self._sweep)
         self.drop_report.flush()
-        self._order_futures.failed(self.incarnations + 1, "it was stopped for good")
+        self._order_futures.on_failed(self.incarnations + 1, "it was stopped for good")
 
     def _sweep(self) -> None:
         for envelope in self.mailbox.drain():

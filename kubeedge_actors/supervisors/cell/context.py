@@ -23,6 +23,10 @@ class LocalContext(Context):
         super().__init__(cell.name, cell.ref, cell.clock, cell.log)
         self._cell, self.incarnation = cell, incarnation
 
+    def knows(self, name: str) -> bool:
+        """Ask the registry."""
+        return self._cell.system.registry.get(name) is not None
+
     def tell(self, to: str | Ref, message: object) -> None:
         """Tell by name through the registry, or by Ref."""
         ref = self.resolve(to, message)

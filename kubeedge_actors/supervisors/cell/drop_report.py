@@ -27,7 +27,7 @@ class Dropped:
     count: int = 1
 
 
-class DropReporter(Protocol):
+class DropReportOwner(Protocol):
     """The cell, as its report sees it."""
 
     name: str
@@ -39,12 +39,12 @@ class DropReporter(Protocol):
     def to_dead_letters(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None: ...
 
 
-class DropReport:
+class DropReporter:
     """Collects dropped messages of one actor. The first one is told of at once, the rest `INTERVAL` seconds later, and so on while it lasts."""
 
     __slots__ = ("_cell", "_dropped", "_last", "_lock", "_rate", "_since")
 
-    def __init__(self, cell: DropReporter) -> None:
+    def __init__(self, cell: DropReportOwner) -> None:
         self._cell = cell
         self._lock = threading.RLock()
         self._dropped: dict[tuple[type, Reason], Dropped] = {}

@@ -23,7 +23,7 @@ AGAIN = 0.01
 """Seconds until the next look at a turn that ended at the very moment when it was to be taken away."""
 
 
-class HungOwner(Protocol):
+class HungTurnsOwner(Protocol):
     """The cell, as it is taken away from an incarnation. Everything is called under the actor system's lock."""
 
     spec: ChildSpec
@@ -51,7 +51,7 @@ class HungTurns:
 
     __slots__ = ("_cell", "_hangs")
 
-    def __init__(self, cell: HungOwner) -> None:
+    def __init__(self, cell: HungTurnsOwner) -> None:
         self._cell = cell
         self._hangs = SlidingWindow(HANGS, HANGS_WITHIN)
 
@@ -106,7 +106,7 @@ class HungTurns:
 
     # --- orders ---------------------------------------------------------------------------------------------------
 
-    def stop_timed_out(self, order: Order) -> None:
+    def on_stop_timed_out(self, order: Order) -> None:
         """The time to carry out this order to stop is over."""
         cell = self._cell
         with cell.deciding():

@@ -52,9 +52,9 @@ class IncarnationOwner(Protocol):
     def deciding(self) -> AbstractContextManager[None]: ...
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]: ...
     def make_actor(self) -> Actor: ...
-    def started(self, incarnation: Incarnation, duration: float) -> None: ...
+    def on_started(self, incarnation: Incarnation, duration: float) -> None: ...
     def clear_incarnation(self, incarnation: Incarnation) -> None: ...
-    def exited(self, reason: ExitReason, why: str, *, counted: bool = True) -> None: ...
+    def on_exited(self, reason: ExitReason, why: str, *, counted: bool = True) -> None: ...
     def blames_sender(self, envelope: Envelope) -> bool: ...
     def on_poison_message(self, envelope: Envelope) -> None: ...
     def stop_completed(self) -> None: ...
@@ -132,7 +132,7 @@ class Incarnation:
             self.call_on_stop()
         else:
             with owner.deciding():
-                owner.started(self, duration)
+                owner.on_started(self, duration)
 
     # --- the lease ------------------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Incarnation:
             message=message_type_name(envelopes),
             duration=ran,
         )
-        owner.exited(ExitReason.CRASH, summary, counted=counted)
+        owner.on_exited(ExitReason.CRASH, summary, counted=counted)
 
     def _counts(self, envelopes: Sequence[Envelope]) -> bool:
         """Whether this crash counts towards the intensity of the supervisor: each message counts once, however often it is delivered, and
@@ -252,7 +252,7 @@ class Incarnation:
         if self.tear_down(()):
             with self.owner.deciding():
                 self._leave_cell()
-                self.owner.exited(reason, "it stopped by itself")
+                self.owner.on_exited(reason, "it stopped by itself")
 
     def complete_stop(self) -> None:
         """The order to stop can be carried out now."""

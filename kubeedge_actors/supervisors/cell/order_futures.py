@@ -29,18 +29,18 @@ class OrderFutures:
     def _new(self) -> LocalFuture:
         return LocalFuture(self._engine, self._name, self._timeout)
 
-    def stopped(self) -> None:
+    def on_stopped(self) -> None:
         """An order to stop is carried out."""
         stops, self._stops = self._stops, []
         for future in stops:
             future.complete(None)
 
-    def started(self, number: int) -> None:
+    def on_started(self, number: int) -> None:
         """Incarnation `number` runs."""
         for future in self._take(number):
             future.complete(None)
 
-    def failed(self, number: int, why: str) -> None:
+    def on_failed(self, number: int, why: str) -> None:
         """Incarnation `number` did not come to run, or will not."""
         for future in self._take(number):
             future.complete(None, ActorStopped(f"{self._name} does not run: {why}"))

@@ -147,7 +147,7 @@ class Runner:
                         incarnation.call_on_stop()
                         break
                     if count:
-                        cell.stats.sample(spent)
+                        cell.stats.record_turn(spent)
                         settle()
                 if mailbox.blocked_producers and len(queue) <= mailbox.low_watermark:
                     mailbox.notify_producers()

@@ -33,7 +33,7 @@ class Stats:
         self.failed_at = 0.0
         self._readings: list[tuple[float, int]] = []
 
-    def sample(self, seconds: float) -> None:
+    def record_turn(self, seconds: float) -> None:
         """Remember how long one turn took."""
         if len(self._ring) < SAMPLES:
             self._ring.append(seconds)
@@ -56,7 +56,7 @@ class Stats:
         """The handling time that `share` of the samples do not exceed; 0.0 without samples.
 
         >>> stats = Stats()
-        >>> for ms in range(1, 101): stats.sample(ms / 1000)
+        >>> for ms in range(1, 101): stats.record_turn(ms / 1000)
         >>> stats.quantile(0.5), stats.quantile(0.99)
         (0.051, 0.1)
         """

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from kubeedge_actors.errors import RegistrationError
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
@@ -57,7 +58,7 @@ class ThreadsEngine:
         """The machine's clock, unless a test moves one by hand."""
         self._timers.clock = SystemClock() if clock is None else clock
         if isinstance(clock, ManualClock):
-            clock.subscribe(self._timers.clock_moved)
+            clock.subscribe(self._timers.on_clock_moved)
         return self._timers.clock
 
     def _processes_of(self, spec: ChildSpec) -> ProcessPlacement | None:
@@ -75,8 +76,10 @@ class ThreadsEngine:
             return self._processes
 
     def check_childspec(self, spec: ChildSpec) -> None:
-        """For a process: Thespian has to be there for another host, and the factory importable."""
+        """For a process: Thespian has to be there for another host, and the factory importable. Only a process has a memory limit."""
         processes = self._processes_of(spec)
+        if processes is None and spec.memory is not None:
+            raise RegistrationError(f"{spec.name} has a memory limit, which needs a process of its own (@process)")
         if processes is not None:
             processes.check_childspec(spec)
 
@@ -130,7 +133,7 @@ class ThreadsEngine:
         """
         me, mailbox = self.current(), cell.mailbox
         incarnation = None if me is None else me.incarnation
-        if me is cell or self._timers.current() or (me is not None and would_deadlock_on_start(me, cell)):
+        if me is cell or self._timers.is_current() or (me is not None and would_deadlock_on_start(me, cell)):
             return WaitResult.DEADLOCK
         with self._waits.waiting(me, cell, for_room=True) as wait, mailbox.not_full:
             # `released` and `stopping` are looked at when it can be seen to wait: whoever sets them wakes it after that

@@ -122,11 +122,11 @@ class TimerThread:
         """Not any more. Takes no lock: a reply that is garbage-collected cancels too, wherever that happens."""
         self._queue.cancel(entry)
 
-    def current(self) -> bool:
+    def is_current(self) -> bool:
         """True in the timer thread."""
         return threading.current_thread() is self._thread
 
-    def clock_moved(self) -> None:
+    def on_clock_moved(self) -> None:
         """The clock was moved."""
         with self._changed:
             self._changed.notify()
@@ -137,7 +137,7 @@ class TimerThread:
             self._ended = True
             self._queue.clear()
             self._changed.notify()
-        if self._thread is not None and not self.current():
+        if self._thread is not None and not self.is_current():
             self._thread.join(JOIN)
 
     def _run(self) -> None:

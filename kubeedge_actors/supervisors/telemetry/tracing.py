@@ -133,7 +133,7 @@ class Tracer:
             self._epoch = epoch
         return self._epoch + at
 
-    def dead_lettered(
+    def on_dead_letter(
         self, recipient: str, message: object, reason: Reason, sender: str, failed_deliveries: int, trace: str
     ) -> None:
         """Report that a followed message became a dead letter."""

@@ -22,6 +22,7 @@ from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeRespons
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.drivers.pki.base import NODE_GROUP, NODE_USER, TlsPaths
 from kubeedge_actors.drivers.store.fake import FakeStore
+from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.kubernetes.object_types import CLUSTEROBJECTSYNC_KIND, NODE_KIND, OBJECTSYNC_KIND
 from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
@@ -59,9 +60,15 @@ class BothSidesEnv:
         self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud.EXTENSION_POINTS)
         self.edge = ActorSystem(ThreadsEngine(), optional_types=edge.EXTENSION_POINTS)
         hub = CloudHub.spec(
-            lambda: CloudHub(self.server, ListenConfig("memory", 0, None), accepting=self.cloud.registry.subscribers)
+            lambda: CloudHub(
+                self.server,
+                ListenConfig("memory", 0, None),
+                accepting=self.cloud.registry.subscribers,
+                types=self.cloud.registry.accepted_types,
+            )
         )
-        self.cloud.start(cloud.supervision_tree(hub, self.api, "127.0.0.1"))
+        self.outbox = NodeOutboxDb(folder / "outbox.db")
+        self.cloud.start(cloud.supervision_tree(hub, self.api, self.outbox, "127.0.0.1"))
         self.edge.start(SupervisorSpec("edge", self._modules(folder)))
         eventually(lambda: _ready(self.api.peek(NODE_KIND, "", NODE)), "the node is ready")
 
@@ -70,7 +77,13 @@ class BothSidesEnv:
         unused = CertificateManager(folder, NODE, config.cloud, str)
         drivers = (self.store, self.containers, [self.broker], unused)
         modules = edge_parts.edge_specs(
-            config, *drivers, Shutdown(), TrafficCounters(), self.server.link, twin_updates_wanted=bool
+            config,
+            *drivers,
+            Shutdown(),
+            TrafficCounters(),
+            self.server.link,
+            twin_updates_wanted=bool,
+            registry=self.edge.registry,
         )
         assert modules[-1].name == constants.EDGEHUB
         hub = EdgeHub.spec(
@@ -80,6 +93,8 @@ class BothSidesEnv:
                 link_factory=self.server.link,
                 credentials=None,
                 outbox=self.store.outbox,
+                accepting=self.edge.registry.subscribers,
+                types=self.edge.registry.accepted_types,
             )
         )
         return [*modules[:-1], hub]
@@ -88,6 +103,7 @@ class BothSidesEnv:
         """End both sides, the edge first."""
         self.edge.stop(PATIENCE)
         self.cloud.stop(PATIENCE)
+        self.outbox.close()
         self.containers.close()
 
 

@@ -61,6 +61,20 @@ class ExitsAtOnce(BadModule):
         os._exit(3)
 
 
+class Allocates(BadModule):
+    """Wants more memory than the machine has to spare; for `@process` with a limit."""
+
+    @classmethod
+    def spec(cls, factory: Any = None, **overrides: Any) -> Any:
+        """With a limit."""
+        return super().spec(factory, **{"memory": 256 << 20, **overrides})
+
+    @on
+    def on_twin_updated(self, update: TwinUpdated) -> None:
+        """Take it."""
+        bytearray(10 << 30)
+
+
 class Loops(BadModule):
     """Never returns."""
 

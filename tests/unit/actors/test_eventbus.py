@@ -244,14 +244,14 @@ def test_a_crash_forgets_no_subscription_and_closes_no_connection() -> None:
     bus.harness.advance(60.0)
     assert [message.topic for message in bus.modules] == ["alarms/fire"]
     assert bus.uploads() == [("default/temp", "x")]
-    assert bus.brokers[0].alive
+    assert bus.brokers[0].is_alive
 
 
 def test_a_broker_that_has_ended_is_started_again() -> None:
     bus = Bus(contain=True)
     bus.brokers[0].close()
     bus.harness.advance(CHECK_SECONDS)
-    assert bus.brokers[0].alive
+    assert bus.brokers[0].is_alive
     assert bus.harness.crashes == []
 
 
@@ -264,7 +264,7 @@ def test_a_broker_that_can_not_be_started_is_a_crash_for_the_supervisor() -> Non
     assert "port 1883" in bus.harness.crashes[0].error
     broker.failure = None
     bus.harness.advance(60.0)
-    assert broker.alive
+    assert broker.is_alive
     bus.arrive("x/user/y")
     assert bus.uploads() == [("x/user/y", "x")]
 

@@ -14,7 +14,7 @@ import pytest
 from kubeedge_actors import Module
 from kubeedge_actors.assembly.edge import service_port_error
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error, port_error_text
-from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started
+from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.demo.environment import free_ports, read_first_line, terminate
 from kubeedge_actors.drivers.broker.external import ExternalBroker
@@ -115,8 +115,8 @@ def test_actors_that_do_not_run_are_named_with_their_error() -> None:
             {"kind": "actor", "name": "c", "state": "waiting", "last_error": "ValueError: no"},
         ],
     }
-    assert not_started(tree) == "; not started yet: b (starting), c (ValueError: no)"
-    assert not_started({"kind": "supervisor", "name": "edge", "children": tree["children"][:1]}) == ""
+    assert not_started_text(tree) == "; not started yet: b (starting), c (ValueError: no)"
+    assert not_started_text({"kind": "supervisor", "name": "edge", "children": tree["children"][:1]}) == ""
 
 
 class Unable(Module):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubeedge_actors.componentconfig.keys import Keys
+from kubeedge_actors.componentconfig.keys import ConfigKeys
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.edge import drop_unjoinable_cloud
 from kubeedge_actors.errors import UsageError
@@ -91,18 +91,18 @@ def test_every_key_is_honoured_or_named_in_one_warning(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honoured = {"apiVersion", "kind"}
-    take, drop = Keys.take, Keys.drop_fixed
+    take, drop = ConfigKeys.take, ConfigKeys.drop_fixed
 
-    def taken(self: Keys, key: str, *how: Any) -> Any:
+    def taken(self: ConfigKeys, key: str, *how: Any) -> Any:
         honoured.add(key)
         return take(self, key, *how)
 
-    def dropped(self: Keys, fixed: Json) -> None:
+    def dropped(self: ConfigKeys, fixed: Json) -> None:
         honoured.update(fixed)
         drop(self, fixed)
 
-    monkeypatch.setattr(Keys, "take", taken)
-    monkeypatch.setattr(Keys, "drop_fixed", dropped)
+    monkeypatch.setattr(ConfigKeys, "take", taken)
+    monkeypatch.setattr(ConfigKeys, "drop_fixed", dropped)
     config: type[EdgeConfig | CloudConfig] = EdgeConfig if name.startswith("edge") else CloudConfig
     file_settings(config, str(HERE / f"{name}.yaml"))
     assert len(caplog.messages) == 1

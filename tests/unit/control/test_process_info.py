@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from kubeedge_actors import __version__
-from kubeedge_actors.control.process_info import ProcessInfo, databases
+from kubeedge_actors.control.process_info import ProcessInfo, databases, usage, with_usage
 
 
 def test_databases_are_counted_with_their_logs(tmp_path: Path) -> None:
@@ -37,3 +37,15 @@ def test_link_and_traffic_are_asked_for_each_time(tmp_path: Path) -> None:
     seen["down"] = {"edgecontroller/node": {"messages": 2, "bytes": 20}}
     assert process_info()["link"] == {"directions": 2}
     assert process_info()["traffic"]["down"] == {"edgecontroller/node": {"messages": 2, "bytes": 20}}
+
+
+def test_an_actor_with_a_process_of_its_own_is_told_with_what_that_uses() -> None:
+    here = {"name": "a", "pid": os.getpid(), "host": ""}
+    others = [{"name": "b"}, {"name": "c", "pid": 0, "host": ""}, {"name": "d", "pid": os.getpid(), "host": "press-2"}]
+    (first, *rest) = with_usage({"name": "root", "children": [here, *others]})["children"]
+    assert first["rss"] > 1_000_000 and first["cpu"] > 0
+    assert rest == others
+
+
+def test_a_process_that_has_ended_uses_nothing() -> None:
+    assert usage(2**22 + 1) == {}

@@ -30,6 +30,7 @@ from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAutho
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec
@@ -143,9 +144,10 @@ def write_down(cluster: KubernetesCluster) -> None:
 def watch(cluster: KubernetesCluster, guarded: GuardedApi) -> None:
     """What the tree of a replica watches."""
     system = ActorSystem(ThreadsEngine())
-    system.start(supervision_tree(ChildSpec("hub", Actor), cluster, "127.0.0.1"))
-    eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= WATCHED)
-    system.stop()
+    with contextlib.closing(NodeOutboxDb(":memory:")) as outbox:
+        system.start(supervision_tree(ChildSpec("hub", Actor), cluster, outbox, "127.0.0.1"))
+        eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= WATCHED)
+        system.stop()
 
 
 def test_the_rights_are_enough_and_each_is_needed(guarded: GuardedApi, tmp_path: Path) -> None:

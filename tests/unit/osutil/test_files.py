@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.errors import DriverError
-from kubeedge_actors.osutil.files import ensure_private, write_atomically
+from kubeedge_actors.osutil.files import ensure_private_file, write_atomically
 
 
 def mode(path: Path) -> int:
@@ -18,10 +18,10 @@ def mode(path: Path) -> int:
 
 def test_a_private_file_is_made_once_and_keeps_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "secret"
-    ensure_private(path)
+    ensure_private_file(path)
     assert mode(path) == 0o600
     path.write_text("x", encoding="utf-8")
-    ensure_private(path)
+    ensure_private_file(path)
     assert path.read_text(encoding="utf-8") == "x"
 
 

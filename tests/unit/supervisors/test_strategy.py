@@ -128,9 +128,9 @@ def test_figures_are_of_the_last_samples() -> None:
     stats = Stats()
     assert stats.quantile(0.99) == 0.0
     for _ in range(1_000):
-        stats.sample(5.0)
+        stats.record_turn(5.0)
     for _ in range(256):
-        stats.sample(1.0)
+        stats.record_turn(1.0)
     assert stats.quantile(0.99) == 1.0
 
 
@@ -139,7 +139,7 @@ def test_a_new_actor_has_no_figures_and_what_it_took_is_added_up() -> None:
     assert (stats.samples, stats.handling_seconds, stats.crashes, stats.dead_letters) == (0, 0.0, 0, 0)
     assert (stats.last_error, stats.failed_at) == ("", 0.0)
     for seconds in (0.25, 0.5):
-        stats.sample(seconds)
+        stats.record_turn(seconds)
     assert (stats.samples, stats.handling_seconds) == (2, 0.75)
 
 

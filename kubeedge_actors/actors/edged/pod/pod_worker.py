@@ -228,7 +228,7 @@ class PodWorkers:
         if not (self._state.cloud_is_native or self._state.events_to_any_cloud):
             return  # a genuine edge tells a genuine cloud no Events unless it is asked to
         now = self._actor.clock.now()
-        for message in self._recorder.event(pod_state.view, kind, reason, text, now, container):
+        for message in self._recorder.record_event(pod_state.view, kind, reason, text, now, container):
             self._actor.tell(constants.METAMANAGER, message)
 
     def _record_result_events(self, pod_state: PodState, action: Action, result: ActionResult) -> None:

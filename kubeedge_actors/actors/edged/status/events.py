@@ -43,7 +43,7 @@ class EventRecorder:
         self._node = node
         self._series: dict[tuple[str, str, str, str], EventSeries] = {}
 
-    def event(
+    def record_event(
         self, pod: PodView, kind: str, reason: str, message: str, now: float, container: str = ""
     ) -> list[ReportEvent]:
         """Record an Event of a pod or container; returns at most one message to send."""

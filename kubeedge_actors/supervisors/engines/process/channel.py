@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import os
 import pickle
 import secrets
 import socket
@@ -14,15 +15,21 @@ from typing import Any
 from kubeedge_actors.errors import ActorStopped
 
 SESSION_ID, NONCE = 16, 32
+_OUTPUT = b"o"
+"""Goes with the descriptor of the output: one can not be sent without a byte."""
 _LENGTH = struct.Struct("!I")
 
 Frame = tuple[Any, ...]
 
 
 class Channel:
-    """Frames over a connected, authenticated socket. `send` may be called from any thread; one thread reads."""
+    """Frames over a connected, authenticated socket. `send` may be called from any thread; one thread reads.
 
-    def __init__(self, sock: socket.socket) -> None:
+    `output`: the descriptor from which the other process's standard output and error are read, -1 for none. It is for whoever uses it to close.
+    """
+
+    def __init__(self, sock: socket.socket, output: int = -1) -> None:
+        self.output = output
         self._sock = sock
         self._reader = sock.makefile("rb")
         self._sending = threading.Lock()
@@ -56,14 +63,24 @@ class Channel:
         except OSError:  # the other side was faster
             return
 
+    def discard(self) -> None:
+        """End it with all that belongs to it: nobody uses it."""
+        self.close()
+        self.close_descriptors()
+        if self.output >= 0:
+            os.close(self.output)
+
     def close_descriptors(self) -> None:
         """Give the descriptor back; for the thread that reads, when it is through."""
         self._reader.close()
         self._sock.close()
 
 
-def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
-    """Connect from a new worker process, with mutual authentication by the key of the session. Errors: OSError, PermissionError."""
+def connect(address: Any, session_id: bytes, key: bytes, output: int = -1) -> Channel:
+    """Connect from a new worker process, with mutual authentication by the key of the session. Errors: OSError, PermissionError.
+
+    `output`: a descriptor from which the other side, if it is on this machine, is to read what this process writes; -1: none.
+    """
     sock = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
     sock.settimeout(10.0)
     sock.connect(address)
@@ -73,6 +90,8 @@ def connect(address: Any, session_id: bytes, key: bytes) -> Channel:
     if not hmac.compare_digest(theirs[:NONCE], hmac.digest(key, b"home" + mine, "sha256")):
         raise PermissionError("the other side does not know the key")
     sock.sendall(hmac.digest(key, b"away" + theirs[NONCE:], "sha256"))
+    if sock.family == socket.AF_UNIX:
+        socket.send_fds(sock, [_OUTPUT], [output] if output >= 0 else [])
     return Channel(_ready(sock))
 
 
@@ -88,7 +107,10 @@ def accept(sock: socket.socket, keys: Callable[[bytes], bytes | None]) -> tuple[
     sock.sendall(hmac.digest(key, b"home" + theirs, "sha256") + mine)
     if not hmac.compare_digest(receive_exactly(sock, NONCE), hmac.digest(key, b"away" + mine, "sha256")):
         return None
-    return session_id, Channel(_ready(sock))
+    outputs = socket.recv_fds(sock, len(_OUTPUT), 1)[1] if sock.family == socket.AF_UNIX else []
+    for output in outputs:
+        os.set_inheritable(output, False)  # it is received as one that programs would inherit
+    return session_id, Channel(_ready(sock), *outputs)
 
 
 def _ready(sock: socket.socket) -> socket.socket:

@@ -63,6 +63,9 @@ class ContextServer:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
+    def _on_knows(self, name: str) -> bool:
+        return self._context.knows(name)
+
     def _on_tell(self, to: str, message: object) -> None:
         self._context.tell(to, message)
 
@@ -145,7 +148,7 @@ class ContextServer:
         if timer.cancelled:
             return None
         number = next(self._numbers)
-        self._timers = {key: held for key, held in self._timers.items() if not held.over}
+        self._timers = {key: held for key, held in self._timers.items() if not held.is_over}
         self._timers[number] = timer
         return number
 

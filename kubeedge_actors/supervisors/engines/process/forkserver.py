@@ -82,10 +82,10 @@ def serve_runtime() -> int:
     if begin.get("path") is not None:
         os.environ["PYTHONPATH"] = begin["path"]
     exit_when_closed(begin["lifeline"], close_in_child=(orders.fileno(), answers.fileno()))
-    convention = ConventionLeader(begin["address"], begin["port"], bytes.fromhex(begin["key"]))
+    convention = ThespianConventionLeader(begin["address"], begin["port"], bytes.fromhex(begin["key"]))
     try:
         if begin["port"]:  # hosts elsewhere know where to find it, so they may look for it already
-            convention.open()
+            convention.system()
     except (ImportError, OSError, RuntimeError) as error:
         _say(answers, error=str(error))
         return 1
@@ -101,24 +101,24 @@ def serve_runtime() -> int:
     return 0  # the actor system lets go of the lifeline: nobody waits for Thespian to take leave
 
 
-def execute_order(order: dict[str, Any], convention: ConventionLeader) -> None:
+def execute_order(order: dict[str, Any], convention: ThespianConventionLeader) -> None:
     """Start a process here or elsewhere, or forget a host that did not answer."""
     if order["call"] is None:
-        convention.open().forget(order["host"])
+        convention.system().forget(order["host"])
     elif order["host"]:
-        convention.open().start_process(order["host"], order["call"])
+        convention.system().start_process(order["host"], order["call"])
     else:
         fork_actor(order["call"])
 
 
-class ConventionLeader:
+class ThespianConventionLeader:
     """This machine's part of the convention: Thespian, imported and opened when a host elsewhere is first needed."""
 
     def __init__(self, address: str, port: int, key: bytes) -> None:
         self._address, self._port, self._key = address, port, key
         self._system: ThespianSystem | None = None
 
-    def open(self) -> ThespianSystem:
+    def system(self) -> ThespianSystem:
         """The system; ImportError, OSError or RuntimeError when there can be none."""
         if self._system is None:
             from kubeedge_actors.supervisors.engines.process.thespian_hosts import ThespianSystem

@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 import queue
+import re
 import secrets
 import select
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kubeedge_actors.errors import ActorStopped
@@ -22,6 +23,12 @@ from kubeedge_actors.supervisors.engines.process.serialization import PickleSeri
 STARTING = 10.0
 """Seconds that a process may take to call home; a host of the convention that does not answer takes that long."""
 ENDING = 5.0
+INHERITED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHON\w*|VIRTUAL_ENV"
+    r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|COVERAGE_\w+"
+)
+PROXIES = re.compile(r"(http|https|ftp|all|no)_proxy", re.IGNORECASE)
+"""The variables of the environment that a worker process gets: secrets of a node are often among the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,8 @@ class Launcher:
         self._listeners: dict[bool, socket.socket] = {}
         self._closed = False
 
-    def launch(self, name: str, host: str) -> Channel:
-        """The channel of a new worker process, here or on `host`. Errors: OSError, ActorStopped, TimeoutError when there is none."""
+    def launch(self, name: str, host: str, memory: int | None = None) -> Channel:
+        """The channel of a new worker process, here or on `host`, with so many bytes of memory. Errors: OSError, ActorStopped, TimeoutError when there is none."""
         session_id, key = secrets.token_bytes(SESSION_ID), secrets.token_bytes(32)
         arrived: queue.SimpleQueue[Channel | str] = queue.SimpleQueue()
         self._expected[session_id] = (key, arrived)
@@ -64,6 +71,7 @@ class Launcher:
                     "key": key.hex(),
                     "path": search_path(),
                     "name": name,
+                    "memory": memory,
                 }
                 self._open_fork_server().send_order(host, call)
             channel_or_error = arrived.get(timeout=STARTING)
@@ -112,8 +120,10 @@ class Launcher:
             except OSError:  # somebody who did not go on, or went away
                 met = None
             expected = None if met is None else self._expected.get(met[0])
-            if met is None or expected is None:
+            if met is None:
                 sock.close()
+            elif expected is None:
+                met[1].discard()
             else:
                 expected[1].put(met[1])
 
@@ -138,7 +148,7 @@ def _close_late(arrived: queue.SimpleQueue[Channel | str]) -> None:
     with contextlib.suppress(queue.Empty):  # nobody did
         late = arrived.get_nowait()
         if isinstance(late, Channel):
-            late.close()
+            late.discard()
 
 
 def search_path() -> list[str]:
@@ -156,7 +166,7 @@ class ForkServer:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", f"{__package__}.forkserver"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(lifeline, alive), start_new_session=True, text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(search_path())},
+            env={**inherited_environment(os.environ), "PYTHONPATH": os.pathsep.join(search_path())},
         )  # fmt: skip
         os.close(lifeline)
         os.close(alive)  # all that come from the fork server hold it: when nobody does, all have ended
@@ -217,3 +227,16 @@ class ForkServer:
             self._hearing.join(ENDING)
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a worker process finds in os.environ. A proxy is passed on unless its address holds a password.
+
+    >>> inherited_environment({"PATH": "/bin", "TOKEN": "s", "http_proxy": "http://p:1", "https_proxy": "http://u:s@p:1"})
+    {'PATH': '/bin', 'http_proxy': 'http://p:1'}
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if INHERITED.fullmatch(name) or (PROXIES.fullmatch(name) and "@" not in value)
+    }

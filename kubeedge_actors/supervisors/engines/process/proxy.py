@@ -22,6 +22,7 @@ from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.channel import Channel, Frame
 from kubeedge_actors.supervisors.engines.process.context_server import ContextServer
 from kubeedge_actors.supervisors.engines.process.launcher import Launcher
+from kubeedge_actors.supervisors.engines.process.output import WorkerOutput
 from kubeedge_actors.supervisors.engines.process.serialization import (
     NotSerializable,
     OpaqueMessage,
@@ -56,6 +57,7 @@ class WorkerProxy(Actor):
         self._inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self._outside: queue.SimpleQueue[Frame] | None = None
         self._channel: Channel | None = None
+        self._output: WorkerOutput | None = None
         self._ended = threading.Event()
         self._leaving = self._plain = False
         self.pid = 0
@@ -74,9 +76,12 @@ class WorkerProxy(Actor):
             ) from error
         self._context_server = ContextServer(cell, self.context, self)
         try:
-            self._channel = self._launcher.launch(cell.name, cell.spec.host)
+            channel = self._channel = self._launcher.launch(cell.name, cell.spec.host, cell.spec.memory)
         except (OSError, ActorStopped, TimeoutError) as error:
             raise ProcessDied(f"no process for {cell.name}: {error}") from error
+        if channel.output >= 0:
+            tell = partial(cell.log.warning, "%s prints: %s", cell.name)
+            self._output = WorkerOutput(channel.output, cell.name, cell.clock.monotonic, tell)
         threading.Thread(target=self._read, args=(self._channel,), name=f"line-{cell.name}", daemon=True).start()
         try:
             _, self.pid, self.host = self._inbox.get(timeout=HELLO_TIMEOUT)
@@ -238,6 +243,8 @@ class WorkerProxy(Actor):
         self._ended.set()
         channel.close()
         channel.close_descriptors()
+        if self._output is not None:
+            self._output.close()
         self._inbox.put(EOF)
         if not self._leaving:
             self._cell.mailbox.post_system(self._died_while_idle)

@@ -6,9 +6,11 @@ import logging
 import os
 import pickle
 import queue
+import resource
 import socket
 import sys
 import threading
+import traceback
 from collections import deque
 from typing import Any
 
@@ -33,18 +35,42 @@ from kubeedge_actors.supervisors.future import Otherwise, Then
 from kubeedge_actors.supervisors.ref import Ref
 
 
-def worker_main(address: Any, session_id: str, key: str, path: list[str], name: str) -> None:
-    """Main function of a worker process: connect, serve one actor, and exit when the channel ends, whatever the actor is doing."""
+def worker_main(address: Any, session_id: str, key: str, path: list[str], name: str, memory: int | None = None) -> None:
+    """Main function of a worker process: connect, serve one actor, and exit when the channel ends, whatever the actor is doing.
+
+    `memory`: bytes that it may have; more is a MemoryError here, and nobody else's trouble.
+    """
     sys.path += [entry for entry in path if entry not in sys.path]
     with open("/proc/self/comm", "w", encoding="ascii", errors="replace") as comm:
         comm.write(name[:15])  # what `ps` and `top` call it
     try:
-        channel = connect(
-            tuple(address) if isinstance(address, list) else address, bytes.fromhex(session_id), bytes.fromhex(key)
-        )
+        remote = isinstance(address, list)
+        output, ours = os.pipe()
+        channel = connect(tuple(address) if remote else address, bytes.fromhex(session_id), bytes.fromhex(key), output)
+        os.close(output)
+        if not remote:
+            _write_to(ours)
+        os.close(ours)
+        if memory is not None:
+            # private writable memory: what is only reserved, shared or read from a library's file is none of the module's use
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
         ActorWorker(channel).run()
+        sys.stdout.flush()
+    except Exception:  # noqa: BLE001 - whatever it is, there is no actor yet that could be told of it
+        traceback.print_exc()
     finally:
         os._exit(0)
+
+
+def _write_to(descriptor: int) -> None:
+    """Standard output and error go there from now on, line by line.
+
+    The streams are made anew: those of the fork server may be of a file, which can be sought in, and a pipe can not.
+    """
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stdout = os.fdopen(1, "w", 1, "utf-8", "backslashreplace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
 
 
 class ActorWorker:

@@ -41,6 +41,10 @@ class RemoteContext(Context):
         super().__init__(name, RemoteRef(worker, name), clock, log)
         self._worker = worker
 
+    def knows(self, name: str) -> bool:
+        """Whether there is an actor of that name."""
+        return bool(self._worker.call("knows", name))
+
     def tell(self, to: str | Ref, message: object) -> None:
         """Send a message; one that can not be serialized is a dead letter."""
         self._worker.send_message("tell", _name_of(to), message=message)

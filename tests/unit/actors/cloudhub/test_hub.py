@@ -15,11 +15,14 @@ from kubeedge_actors.supervisors import Reason, Ref
 from kubeedge_actors.testing import Probe
 from kubeedge_actors.wire.messages import (
     BusPublish,
+    BusSubscribe,
     BusUploaded,
     ErrorResponse,
     KeepAlive,
     MembershipRequest,
     MembershipUpdate,
+    MessageConfirmed,
+    MessageLost,
     NodeRemoved,
     ObjectAcked,
     ObjectPushed,
@@ -30,6 +33,7 @@ from kubeedge_actors.wire.messages import (
     RegisterNode,
     ReportEvent,
     Response,
+    SendToNode,
     SessionClosed,
     SessionOpened,
     TwinReported,
@@ -547,8 +551,29 @@ def test_an_answer_goes_to_its_node_at_once(hub: CloudHubEnv) -> None:
 def test_what_nobody_sends_again_is_a_dead_letter_when_its_node_is_not_connected(
     hub: CloudHubEnv, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hub.harness.publish(BusPublish(node="edge-99", topic="light", payload="on"))
+    hub.harness.publish(BusSubscribe(node="edge-99", topic="light"))
     (letter,) = hub.harness.dead_letters
     assert (letter.recipient, letter.reason) == ("cloudhub", Reason.UNDELIVERABLE)
     assert letter.error == "Undeliverable: node edge-99 is not connected"
-    assert "BusPublish: it can not be delivered: Undeliverable: node edge-99 is not connected" in caplog.text
+    assert "BusSubscribe: it can not be delivered: Undeliverable: node edge-99 is not connected" in caplog.text
+
+
+def test_a_message_of_a_module_goes_to_a_native_node_whose_confirmation_goes_to_the_outbox(hub: CloudHubEnv) -> None:
+    opened = hub.harness.probe(SessionOpened)
+    outbox = hub.harness.probe("nodeoutbox")
+    native, genuine = hub.join("n1", Kubeedge_Actors_Confirm="1"), hub.join("n2")
+    assert [(each.node, each.confirms) for each in opened] == [("n1", True), ("n2", False)]
+    for node in ("n1", "n2"):
+        hub.harness.publish(SendToNode(message=BusPublish(node=node, topic="t", payload="on"), kept=True))
+    (sent,) = hub.sent_to(native)
+    assert isinstance(sent, BusPublish) and (sent.topic, sent.payload) == ("t", "on")
+    assert len(hub.sent_to(genuine)) == 1
+    hub.hear(native, Response(parent_msg_id=sent.msg_id, resource="", source="websocket"))
+    assert outbox.take() == [MessageConfirmed(node="n1", msg_id=sent.msg_id)]
+
+
+def test_a_message_for_a_node_that_is_not_connected_is_lost_only_when_nobody_keeps_it(hub: CloudHubEnv) -> None:
+    for kept in (True, False):
+        hub.harness.publish(SendToNode(message=BusPublish(node="n1", topic=str(kept), payload="on"), kept=kept))
+    (letter,) = [each.message for each in hub.harness.dead_letters]
+    assert isinstance(letter, MessageLost) and letter.reason == "its connection has just ended"

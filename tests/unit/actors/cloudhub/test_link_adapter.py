@@ -8,8 +8,8 @@ import pytest
 
 from kubeedge_actors.actors.cloudhub.link_adapter import ServerEventsAdapter
 from kubeedge_actors.actors.cloudhub.messages import FrameReceived, PeerJoined, PeerLeft
-from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
 from kubeedge_actors.supervisors import Clock, Ref
 from tests.support.env.cloudhub import peer_of
 

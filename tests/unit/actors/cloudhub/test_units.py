@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kubeedge_actors.actors.cloudhub.peer_authorization import admit, may_send
-from kubeedge_actors.actors.cloudhub.rate_limits import JoinRateLimiter
 from kubeedge_actors.actors.cloudhub.session import NATIVE_WINDOW, NodeSession, acked_object
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, TrafficCounters
-from kubeedge_actors.actors.cloudhub.upstream_inbox import DedupWindow, DeliveryState
 from kubeedge_actors.drivers.link.base import Peer
+from kubeedge_actors.hubs.durable_inbox import DedupWindow, DeliveryState
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
 from kubeedge_actors.wire.beehive import Route
 from kubeedge_actors.wire.messages import (
     MembershipDetail,

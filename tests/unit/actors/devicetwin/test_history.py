@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.devicetwin.history import resize
+from kubeedge_actors.actors.devicetwin.history import renumber_slots
 from kubeedge_actors.drivers.store.base import HistoryRow
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.wire import constants
@@ -160,7 +160,7 @@ rows = st.integers(0, 40).map(lambda n: [HistoryRow(LAMP, "a", i % 7, i, i, None
 @given(rows, st.integers(0, 12))
 def test_a_resized_history_holds_the_newest_in_places_of_their_own(told: list[HistoryRow], count: int) -> None:
     kept = {row.slot: row for row in told}.values()  # what a history of seven has left of them
-    new = resize(list(kept), count)
+    new = renumber_slots(list(kept), count)
     newest = sorted(row.number for row in kept)
     assert [row.number for row in new] == (newest[-count:] if count else [])
     assert len({row.slot for row in new}) == len(new)

@@ -261,6 +261,7 @@ def test_every_upward_type_is_judged_or_belongs_to_another_module() -> None:
         "TwinReported",
         "DeviceStateReported",
         "BusUploaded",
+        "CustomMessage",
         "ApplicationRequest",
         "KeepAlive",
         "QueryClusterCa",

@@ -13,7 +13,8 @@ from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.drivers.link.base import Link, UpgradeResponse
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import CertificateError, LinkError
-from kubeedge_actors.supervisors import Reason
+from kubeedge_actors.module import Module, on
+from kubeedge_actors.supervisors import Reason, Ref, ReplyTo
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     BusPublish,
@@ -76,6 +77,7 @@ def test_it_introduces_itself_in_headers_and_path() -> None:
         "connectionuse": "msg",
         "kubeedge-actors-ack": "1",
         "kubeedge-actors-lease": "1",
+        "kubeedge-actors-confirm": "1",
     }
 
 
@@ -466,3 +468,64 @@ def test_what_is_not_confirmed_is_said_again_ever_more_rarely() -> None:
     assert not retry_due(0.0, 2, 119.0)
     assert retry_due(0.0, 2, 120.0)
     assert retry_due(0.0, 99, 3600.0)
+
+
+def confirming() -> EdgeHubEnv:
+    """A hub whose cloud wants its modules' messages confirmed."""
+    return EdgeHubEnv(cloud=FakeCloud(headers={constants.HEADER_ACK: "1", constants.HEADER_CONFIRM: "1"})).start()
+
+
+def test_a_message_of_a_cloud_module_is_handled_once_and_confirmed_each_time() -> None:
+    env = confirming()
+    published = env.harness.probe(BusPublish)
+    message = BusPublish(topic="a", payload="b")
+    for _ in range(3):
+        env.say(message)
+    assert [each.msg_id for each in published] == [message.msg_id]
+    confirmed = env.cloud.of(Response)
+    assert {(each.parent_msg_id, each.source) for each in confirmed} == {(message.msg_id, constants.SOURCE_EDGEHUB)}
+    assert len(confirmed) == 3
+
+
+def test_it_is_confirmed_when_its_receiver_is_done_and_not_before() -> None:
+    asked: list[ReplyTo] = []
+
+    class Slow(Module):
+        name = "slow"
+
+        @on
+        def on_bus_publish(self, message: BusPublish) -> None:
+            asked.append(self.reply_later())
+
+    def accepting(kind: type) -> tuple[Ref, ...]:
+        return (env.harness.ref("slow"),) if kind is BusPublish else ()
+
+    env: EdgeHubEnv = EdgeHubEnv(cloud=FakeCloud(headers={constants.HEADER_CONFIRM: "1"}), accepting=accepting)
+    env.harness._specs.append(Slow.spec())
+    env.start()
+    env.say(BusPublish(topic="a", payload="b"))
+    assert env.cloud.of(Response) == []
+    asked.pop().send()
+    env.harness.run()
+    assert len(env.cloud.of(Response)) == 1
+
+
+def test_a_genuine_cloud_is_told_nothing() -> None:
+    env = EdgeHubEnv().start()
+    published = env.harness.probe(BusPublish)
+    env.say(BusPublish(topic="a", payload="b"))
+    assert len(published) == 1
+    assert env.cloud.of(Response) == []
+
+
+def test_what_could_not_be_confirmed_because_the_link_was_cut_is_confirmed_when_it_comes_again() -> None:
+    env = confirming()
+    published = env.harness.probe(BusPublish)
+    message = BusPublish(topic="a", payload="b")
+    env.cloud.say(message)
+    env.cloud.server.cut()
+    env.harness.run()
+    env.back()
+    env.say(message)
+    assert len(published) == 1
+    assert message.msg_id in {each.parent_msg_id for each in env.cloud.of(Response)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.leadership.leader_elector import child_specs
-from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
+from kubeedge_actors.actors.leadership.lease_lock import LEASE_LOCK, LEASE_NAME
 from kubeedge_actors.actors.leadership.lease_observer import (
     LEASE_DURATION,
     RENEW_DEADLINE,
@@ -24,6 +24,7 @@ from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.constants import LEADERSHIP
 from kubeedge_actors.wire.messages import LeadershipChanged
 
 Request = tuple[str, str, str, str, str]
@@ -34,6 +35,7 @@ class Staff:
 
     def __init__(self) -> None:
         self.working: list[str] = []
+        self.is_stopping = False
 
     def add(self, spec: ChildSpec) -> None:
         if spec.name in self.working:
@@ -70,6 +72,12 @@ class Replica:
 
     def advance(self, seconds: float) -> None:
         self.harness.advance(seconds)
+
+    def stop(self) -> None:
+        """As a process stops in good order: first what only the leader runs."""
+        self.staff.is_stopping = True
+        self.staff.working.clear()
+        self.harness.stop()
 
 
 class Cable:
@@ -129,7 +137,7 @@ def test_the_second_waits_and_leads_when_the_first_is_killed(api: FakeCluster) -
 def test_a_leader_that_stops_in_good_order_lets_the_other_begin_at_once(api: FakeCluster) -> None:
     first, second = Replica(api, "one"), Replica(api, "two")
     together(4, first, second)
-    first.harness.stop()
+    first.stop()
     assert record(api)["holderIdentity"] == ""
     second.advance(RETRY_PERIOD)
     assert second.leads()
@@ -181,10 +189,17 @@ def test_the_wall_clock_of_the_holder_does_not_matter(api: FakeCluster) -> None:
 
 def test_a_crash_of_the_elected_hands_over_its_work_and_takes_it_back(api: FakeCluster) -> None:
     replica = Replica(api, "one")
-    replica.harness.crash(constants.LEADERSHIP)
+    replica.harness.crash(LEADERSHIP)
     replica.advance(5)
     assert replica.leads()
-    assert [change.leading for change in replica.told] == [False, True, False, True]
+    assert [change.leading for change in replica.told] == [False, True, False, False, True]
+
+
+def test_a_leader_whose_elector_crashed_keeps_the_lease(api: FakeCluster) -> None:
+    first, second = Replica(api, "one"), Replica(api, "two")
+    first.harness.crash(LEADERSHIP)
+    assert (record(api)["holderIdentity"], record(api)["leaseTransitions"]) == ("one", 0)
+    assert together(LEASE_DURATION, first, second) == 1 and first.leads()
 
 
 def test_a_conflict_is_not_a_victory(api: FakeCluster) -> None:
@@ -204,13 +219,22 @@ def test_a_conflict_is_not_a_victory(api: FakeCluster) -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["step", "cut", "mend", "crash"]), st.floats(0.1, 6)),
+    st.tuples(
+        st.sampled_from(["a", "b"]), st.sampled_from(["step", "cut", "mend", LEADERSHIP, LEASE_LOCK]), st.floats(0.1, 6)
+    ),
     max_size=40,
 )
 
 
+CRASH_AS_THE_LEASE_RUNS_OUT = [
+    *(("a", "step", 1.0), ("a", "step", 1.5), ("a", "cut", 3.5), ("a", "step", 5.5)),
+    *(("b", LEADERSHIP, 5.0), ("a", "mend", 1.0), ("b", LEADERSHIP, 1.0)),
+]
+
+
 @settings(max_examples=40)
 @given(STEPS)
+@example(CRASH_AS_THE_LEASE_RUNS_OUT)
 def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:
     api = FakeCluster()
     replicas = {name: Replica(api, name) for name in "ab"}
@@ -218,8 +242,8 @@ def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:
         replica = replicas[name]
         if action in ("cut", "mend"):
             replica.cut = action == "cut"
-        elif action == "crash":
-            replica.harness.crash(constants.LEADERSHIP)
+        elif action != "step":
+            replica.harness.crash(action)
         assert together(seconds, *replicas.values()) <= 1
     for replica in replicas.values():
         replica.cut = False

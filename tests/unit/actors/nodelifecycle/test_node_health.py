@@ -103,7 +103,7 @@ class HearingAtRandom(RuleBasedStateMachine):
 
     @rule(node=NODES)
     def a_node_goes(self, node: str) -> None:
-        self.pulses.forget(node)
+        self.pulses.forget_node(node)
         self.heard.pop(node, None)
         self.judged.discard(node)
 

@@ -18,7 +18,7 @@ from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthority
 from kubeedge_actors.drivers.pki.pem import read_certificate
-from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, execute
+from kubeedge_actors.drivers.pki.worker_protocol import CreateAuthority, IssueCertificate, execute
 from kubeedge_actors.errors import CertificateError, ClusterError
 from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, SECRET_KIND
 from tests.support.clusters import DRIVERS
@@ -100,7 +100,7 @@ def test_the_second_cloud_takes_all_three(replica: Make, cluster: Cluster) -> No
     tls, token = shared.server_certificate(["10.0.0.7"]), shared.token()
     second, other = replica("b", cluster)
     assert other.sync_ca() is True
-    assert second.pair == first.pair
+    assert second.ca_pair == first.ca_pair
     same = other.server_certificate(["10.0.0.7"])
     assert Path(same.cert).read_bytes() == Path(tls.cert).read_bytes()
     assert Path(same.key).read_bytes() == Path(tls.key).read_bytes()
@@ -132,7 +132,7 @@ def test_the_names_of_replicas_that_come_and_go_do_not_pile_up(replica: Make, fa
 
 
 def test_what_a_genuine_cloudcore_has_made_is_taken(replica: Make, fake: FakeCluster) -> None:
-    made = execute(NewAuthority(NOW))
+    made = execute(CreateAuthority(NOW))
     ca = KeyPair(made.cert, made.key)
     names = ("localhost", "127.0.0.1", "10.0.0.7")
     server = execute(IssueCertificate(ca, Subject("KubeEdge", "KubeEdge"), (SERVER_AUTH,), names, 36400, NOW))
@@ -144,7 +144,7 @@ def test_what_a_genuine_cloudcore_has_made_is_taken(replica: Make, fake: FakeClu
     authority, shared = replica("a", fake)
     assert shared.sync_ca() is True
     shared.server_certificate(["10.0.0.7"])
-    assert (authority.pair, authority.server_pair()) == (ca, KeyPair(server.cert, server.key))
+    assert (authority.ca_pair, authority.server_pair()) == (ca, KeyPair(server.cert, server.key))
     assert shared.token() == token
 
 
@@ -163,7 +163,7 @@ def test_of_two_clouds_that_start_together_the_slower_takes_the_winners(replica:
 
     fake.create = racing  # type: ignore[method-assign]
     assert other.sync_ca() is True
-    assert second.pair == first.pair
+    assert second.ca_pair == first.ca_pair
 
 
 def test_a_cloud_that_had_another_ca_says_so(
@@ -188,7 +188,7 @@ def test_a_cloud_without_files_gets_its_ca_back_from_the_cluster_in_silence(
     shared.sync_ca()
     again, other = replica("empty", fake)
     assert other.sync_ca() is True
-    assert again.pair == first.pair
+    assert again.ca_pair == first.ca_pair
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -208,7 +208,7 @@ def test_a_server_certificate_that_ends_soon_is_made_anew_for_everybody(
 def test_a_server_certificate_that_does_not_serve_is_replaced(replica: Make, fake: FakeCluster, spoilt: str) -> None:
     authority, shared = replica("a", fake)
     shared.sync_ca()
-    other = execute(NewAuthority(NOW))
+    other = execute(CreateAuthority(NOW))
     issued = execute(
         IssueCertificate(
             KeyPair(other.cert, other.key), Subject("KubeEdge", "KubeEdge"), (SERVER_AUTH,), ("localhost",), 9, NOW
@@ -246,7 +246,7 @@ def test_a_ca_that_is_exchanged_while_a_cloud_runs_is_said_and_the_rest_is_left_
     authority, shared = replica("a", fake)
     shared.sync_ca()
     fake.delete(SECRET_KIND, NAMESPACE, "casecret")
-    other = execute(NewAuthority(NOW))
+    other = execute(CreateAuthority(NOW))
     put(fake, "casecret", cadata=other.cert, cakeydata=other.key)
     shared.write_token(tmp_path / "token")
     shared.server_certificate(["10.0.0.7"])
@@ -286,10 +286,10 @@ def test_a_damaged_shared_ca_is_one_sentence_and_never_replaced(
     put_namespace(fake)
     put(fake, "casecret", **data)
     authority, shared = replica("a", fake)
-    before = authority.pair
+    before = authority.ca_pair
     with pytest.raises(CertificateError):
         shared.sync_ca()
-    assert authority.pair == before
+    assert authority.ca_pair == before
     assert data_of(fake, "casecret") == data if data else True
 
 

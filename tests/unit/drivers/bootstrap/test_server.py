@@ -19,7 +19,7 @@ from kubeedge_actors.drivers.pki.base import Subject, TlsPaths, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
-from kubeedge_actors.drivers.pki.worker_protocol import NewCsr, execute
+from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 from tests.support.fakes.bootstrap_cloud import Cloud
 from tests.support.plugins.hypothesis_profile import SLOW
@@ -30,7 +30,7 @@ WORDS, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
 
 def csr(node: str = "edge-9") -> bytes:
-    return execute(NewCsr(node_subject(node))).cert
+    return execute(CreateCsr(node_subject(node))).cert
 
 
 @pytest.fixture

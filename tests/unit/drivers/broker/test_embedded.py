@@ -80,13 +80,13 @@ def test_tcp_is_to_acknowledge_at_once_what_follows_each_packet(
 ) -> None:
     """paho leaves Nagle's algorithm on; what that costs is measured in benchmarks/broker.py."""
     connections: list[Connection] = []
-    acknowledge = Connection.set_quickack
+    set_quickack = Connection.set_quickack
 
     def noted(connection: Connection) -> None:
         connections.append(connection)
-        acknowledge(connection)
+        set_quickack(connection)
 
-    monkeypatch.setattr(Connection, "acknowledge", noted)
+    monkeypatch.setattr(Connection, "set_quickack", noted)
     with Raw(broker.port) as peer:
         for _ in range(3):
             connections.clear()

@@ -56,7 +56,7 @@ def test_whatever_a_stranger_sends_ends_only_his_own_connection(broker: Embedded
             pass
     with paho(broker.port) as app:
         app.publish("a", b"x", 1)
-    assert broker.alive
+    assert broker.is_alive
 
 
 @pytest.mark.parametrize("packet", [b"\xf0\x00", b"\x36\x00", b"\x10\x00", b"\x20\x02\x00\x00", b"\x30\x03\x00\x01#"])
@@ -160,7 +160,7 @@ def test_closing_ends_every_connection_and_thread(caplog: pytest.LogCaptureFixtu
     for peer in peers:
         peer.close()
     assert threading.active_count() == before
-    assert not broker.alive
+    assert not broker.is_alive
     assert caplog.text == ""
 
 

@@ -38,7 +38,7 @@ def port() -> int:
 def client(port: int) -> Iterator[ExternalBroker]:
     with running("127.0.0.1", port) as client:
         yield client
-    assert not client.alive
+    assert not client.is_alive
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def test_what_was_said_while_the_broker_was_away_arrives_when_it_is_there(
     client.subscribe("echo/#")
     for n in range(100):
         client.publish("echo/a", b"%d" % n)
-    assert client.alive and not client.connected.is_set()
+    assert client.is_alive and not client.connected.is_set()
     with mosquitto(tmp_path, port=port):
         assert [int(message.payload) for message in ear.take(100)] == list(range(100))
 
@@ -242,7 +242,7 @@ def test_a_server_that_is_no_broker_is_said_and_tried_again(
             peer.sendall(said)
             peer.close()
         eventually(lambda: "can not be used" in caplog.text, "it is in the log")
-    assert client.alive
+    assert client.is_alive
 
 
 @pytest.mark.parametrize(

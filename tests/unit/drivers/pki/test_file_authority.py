@@ -31,7 +31,7 @@ from kubeedge_actors.drivers.pki.pem import (
     write_pem,
 )
 from kubeedge_actors.drivers.pki.worker_client import PkiWorkerClient
-from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, NewAuthority, NewCsr, execute
+from kubeedge_actors.drivers.pki.worker_protocol import CreateAuthority, CreateCsr, IssueCertificate, execute
 from kubeedge_actors.errors import CertificateError, DriverError
 from tests.support.certificates import TestCa
 
@@ -88,7 +88,7 @@ def extension(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> 
 
 
 def test_the_ca_is_the_originals_with_what_strict_verification_demands() -> None:
-    pair = execute(NewAuthority(NOW))
+    pair = execute(CreateAuthority(NOW))
     ca = x509.load_der_x509_certificate(pair.cert)
     assert ca.subject == ca.issuer == x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "KubeEdge")])
     assert ca.serial_number == 1024
@@ -132,7 +132,7 @@ def test_private_files_are_for_their_owner_only(opened: Callable[[], FileAuthori
 def test_a_ca_from_elsewhere_can_be_adopted_and_what_the_old_one_signed_is_made_anew(
     opened: Callable[[], FileAuthority], tmp_path: Path
 ) -> None:
-    authority, made = opened(), execute(NewAuthority(NOW))
+    authority, made = opened(), execute(CreateAuthority(NOW))
     before = Path(authority.server_certificate().cert).read_bytes()
     authority.import_ca(KeyPair(made.cert, made.key))
     assert (authority.ca_der, authority.ca_key_der) == (made.cert, made.key)
@@ -149,12 +149,12 @@ def test_a_damaged_ca_or_one_that_is_not_valid_is_not_adopted(
     opened: Callable[[], FileAuthority], clock: Clock
 ) -> None:
     authority = opened()
-    before = authority.pair
-    made, other = execute(NewAuthority(NOW)), execute(NewAuthority(NOW + DAY))
+    before = authority.ca_pair
+    made, other = execute(CreateAuthority(NOW)), execute(CreateAuthority(NOW + DAY))
     for bad in (KeyPair(made.cert, other.key), KeyPair(b"nonsense", made.key), KeyPair(other.cert, other.key)):
         with pytest.raises(CertificateError):
             authority.import_ca(bad)
-    assert authority.pair == opened().pair == before
+    assert authority.ca_pair == opened().ca_pair == before
 
 
 def test_what_it_signs_is_accepted_by_strict_verification(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_an_administrator_is_a_master_of_kubernetes(opened: Callable[[], FileAut
 
 def test_a_node_gets_a_certificate_for_its_own_name(opened: Callable[[], FileAuthority]) -> None:
     authority = opened()
-    made = execute(NewCsr(node_subject("n1")))
+    made = execute(CreateCsr(node_subject("n1")))
     certificate = x509.load_der_x509_certificate(authority.sign(made.cert, "n1"))
     info = parse_certificate(certificate.public_bytes(serialization.Encoding.DER))
     assert node_of(info.common_name, info.organizations) == "n1"
@@ -344,7 +344,7 @@ def test_only_a_nodes_certificate_names_a_node() -> None:
 
 @pytest.mark.parametrize("years", [1, 30, 200])
 def test_facts_are_what_the_library_reads(years: int) -> None:
-    made = execute(NewAuthority(NOW))
+    made = execute(CreateAuthority(NOW))
     names = ("localhost", "10.0.0.1", "fe80::1", "x.example")
     order = IssueCertificate(
         KeyPair(made.cert, made.key), Subject("näme", "örg"), (CLIENT_AUTH,), names[:3], years * 365, NOW
@@ -359,7 +359,7 @@ def test_facts_are_what_the_library_reads(years: int) -> None:
 
 
 def test_no_bytes_whatever_are_more_than_not_a_certificate() -> None:
-    good = execute(NewAuthority(NOW)).cert
+    good = execute(CreateAuthority(NOW)).cert
     damaged = [good[:length] for length in range(0, len(good), 3)]
     damaged += [good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :] for at in range(len(good))]
     for certificate in [*damaged, os.urandom(300), b"", b"\x30\x84\xff\xff\xff\xff"]:
@@ -373,7 +373,7 @@ def test_no_bytes_whatever_are_more_than_not_a_certificate() -> None:
 
 
 def test_pem_text_is_what_everybody_else_writes() -> None:
-    made = execute(NewAuthority(NOW))
+    made = execute(CreateAuthority(NOW))
     theirs = x509.load_der_x509_certificate(made.cert).public_bytes(serialization.Encoding.PEM).decode()
     assert to_pem(made.cert, CERTIFICATE) == theirs
     assert from_pem("a comment\n" + theirs.replace("\n", "\r\n"), CERTIFICATE) == made.cert
@@ -388,7 +388,7 @@ def test_pem_text_is_what_everybody_else_writes() -> None:
         (lambda path: path.unlink(), "ca.crt can not be read: No such file or directory"),
         (lambda path: (path.unlink(), path.mkdir()), "ca.crt can not be read: Is a directory"),
         (lambda path: write_pem(path, b"not a certificate", CERTIFICATE), "do not belong together, or one is damaged"),
-        (lambda path: write_pem(path, execute(NewAuthority(NOW)).cert, CERTIFICATE), "do not belong together"),
+        (lambda path: write_pem(path, execute(CreateAuthority(NOW)).cert, CERTIFICATE), "do not belong together"),
     ],
 )
 def test_a_damaged_ca_is_one_sentence_and_is_never_replaced(
@@ -435,12 +435,12 @@ def test_reading_says_which_block_is_missing(tmp_path: Path) -> None:
 def test_the_certificate_process_does_what_the_library_does_and_comes_back_when_it_was_idle() -> None:
     process = PkiWorkerClient()
     try:
-        made = process(NewAuthority(NOW))
+        made = process(CreateAuthority(NOW))
         assert parse_certificate(made.cert).common_name == "KubeEdge"
         assert process._child is not None
         process._child.kill()  # as if it had gone by itself
         process._child.wait()
-        again = process(NewCsr(node_subject("n1")))
+        again = process(CreateCsr(node_subject("n1")))
         assert x509.load_der_x509_csr(again.cert).is_signature_valid
     finally:
         process.close()

@@ -36,7 +36,7 @@ def told(bench: EdgedEnv) -> dict[str, str]:
 def test_what_happens_again_is_one_event_with_a_count_told_ever_less_often() -> None:
     recorder, view = EventRecorder(NODE), parse_pod(pod())
     messages = [
-        report for at in range(100) for report in recorder.event(view, NORMAL, "Killing", "x", NOW + at, "main")
+        report for at in range(100) for report in recorder.record_event(view, NORMAL, "Killing", "x", NOW + at, "main")
     ]
     assert [report.content["count"] for report in messages] == [1, 2, 4, 8, 16, 32, 64]
     assert [report.operation for report in messages] == ["insert", *["update"] * 6]
@@ -52,7 +52,7 @@ def test_what_differs_is_another_event_and_what_is_remembered_has_an_end(monkeyp
     monkeypatch.setattr("kubeedge_actors.actors.edged.status.events.REMEMBERED", 2)
     recorder, view = EventRecorder(NODE), parse_pod(pod())
     texts = ("a", "b", "c", "c", "a")
-    reports = [report for text in texts for report in recorder.event(view, NORMAL, "Killing", text, NOW)]
+    reports = [report for text in texts for report in recorder.record_event(view, NORMAL, "Killing", text, NOW)]
     assert [report.content["count"] for report in reports] == [1, 1, 1, 2, 1], "a was forgotten"
 
 

@@ -1,5 +1,5 @@
-"""Durable upstream messages of nodes: deduplicated, handed to all receivers, acknowledged when all have handled them.
-Pure, but for the requests to the receivers.
+"""Durable messages that came over the link: deduplicated, handed to all receivers, acknowledged when all have handled them.
+Both hubs have one. Pure, but for the requests to the receivers.
 """
 
 from __future__ import annotations
@@ -8,30 +8,26 @@ import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Protocol
 
-from kubeedge_actors.errors import AskTimeout, MailboxFull
-from kubeedge_actors.supervisors import Future, Ref
-from kubeedge_actors.wire.messages import (
-    BusUploaded,
-    DeletePod,
-    DeviceStateReported,
-    LinkMessage,
-    ReportEvent,
-    TwinReported,
-)
+from kubeedge_actors.errors import AskTimeout, FrameError, MailboxFull
+from kubeedge_actors.hubs.rate_limits import OncePerInterval, Quota
+from kubeedge_actors.module import Module
+from kubeedge_actors.supervisors import Ref
+from kubeedge_actors.wire.custom_messages import classes_of, from_custom
+from kubeedge_actors.wire.messages import CustomMessage, LinkMessage, MessageNotRead
 
 OnHandled = Callable[[bool], None]
 
 
-class UpstreamInbox:
+class DurableInbox:
     """Accepts each durable message once, and collects the ids to acknowledge.
 
     `fan_out(message, handled_by, settled)` brings a message to its receivers and calls back whether all have handled it; those whose names
     are in `handled_by` have done so when it came before, and it adds to them. `schedule_ack` is called when ids become ready: the hub then
     calls `take_ready_acks()`.
 
-    It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect.
+    It remembers nodes, not sessions: what was handled and not acknowledged comes again after a reconnect. At the edge there is one
+    "node", the cloud, whose name is empty.
     """
 
     def __init__(
@@ -70,6 +66,10 @@ class UpstreamInbox:
             while receipts is not None and (ids := receipts.take_acks()):
                 yield node, ids
 
+    def take_ready_ids(self) -> list[str]:
+        """All ids to acknowledge, for whom there is one peer only."""
+        return [msg_id for _, ids in self.take_ready_acks() for msg_id in ids]
+
     def on_session_closed(self, node: str) -> None:
         """The node's session is closed: forget its unsent acks; the edge will resend those messages."""
         if node in self._windows:
@@ -91,7 +91,6 @@ class UpstreamInbox:
 # after a reconnect.
 
 
-DURABLE = frozenset({TwinReported, DeviceStateReported, ReportEvent, BusUploaded, DeletePod})
 WINDOW_SIZE = 2048
 
 
@@ -158,12 +157,65 @@ class DedupWindow:
 
 
 HANDLE_TIMEOUT = 300.0
+NOT_READ_PER_MINUTE = 600
+"""Messages that nobody can take which become dead letters, of one node in a minute; the rest is dropped."""
 
 
-class AskFunction(Protocol):
-    """The signature of `Module.ask`."""
+class FanOut:
+    """Hands messages to whoever accepts them, and tells when all have handled one; a CustomMessage as one of its class.
 
-    def __call__(self, to: str | Ref, message: object, timeout: float = 5.0) -> Future: ...
+    `accepting`: who accepts a type, `types`: all that are accepted (the registry's methods); without them a message counts as handled
+    when it was told.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        accepting: Callable[[type], tuple[Ref, ...]] | None = None,
+        types: Callable[[], Iterable[type]] = tuple,
+    ) -> None:
+        self._module = module
+        self._accepting = accepting
+        self._types = types
+        self._quota = Quota(NOT_READ_PER_MINUTE, 60.0)
+        self._warned = OncePerInterval()
+
+    def hand_out(self, message: LinkMessage, handled_by: set[str], settled: OnHandled) -> None:
+        """Hand it out; `settled(True)` once it is handled. What nobody accepts is a dead letter, which is kept as well. `handled_by`: see
+        DurableInbox.
+        """
+        messages: list[object] = self._typed(message) if isinstance(message, CustomMessage) else [message]
+        pairs = [(receiver, each) for each in messages for receiver in self._receivers(type(each))]
+        if pairs:
+            FanOutAck(settled, handled_by).send(pairs, self._module)
+            return
+        for each in messages:
+            self._module.publish(each)
+        settled(True)
+
+    def _receivers(self, message_type: type) -> tuple[Ref, ...]:
+        return self._accepting(message_type) if self._accepting is not None else ()
+
+    def _typed(self, custom: CustomMessage) -> list[object]:
+        """The message as one of each class of its name; those that it does not fit are dead letters."""
+        classes = classes_of(custom.type, self._types())
+        if not classes:
+            self._not_read(custom, "no module here accepts it")
+        typed: list[object] = []
+        for message_type in classes:
+            try:
+                typed.append(from_custom(custom, message_type, node=custom.node))
+            except FrameError as error:
+                self._not_read(custom, f"{message_type.__name__}: {error}")
+        return typed
+
+    def _not_read(self, custom: CustomMessage, reason: str) -> None:
+        now, module = self._module.clock.monotonic(), self._module
+        if self._quota.allow(custom.node, now):
+            lost = MessageNotRead(node=custom.node, type=custom.type, reason=reason, content=custom.content[:1000])
+            module.publish(lost)
+        if self._warned.allow(f"{custom.node} {custom.type} {reason}", now):
+            module.log.warning("a message %r from %s is not taken: %s", custom.type, custom.node or "the cloud", reason)
 
 
 class FanOutAck:
@@ -179,14 +231,14 @@ class FanOutAck:
         self._pending = 0
         self._all_handled = True
 
-    def send(self, message: LinkMessage, receivers: Iterable[Ref], ask: AskFunction) -> None:
-        """Ask each receiver that has not handled it before."""
-        due = [receiver for receiver in receivers if receiver.name not in self._handled_by]
+    def send(self, pairs: Iterable[tuple[Ref, object]], module: Module) -> None:
+        """Ask each receiver about its message, on behalf of `module`; but for those that have handled it before."""
+        due = [(receiver, message) for receiver, message in pairs if receiver.name not in self._handled_by]
         self._pending = len(due)
         if not due:
             self._on_done(True)
-        for receiver in due:
-            ask(receiver, message, HANDLE_TIMEOUT).then(
+        for receiver, message in due:
+            module.ask(receiver, message, HANDLE_TIMEOUT).then(
                 partial(self._on_answer, receiver.name), partial(self._on_answer, receiver.name)
             )
 

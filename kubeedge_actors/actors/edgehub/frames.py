@@ -1,0 +1,41 @@
+"""Frames of the link as messages. Pure."""
+
+from __future__ import annotations
+
+from kubeedge_actors.errors import WireError
+from kubeedge_actors.wire import beehive, constants, mapping
+from kubeedge_actors.wire.beehive import Route
+from kubeedge_actors.wire.messages import (
+    BusUploaded,
+    CustomMessage,
+    DeletePod,
+    ErrorResponse,
+    LinkMessage,
+    ReportEvent,
+    Response,
+)
+
+DurableMessage = ReportEvent | BusUploaded | DeletePod | CustomMessage
+"""What is kept in the outbox, in order."""
+
+
+def message_of(frame: str) -> LinkMessage | None:
+    """The message of a frame; None for the empty one that a hub says when it stops. Error: FrameError."""
+    record = beehive.decode(frame)
+    if not record.header.msg_id and record.route == Route():
+        return None
+    return mapping.from_beehive(record)
+
+
+def error_response(request: LinkMessage, reason: str) -> ErrorResponse:
+    """What whoever waits for the answer to a request is told in its place."""
+    try:
+        resource = mapping.route_of(request).resource
+    except WireError:
+        resource = ""  # its name is what is wrong
+    return ErrorResponse(parent_msg_id=request.msg_id, resource=resource, reason=reason)
+
+
+def confirmation(msg_id: str) -> Response:
+    """What tells the cloud that a message of its modules was handled."""
+    return Response(parent_msg_id=msg_id, resource="", source=constants.SOURCE_EDGEHUB)

@@ -1,0 +1,99 @@
+"""What waits for the nodes of a cloud, in one SQLite file: the one state that a cloud process keeps for itself."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow
+from kubeedge_actors.errors import StoreCorrupt, StoreError
+from kubeedge_actors.osutil import sqlite
+
+FILE = "outbox.db"
+Value = TypeVar("Value")
+
+
+_COLUMNS = "node, msg_id, frame, expires_at, number"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS messages (number INTEGER PRIMARY KEY AUTOINCREMENT, node TEXT NOT NULL,"
+    " msg_id TEXT NOT NULL, frame TEXT NOT NULL, expires_at REAL NOT NULL, UNIQUE (node, msg_id))",
+    "CREATE INDEX IF NOT EXISTS of_node ON messages (node, number)",
+    "CREATE INDEX IF NOT EXISTS by_expiry ON messages (expires_at)",
+)
+_INSERT = (
+    "INSERT INTO messages (node, msg_id, frame, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT (node, msg_id) DO NOTHING"
+)
+_BACKLOGS = "SELECT node, count(*), sum(length(CAST(frame AS BLOB))) FROM messages GROUP BY node"
+
+
+class NodeOutboxDb:
+    """The messages in the file at `path` (":memory:" for none), made if it is not there. Errors of all methods: StoreError in one sentence."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = path
+        try:
+            self._connection = sqlite.connect(path)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"what waits for nodes can not be kept in {path}: {error}") from error
+        try:
+            self._run(self._prepare)
+        except StoreError:
+            self._connection.close()
+            raise
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        sqlite.configure(connection)
+        for statement in _SCHEMA:
+            connection.execute(statement)
+
+    def add(self, rows: Sequence[NodeOutboxRow]) -> None:
+        """Keep messages, in order, in one transaction that survives a power cut. One of an id that the node has already is not kept twice."""
+        values = [(row.node, row.msg_id, row.frame, row.expires_at) for row in rows]
+        with self._transaction() as connection:
+            connection.executemany(_INSERT, values)
+
+    def remove(self, rows: Sequence[NodeOutboxRow]) -> None:
+        """Forget messages, in one transaction."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM messages WHERE number = ?", [(row.number,) for row in rows])
+
+    def of_node(self, node: str, after: int = 0, limit: int = -1) -> list[NodeOutboxRow]:
+        """What waits for a node behind a number, in order, at most `limit`."""
+        return self._select("WHERE node = ? AND number > ? ORDER BY number LIMIT ?", node, after, limit)
+
+    def expired(self, now: float, limit: int) -> list[NodeOutboxRow]:
+        """What has waited too long, at most `limit` of it."""
+        return self._select("WHERE expires_at <= ? ORDER BY number LIMIT ?", now, limit)
+
+    def backlogs(self) -> dict[str, NodeBacklog]:
+        """How much waits for each node."""
+        return self._run(lambda it: {node: NodeBacklog(count, size) for node, count, size in it.execute(_BACKLOGS)})
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _select(self, condition: str, *values: object) -> list[NodeOutboxRow]:
+        query = f"SELECT {_COLUMNS} FROM messages {condition}"
+        return self._run(lambda it: [NodeOutboxRow(*row) for row in it.execute(query, values)])
+
+    def _run(self, question: Callable[[sqlite3.Connection], Value]) -> Value:
+        with self._translating():
+            return question(self._connection)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._translating(), sqlite.transaction(self._connection):
+            yield self._connection
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if sqlite.primary_error_code(error) in sqlite.DAMAGED:
+                raise StoreCorrupt(f"{self._path} is damaged or no database: {error}") from error
+            raise StoreError(f"what waits for nodes can not be kept in {self._path}: {error}") from error
