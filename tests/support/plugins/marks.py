@@ -26,6 +26,7 @@ PROCESSES = (
     "tests/docs/test_examples.py::test_all_examples_run_in_an_edge",
     "tests/architecture/test_exports.py::*loads*",
     "tests/unit/test_entrypoint.py::*",
+    "tests/docs/test_supervised_actors.py::*",
     "tests/docs/test_tutorial.py::*",
     "tests/integration/test_edgehub_link.py::*_process_is_killed",
     "tests/unit/actors/devicetwin/test_durability.py::*kill_9*",
