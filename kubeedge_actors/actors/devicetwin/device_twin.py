@@ -229,8 +229,11 @@ class DeviceTwin(Module):
         except StoreError as error:
             self._roll_back(changes, str(error), now)
             return str(error)
+        # what modules hear of a change comes before its answer: who is answered may rely on durable mailboxes having it
+        self.context.publish_all([message for message in changes.messages if type(message) is TwinUpdated])
         for message in changes.messages:
-            self.publish(message)
+            if type(message) is not TwinUpdated:
+                self.publish(message)
         for report in reports:
             self.tell(constants.EDGEHUB, report)
         self._twin_handlers.devices.evict()
