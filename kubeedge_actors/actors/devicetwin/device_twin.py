@@ -10,9 +10,9 @@ from kubeedge_actors.actors.devicetwin import history, membership
 from kubeedge_actors.actors.devicetwin.device_objects import DeviceObjects
 from kubeedge_actors.actors.devicetwin.devices import RESIDENT, Devices
 from kubeedge_actors.actors.devicetwin.dttypes import INTERNAL, Rejection
-from kubeedge_actors.actors.devicetwin.query import answer_query
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
 from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers, error_result
+from kubeedge_actors.actors.devicetwin.twin_query import answer_query
 from kubeedge_actors.drivers.store.base import MetaStore, TwinStore
 from kubeedge_actors.errors import StoreError
 from kubeedge_actors.module import Module, on

@@ -151,7 +151,11 @@ class MailboxFile:
         wanted = set(seqs)
         with self._use() as connection:
             rows = connection.execute(_LOAD, (min(wanted), max(wanted), mailbox)).fetchall()
-        return [MessageRow(*row[:5], bool(row[5])) for row in rows if row[0] in wanted]
+        return [
+            MessageRow(seq, sender, type, body, failed, bool(alone))
+            for seq, sender, type, body, failed, alone in rows
+            if seq in wanted
+        ]
 
     def write(
         self,
@@ -266,7 +270,7 @@ class InHand:
 
     def marks(self) -> list[tuple[int, int, int]]:
         """What was in hand: the mark of a mailbox, first and last number."""
-        slots: Iterator[tuple[int, int, int]] = _SLOT.iter_unpack(self._memory[:])  # type: ignore[assignment]
+        slots: Iterator[tuple[int, int, int]] = _SLOT.iter_unpack(self._memory[:])
         return [slot for slot in slots if slot[1]]
 
     def clear(self) -> None:

@@ -24,6 +24,7 @@ PROCESSES = (
     "tests/unit/support/test_*",
     "tests/unit/deploy/test_deploy.py::test_a_cluster_that_can_not_be_meant_*",
     "tests/docs/test_examples.py::test_all_examples_run_in_an_edge",
+    "tests/docs/test_small_examples.py::*_in_an_edge_*",
     "tests/architecture/test_exports.py::*loads*",
     "tests/unit/test_entrypoint.py::*",
     "tests/docs/test_supervised_actors.py::*",
@@ -59,6 +60,7 @@ LONG = (
     "tests/recordings/test_*_process.py::*",
     "tests/docs/test_tutorial.py::*",
     "tests/docs/test_examples.py::*",
+    "tests/docs/test_small_examples.py::*_in_an_edge_*",
     "tests/unit/supervisors/process/test_processes_model.py::*",
 )
 """What waits for other processes most of its time. With several workers it comes first, and so with one of them, while the
