@@ -176,11 +176,13 @@ def _no_spec(child: object) -> str:
 
 @contextmanager
 def _handled_signals(action: Callable[..., Any]) -> Iterator[None]:
-    """Call `action` at the signals that end a program, those that are ignored excepted; only the main thread hears them."""
+    """Call `action` at the signals that end a program, as the commands do; only the main thread hears them."""
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
         handlers = {number: signal.getsignal(number) for number in ENDINGS}
-        before = {number: each for number, each in handlers.items() if each not in (signal.SIG_IGN, None)}
+        if handlers[signal.SIGHUP] is signal.SIG_IGN:  # as nohup leaves it
+            del handlers[signal.SIGHUP]
+        before = {number: handler for number, handler in handlers.items() if handler is not None}  # None: not Python's
     for number in before:
         signal.signal(number, action)
     try:

@@ -168,7 +168,7 @@ class Module(Actor):
         return next((self._functions.get(base) for base in INTERFACES if issubclass(message_type, base)), None)
 
     def max_batch(self, message_type: type) -> int:
-        """As declared with `@on(max_batch=...)`."""
+        """As declared with `@on(batch=...)`."""
         handling = self._handlings.get(message_type)
         return 1 if handling is None else handling.batch
 

@@ -2,6 +2,9 @@
 
 Here belongs what makes any actor system safe: mailboxes, supervision, timers, dead letters, events. Nothing here knows
 KubeEdge, the network, a database or a message type; if a file needs one of those words, it belongs to `actors/`.
+
+A program of one's own begins with `from kubeedge_actors import ActorSystem, Module, on` (docs/tutorial/supervised-actors.md): `Module` is an
+`Actor` with handlers by message type, and that `ActorSystem` is the one of here with defaults, a with block and a data directory.
 """
 
 from kubeedge_actors.supervisors.actor import Actor, Context, Undeliverable, Unhandled

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kubeedge_actors.supervisors.deadletters import Reason
 from kubeedge_actors.supervisors.durable.queue import DurableQueue
@@ -46,7 +47,7 @@ class MailboxSpec:
 
     capacity: int = 1_000
     overflow: Overflow = Overflow.BLOCK
-    key: Callable[[object], Hashable] | None = None
+    key: Callable[[Any], Hashable] | None = None
     published: Overflow | None = None
     durable: bool = False
     max_bytes: int = 64 * 2**20

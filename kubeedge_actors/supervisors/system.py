@@ -37,7 +37,8 @@ GRACE = 5.0
 
 
 class ActorSystem:
-    """A supervision tree on an engine. Several can live in one process; nothing is shared between them.
+    """A supervision tree on an engine. Several can live in one process; nothing is shared between them. Programs of one's own take
+    `kubeedge_actors.ActorSystem`, which is this one with defaults and a with block.
 
     `groups`: the group names that specs may use, None for any. `optional_types`: see Registry. `failure`: the reason, once the
     root supervisor gave up. `journal`: the file for durable mailboxes and the stores of actors (drivers.store.mailboxes.MailboxFile), closed by

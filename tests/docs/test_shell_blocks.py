@@ -75,7 +75,9 @@ class Reader:
     def _environment(self) -> dict[str, str]:
         """That of the tests without what would lead elsewhere: no cluster, no engine, no folder of state of the person who runs them."""
         kept = {
-            name: text for name, text in os.environ.items() if not name.startswith(("KUBE", "XDG_", "COV_", "PYTEST"))
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith(("KUBE", "XDG_", "COV_", "PYTEST", "PYTHONUNBUFFERED"))
         }
         mine = {"HOME": str(self._home), "PYTHONPATH": str(ROOT), "DOCKER_HOST": "unix:///nowhere/docker.sock"}
         return {**kept, **mine}

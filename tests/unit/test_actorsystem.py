@@ -18,6 +18,7 @@ from kubeedge_actors import (
     ChildSpec,
     InlineEngine,
     Intensity,
+    MailboxSpec,
     Module,
     OneForAll,
     OneForOne,
@@ -268,6 +269,28 @@ def test_the_commands_attach_to_a_program_with_a_data_directory(
     assert not (folder / SOCKET).exists()
     assert main(["deadletters", "list", "--json", "--data-dir", str(folder)]) == 0
     assert [row["recipient"] for row in json.loads(capsys.readouterr().out)] == ["counter"]
+
+
+class Adder(Module):
+    """Keeps its total in the data directory."""
+
+    name = "adder"
+
+    @on
+    def on_int(self, amount: int) -> int:
+        """Count."""
+        total = self.store.get("total", 0) + amount
+        self.store.put("total", total)
+        return total
+
+
+def test_a_durable_mailbox_and_the_store_of_a_module_are_in_the_data_directory(tmp_path: Path) -> None:
+    spec = Adder.spec(mailbox=MailboxSpec(durable=True))
+    for total in (2, 4):
+        with ActorSystem([spec], data_dir=tmp_path) as system:
+            assert system.ask("adder", 2).get(PATIENCE) == total
+    with pytest.raises(RegistrationError, match="durable mailbox"), ActorSystem([spec]):
+        pytest.fail("it was entered")
 
 
 def test_a_data_directory_is_one_programs_alone(tmp_path: Path) -> None:

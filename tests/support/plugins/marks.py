@@ -27,6 +27,7 @@ PROCESSES = (
     "tests/docs/test_small_examples.py::*_in_an_edge_*",
     "tests/architecture/test_exports.py::*loads*",
     "tests/unit/test_entrypoint.py::*",
+    "tests/docs/test_supervised_actors.py::*",
     "tests/docs/test_tutorial.py::*",
     "tests/integration/test_edgehub_link.py::*_process_is_killed",
     "tests/unit/actors/devicetwin/test_durability.py::*kill_9*",

@@ -115,7 +115,7 @@ def test_g9_an_order_that_fails_hurts_nobody(env: ActorSystemEnv) -> None:
 
 
 def test_g9_a_mailbox_key_that_fails_hurts_nobody(env: ActorSystemEnv) -> None:
-    mailbox = MailboxSpec(100, Overflow.COALESCE, lambda message: message["no"])  # type: ignore[index]
+    mailbox = MailboxSpec(100, Overflow.COALESCE, lambda message: message["no"])
     env.start(spec("a", lambda: Recorder(env), mailbox=mailbox))
     env.tell("a", 1, {"no": []}, {"no": 2})
     env.until(lambda: env.record == [1, {"no": []}, {"no": 2}])
