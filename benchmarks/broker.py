@@ -63,7 +63,7 @@ class Peer:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not nagle)
         self._decoder = packets.Decoder()
         self._early: list[packets.Packet] = []
-        self.say(packets.connect(name, 0, clean_session=clean))
+        self.say(packets.encode_connect(name, 0, clean_session=clean))
         _, *self._early = self.hear()
 
     def say(self, data: bytes) -> None:
@@ -91,7 +91,9 @@ def published(port: int, topic: str, window: int, count: int) -> float:
         while acknowledged < count:
             more = min(window - (said - acknowledged), count - said)
             peer.say(
-                b"".join(packets.publish(topic, PAYLOAD, 1, packet_id=(said + n) % 60_000 + 1) for n in range(more))
+                b"".join(
+                    packets.encode_publish(topic, PAYLOAD, 1, packet_id=(said + n) % 60_000 + 1) for n in range(more)
+                )
             )
             said += more
             acknowledged += len(peer.hear())
@@ -103,17 +105,17 @@ def slowed(port: int, count: int = 200) -> float:
     Nagle's algorithm on, so that it waits for TCP's acknowledgement before its second packet in a row.
     """
     with closing(Peer(port, "slowed", clean=True, nagle=True)) as peer:
-        peer.say(packets.subscribe(1, [("slowed", 1)]))
+        peer.say(packets.encode_subscribe(1, [("slowed", 1)]))
         peer.hear()
         begin = time.perf_counter()
         for number in range(1, count + 1):
-            peer.say(packets.publish("slowed", PAYLOAD, 1, packet_id=number))
+            peer.say(packets.encode_publish("slowed", PAYLOAD, 1, packet_id=number))
             awaited = {packets.PUBLISH, packets.PUBACK}
             while awaited:
                 for each in peer.hear():
                     awaited.discard(each.kind)
                     if each.kind == packets.PUBLISH:
-                        peer.say(packets.ack(packets.PUBACK, packets.read_publish(each).packet_id))
+                        peer.say(packets.encode_ack(packets.PUBACK, packets.read_publish(each).packet_id))
         return (time.perf_counter() - begin) / count * 1_000
 
 
@@ -121,7 +123,7 @@ def drained(peer: Peer, count: int) -> None:
     """Acknowledge this many messages."""
     while count > 0:
         found = [packets.read_publish(each) for each in peer.hear() if each.kind == packets.PUBLISH]
-        peer.say(b"".join(packets.ack(packets.PUBACK, each.packet_id) for each in found))
+        peer.say(b"".join(packets.encode_ack(packets.PUBACK, each.packet_id) for each in found))
         count -= len(found)
 
 
@@ -163,7 +165,7 @@ def connected(port: int, window: int, count: int) -> float:
 def remember(port: int, name: str, topic: str) -> None:
     """Subscribe and leave."""
     with closing(Peer(port, name, clean=False)) as peer:
-        peer.say(packets.subscribe(1, [(topic, 1)]))
+        peer.say(packets.encode_subscribe(1, [(topic, 1)]))
         peer.hear()
 
 
@@ -210,13 +212,13 @@ def flooded(port: int, count: int) -> tuple[int, float]:
     assert subscribed.wait(10)
     begin = time.perf_counter()
     with closing(Peer(port, "flooder", clean=True)) as peer:
-        said = b"".join(packets.publish("flood", PAYLOAD, 1, packet_id=n + 1) for n in range(count))
+        said = b"".join(packets.encode_publish("flood", PAYLOAD, 1, packet_id=n + 1) for n in range(count))
         threading.Thread(target=peer.say, args=(said,), daemon=True).start()
         acknowledged = 0
         while acknowledged < count:
             acknowledged += len(peer.hear())
         while not ended.wait(0.1):  # it may be dropped, too
-            peer.say(packets.publish("flood", b"end", 1, packet_id=60_001))
+            peer.say(packets.encode_publish("flood", b"end", 1, packet_id=60_001))
     reader.disconnect()
     reader.loop_stop()
     return len(heard), len(heard) / (heard[-1] - begin)

@@ -31,6 +31,15 @@ class Listener(Module):
     def on_twin_updated(self, update: TwinUpdated) -> None:
         self.count += 1
 
+class Durable(Listener):
+    name, mailbox = "durable", MailboxSpec(durable=True)
+
+class Counting(Module):
+    name, mailbox = "counting", MailboxSpec(durable=True)
+    @on
+    def on_twin_updated(self, update: TwinUpdated) -> None:
+        self.store.put("count", self.store.get("count", 0) + 1)
+
 class Slow(Module):
     name = "slow"
     @on
@@ -66,6 +75,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "no module": (),
     "1 listener": LISTENERS[:1],
     "10 listeners": LISTENERS,
+    "1 durable": ("Durable",),
+    "1 durable that stores": ("Counting",),
     "1 slow": ("Slow",),
     "1 that hangs": ("Hangs",),
     "1 slow in its process": ("Slow@process",),

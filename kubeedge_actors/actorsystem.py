@@ -17,6 +17,7 @@ from kubeedge_actors.entrypoint import ENDINGS
 from kubeedge_actors.errors import RegistrationError, SupervisionError
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import DeadLetterSink
+from kubeedge_actors.supervisors.durable.journal import JournalFile, MailboxJournal
 from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.supervisors.future import LocalFuture
@@ -40,7 +41,7 @@ class ActorSystem(supervisors.ActorSystem):
     OneForOne) and `intensity` (default 5 restarts within 10 s); or a SupervisorSpec, which is the root and says all that itself; or an
     engine: then `start(spec)` comes later. `engine`: default ThreadsEngine, a thread for each actor.
 
-    `data_dir`: a folder that is made and locked. It keeps the dead letters over restarts of the program, and has the control socket, so
+    `data_dir`: a folder that is made and locked. It keeps dead letters, durable mailboxes and what actors store over restarts, and has the control socket, so
     that `kubeedge-actors control`, `dashboard` and `deadletters` work with `--data-dir`. Without it nothing is written, and dead letters
     are kept in memory. The other arguments are those of `kubeedge_actors.supervisors.ActorSystem`.
 
@@ -57,6 +58,7 @@ class ActorSystem(supervisors.ActorSystem):
         groups: Collection[str] | None = None,
         seed: int | None = None,
         optional_types: Collection[type] = (),
+        journal: JournalFile | None = None,
         *,
         engine: Engine | None = None,
         name: str = "",
@@ -66,7 +68,7 @@ class ActorSystem(supervisors.ActorSystem):
     ) -> None:
         if not isinstance(children, Sequence | SupervisorSpec):
             engine, children = children, ()
-        super().__init__(engine or ThreadsEngine(), clock, dead_letters, groups, seed, optional_types)
+        super().__init__(engine or ThreadsEngine(), clock, dead_letters, groups, seed, optional_types, journal)
         self.registry.told_from_outside = True
         self._spec = root_spec(children, name, strategy, intensity)
         self._data_dir = None if data_dir is None else Path(data_dir)
@@ -106,9 +108,13 @@ class ActorSystem(supervisors.ActorSystem):
         from kubeedge_actors.control import SOCKET, ControlSocket
         from kubeedge_actors.control.process_info import ProcessInfo
         from kubeedge_actors.deadletters.durable_dead_letters import FILE, DurableDeadLetters
+        from kubeedge_actors.drivers.store.mailboxes import FILE as MAILBOXES
+        from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 
         self._open.enter_context(closing(DataDir(path)))
         self.dead_letters = letters = self._open.enter_context(closing(DurableDeadLetters(path / FILE)))
+        if self.journal is None:
+            self.journal = MailboxJournal(MailboxFile(path / MAILBOXES), self.engine.call_later)
         info = ProcessInfo(SIDE, self._spec.name, path, link=dict)  # it has no link
         control = ControlSocket(path / SOCKET, self, info, dead_letters=letters)
         self._open.callback(control.close)

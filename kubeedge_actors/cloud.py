@@ -57,6 +57,8 @@ from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
 from kubeedge_actors.drivers.store.base import NodeOutboxStore
+from kubeedge_actors.drivers.store.mailboxes import FILE as MAILBOXES
+from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 from kubeedge_actors.drivers.store.node_outbox import FILE as OUTBOX
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.entrypoint import (
@@ -155,7 +157,7 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         refresh()
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
         outbox = stack.enter_context(closing(NodeOutboxDb(data.path / OUTBOX)))
-        system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS)
+        system = _system(dead_letters, data.path)
         traffic = TrafficCounters()
         hub = _hub(config, server, tls, system, traffic)
         streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster)
@@ -177,6 +179,11 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         without = "" if tunnel_server else _without_streams(config)
         print_ready(f"cloud: {_how_to_reach(config)}{without}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
+
+
+def _system(dead_letters: DurableDeadLetters, folder: Path) -> ActorSystem:
+    journal = MailboxFile(folder / MAILBOXES)
+    return ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS, journal=journal)
 
 
 def _loop(stack: ExitStack) -> LoopThread:

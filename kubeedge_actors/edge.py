@@ -41,6 +41,8 @@ from kubeedge_actors.drivers.link.base import CertificateSource
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.link_monitor import LinkMonitor
 from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.drivers.store.mailboxes import FILE as MAILBOXES
+from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
 from kubeedge_actors.entrypoint import Shutdown, log_to_stderr, print_ready, run, shut_down_with_root_supervisor
 from kubeedge_actors.errors import CertificateError, LinkError, UsageError
@@ -144,7 +146,8 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
         optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | LINK_MESSAGES
-        system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional)
+        journal = MailboxFile(data.path / MAILBOXES)
+        system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional, journal=journal)
         if config.cloud:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
         credentials = CertificateManager(data.path / "certs", config.name, config.cloud, token)

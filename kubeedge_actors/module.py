@@ -21,6 +21,7 @@ from kubeedge_actors.module_client import ModuleClient, check_types, send_down, 
 from kubeedge_actors.module_config import ConfiguredFactory, read_config
 from kubeedge_actors.supervisors.actor import Actor, Unhandled
 from kubeedge_actors.supervisors.clock import Clock
+from kubeedge_actors.supervisors.durable.store import ModuleStore
 from kubeedge_actors.supervisors.future import Future, ReplyTo
 from kubeedge_actors.supervisors.mailbox import MailboxSpec, Overflow
 from kubeedge_actors.supervisors.ref import Ref
@@ -90,6 +91,8 @@ class Module(Actor):
     Config: ClassVar[type[msgspec.Struct] | None] = None
     """What may be configured: a class with this name in the module's own; `self.config` is then an instance of it."""
     config: Any = None
+    mailbox: ClassVar[MailboxSpec] = MailboxSpec()
+    """The mailbox that its spec has if nobody says another: `MailboxSpec(durable=True)` keeps what it is told over the end of the process."""
     _handlings: ClassVar[Mapping[type, HandlerEntry]] = {}
     _functions: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
     _checks_fields: ClassVar[bool] = True
@@ -135,9 +138,10 @@ class Module(Actor):
             "emits": cls.emits,
             "group": cls.group,
             "version": cls.version,
+            "mailbox": cls.mailbox,
         }
         if cls.group == USER:
-            overrides["mailbox"] = _never_waited_for(overrides.get("mailbox", MailboxSpec()))
+            overrides["mailbox"] = _never_waited_for(overrides.get("mailbox", cls.mailbox))
             facts |= {"handler_deadline": HANDLER_DEADLINE, "untrusted": True}
             from_afar = tuple(each for each in cls.accepts() if wire_name(each))
             self_sent = (*sent_to_itself(cls, Module, cls.accepts()), *from_afar)
@@ -225,6 +229,16 @@ class Module(Actor):
     def reply_later(self, message: object = None) -> ReplyTo:
         """Take over the answer to the message being handled."""
         return self.context.reply_later(message)
+
+    @property
+    def store(self) -> ModuleStore:
+        """The durable mapping of this module: what a turn puts is there when the turn counts. Error: StoreError when there is no data directory."""
+        return self.context.store
+
+    @property
+    def delivery(self) -> int:
+        """1 when the message in hand is delivered for the first time; more when it may have been handled before, by this process or another."""
+        return self.context.delivery
 
     @property
     def clock(self) -> Clock:

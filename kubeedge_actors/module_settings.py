@@ -23,14 +23,18 @@ LEAST_MEMORY = 64 << 20
 
 
 class MailboxSettings(msgspec.Struct):
-    """`mailbox`: how many messages it holds, and what it does when it is full with what is told to it."""
+    """`mailbox`: how many messages it holds, and what it does when it is full with what is told to it; whether what is told to it outlives the
+    process, and how many bytes that may be.
+    """
 
     capacity: Count = 1_000
     overflow: Literal["block", "reject", "drop_oldest"] = "block"
+    durable: bool = False
+    max_bytes: Count = MailboxSpec().max_bytes
 
     def spec(self) -> MailboxSpec:
         """As the child spec has it."""
-        return MailboxSpec(self.capacity, Overflow(self.overflow))
+        return MailboxSpec(self.capacity, Overflow(self.overflow), durable=self.durable, max_bytes=self.max_bytes)
 
 
 class BackoffSettings(msgspec.Struct):

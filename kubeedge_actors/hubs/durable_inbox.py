@@ -222,7 +222,7 @@ class FanOutAck:
     """Waits until all receivers have handled one message.
 
     `on_done(True)` is called in the asking actor's turn once each receiver has handled it, or it has ended as a dead letter, which is kept as
-    well. `on_done(False)` when one of them had no room for it, or did not say within five minutes: the node sends it again. `handled_by`: the
+    well; a durable mailbox that has taken it counts as handled. `on_done(False)` when one of them had no room for it, or did not say within five minutes: the node sends it again. `handled_by`: the
     names of those that are not asked, because they have it from before; the others are added when they have handled it.
     """
 
@@ -232,21 +232,29 @@ class FanOutAck:
         self._all_handled = True
 
     def send(self, pairs: Iterable[tuple[Ref, object]], module: Module) -> None:
-        """Ask each receiver about its message, on behalf of `module`; but for those that have handled it before."""
-        due = [(receiver, message) for receiver, message in pairs if receiver.name not in self._handled_by]
-        self._pending = len(due)
-        if not due:
-            self._on_done(True)
-        for receiver, message in due:
-            module.ask(receiver, message, HANDLE_TIMEOUT).then(
-                partial(self._on_answer, receiver.name), partial(self._on_answer, receiver.name)
-            )
+        """Ask each receiver about its message, on behalf of `module`; but for those that have handled it before. One with a durable mailbox
+        has it as soon as that took it.
+        """
+        self._pending = 1  # this call
+        for receiver, message in pairs:
+            if receiver.name in self._handled_by:
+                continue
+            self._pending += 1
+            answered = partial(self._on_answer, receiver.name)
+            if receiver.durable:
+                answered(None if receiver.offer(message, module.name) else MailboxFull(receiver.name))
+            else:
+                module.ask(receiver, message, HANDLE_TIMEOUT).then(answered, answered)
+        self._release()
 
     def _on_answer(self, receiver: str, answer: object) -> None:
-        self._pending -= 1
         if isinstance(answer, AskTimeout | MailboxFull):
             self._all_handled = False
         else:
             self._handled_by.add(receiver)
+        self._release()
+
+    def _release(self) -> None:
+        self._pending -= 1
         if self._pending == 0:
             self._on_done(self._all_handled)

@@ -10,6 +10,7 @@ from kubeedge_actors.supervisors.cell.incarnation import HandlerHung
 from kubeedge_actors.supervisors.cell.lifecycle import State
 from kubeedge_actors.supervisors.clock import Clock, ManualClock, SystemClock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, Reason
+from kubeedge_actors.supervisors.durable.store import ModuleStore
 from kubeedge_actors.supervisors.engines.inline import InlineEngine
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.supervisors.events import (
@@ -19,6 +20,7 @@ from kubeedge_actors.supervisors.events import (
     Event,
     Events,
     Hung,
+    NotKept,
     Overflowed,
     Restarted,
     Started,
@@ -49,7 +51,7 @@ __all__ = [
     "NO_BACKOFF",
     "Actor", "Backoff", "Cell", "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLettered", "DeadLetters",
     "ExitReason", "Escalated", "Event", "Events", "Crashed", "WiringWarning", "HandlerHung", "Hung", "InlineEngine", "Intensity",
-    "MailboxSpec", "ManualClock", "OneForAll", "OneForOne", "Overflow", "Future", "Reason", "Ref", "Registry", "ReplyTo",
+    "MailboxSpec", "ManualClock", "ModuleStore", "NotKept", "OneForAll", "OneForOne", "Overflow", "Future", "Reason", "Ref", "Registry", "ReplyTo",
     "RestForOne", "Restart", "Restarted", "ActorSystem", "StartTimedOut", "Overflowed", "Started", "State", "Stopped", "Suspended", "Strategy", "SupervisorSpec",
     "SystemClock", "ThreadsEngine", "Timer", "Undeliverable", "Unhandled",
 ]  # fmt: skip

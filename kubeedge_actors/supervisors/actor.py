@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.durable.store import ModuleStore
 from kubeedge_actors.supervisors.future import Future, ReplyTo
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.strategy import ExitReason
@@ -76,11 +78,26 @@ class Context(ABC):
     def publish(self, message: object) -> int:
         """Send a message to every actor that accepts its type; returns how many they are. 0: it is a dead letter."""
 
+    def publish_all(self, messages: Sequence[object]) -> None:
+        """Publish messages of one type: durable mailboxes have them in their file by one commit."""
+        for message in messages:
+            self.publish(message)
+
     @abstractmethod
     def reply_later(self, message: object = None) -> ReplyTo:
         """Take over the answer to the message in hand (in a batch: to `message`): what the handler returns is not sent.
         A tell has nobody to answer: then the ReplyTo goes nowhere. LookupError when that message is not in hand.
         """
+
+    @property
+    @abstractmethod
+    def store(self) -> ModuleStore:
+        """The durable mapping of this actor. Error: StoreError when its system keeps nothing."""
+
+    @property
+    @abstractmethod
+    def delivery(self) -> int:
+        """1 when the message in hand is delivered for the first time; more when it may have been handled before, by this process or another."""
 
     @abstractmethod
     def after(self, seconds: float, message: object) -> Timer:

@@ -28,6 +28,8 @@ class Reason(enum.Enum):
     MALFORMED = "a field of it is not of the type that its class says"
     STOPPED = "the actor has stopped"
     SUSPENDED = "the actor is suspended"
+    NOT_STORED = "the file of the durable mailbox does not take it"
+    NOT_UNDERSTOOD = "what the file of the durable mailbox holds is not understood any more"
     NOT_SERIALIZABLE = "it can not be carried to another process"
     SUPERSEDED_SENDER = "said by an incarnation that was replaced"
 

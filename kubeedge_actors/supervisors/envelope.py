@@ -49,3 +49,10 @@ class Envelope(msgspec.Struct):
     counted: bool = False
     published: bool = False
     trace: str = ""
+
+
+class DurableEnvelope(Envelope):
+    """An envelope whose message is in the journal: its number there, and how many bytes it has."""
+
+    seq: int = 0
+    size: int = 0

@@ -108,6 +108,14 @@ class Overflowed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotKept(Event):
+    """A durable mailbox, which holds so many bytes, does not take what it is told; once a minute while it lasts."""
+
+    reason: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettered(Event):
     """A message ended as a dead letter."""
 
@@ -140,6 +148,14 @@ def log_event(event: Event) -> None:
         log.error("%s is suspended: %s", event.name, event.reason)
     elif isinstance(event, Overflowed):
         log.warning("%s", _too_slow(event))
+    elif isinstance(event, NotKept):
+        log.warning(
+            "%s does not get what it is told: %s; %d messages wait (%d bytes)",
+            event.name,
+            event.reason,
+            event.depth,
+            event.bytes,
+        )
     elif isinstance(event, DeadLettered):
         letter = event.letter
         loud = letter.failed_deliveries or letter.reason in WARNED_OF

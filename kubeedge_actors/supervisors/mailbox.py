@@ -6,10 +6,11 @@ import enum
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.durable.queue import DurableQueue
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.queues import CoalescingQueue, DroppableQueue, Queue
 
@@ -37,18 +38,28 @@ class MailboxSpec:
 
     `published`: what it does when full with what is published rather than told to it: DROP_OLDEST takes the oldest published message out
     (or, when all that wait were told, the new one), so that who publishes never waits; None: as `overflow` says.
+
+    `durable`: what is told is in the system's journal before the teller goes on, and is delivered again after the end of the process. It is
+    bounded by `max_bytes` and not by `capacity`, which is then how many are held in memory (and how many questions, which are not kept, may
+    wait); beyond, the teller is refused, and nobody waits.
     """
 
     capacity: int = 1_000
     overflow: Overflow = Overflow.BLOCK
     key: Callable[[object], Hashable] | None = None
     published: Overflow | None = None
+    durable: bool = False
+    max_bytes: int = 64 * 2**20
 
     def __post_init__(self) -> None:
         if self.capacity < 1:
             raise ValueError("a mailbox holds at least one message")
         if (self.overflow is Overflow.COALESCE) != (self.key is not None):
             raise ValueError("a key goes with coalesce, and only with it")
+        if self.durable and self.key is not None:
+            raise ValueError("a durable mailbox keeps every message, so it has no key")
+        if self.max_bytes < 1:
+            raise ValueError("a durable mailbox has room for at least one byte")
         if self.published not in (None, Overflow.DROP_OLDEST):
             raise ValueError("published messages are dropped, the oldest first, or treated like others")
 
@@ -69,7 +80,7 @@ class Mailbox:
     """The queue of one actor: many senders, one consumer at a time.
 
     Senders use the fast path (in `Ref`): append while `len(queue) < fast_path_limit`, then call `wake_consumer` if the consumer is `idle`. Everything else goes through `enqueue`: `fast_path_limit` is 0 for a keyed queue and -1 once closed,
-    so that one comparison covers it all. The engine sets `wake`. Spurious calls are harmless; a missing call leaves
+    so that one comparison covers it all (a durable mailbox is 0 as well). The engine sets `wake`. Spurious calls are harmless; a missing call leaves
     messages unprocessed.
     """
 
@@ -84,6 +95,7 @@ class Mailbox:
         "capacity",
         "droppable",
         "dropped",
+        "durable",
         "enqueue_hook",
         "fast_path_limit",
         "idle",
@@ -104,15 +116,19 @@ class Mailbox:
         self,
         spec: MailboxSpec,
         now: Callable[[], float],
-        refuse: Callable[[Envelope, Reason], None],
+        refuse: Callable[[Envelope, Reason, str], None],
         await_room: Callable[[], WaitResult],
         drop: Callable[[Envelope], None],
+        durable: DurableQueue | None = None,
     ) -> None:
         self.keyed = CoalescingQueue(spec.key) if spec.key is not None else None
         self.droppable: DroppableQueue | CoalescingQueue | None = None
         self.queue: Queue = deque() if self.keyed is None else self.keyed
         if spec.published is not None:
             self.queue = self.droppable = DroppableQueue() if self.keyed is None else self.keyed
+        self.durable = durable
+        if durable is not None:
+            self.queue, self.droppable = durable, None
         self.system_queue: deque[Callable[[], object]] = deque()
         self.capacity, self.overflow = spec.capacity, spec.overflow
         # senders that wait come back when half is taken: one by one would be a change of threads for each message
@@ -136,6 +152,8 @@ class Mailbox:
         A refused message becomes a dead letter; with block=False it does not, the call never waits, and the caller
         keeps the message.
         """
+        if self.durable is not None:
+            return self._enqueue_durable(self.durable, envelope, block)
         counted = False
         while True:
             if self.fast_path_limit < 0:
@@ -163,6 +181,36 @@ class Mailbox:
                 return self._turn_away(envelope)
             if verdict is WaitResult.SUPERSEDED:
                 return self._reject(envelope, Reason.SUPERSEDED_SENDER, block)
+
+    def _enqueue_durable(self, queue: DurableQueue, envelope: Envelope, block: bool) -> bool:
+        """Never waits. What is kept is taken also while the actor has stopped: the file outlives it."""
+        if not queue.keeps(envelope):
+            if self.fast_path_limit < 0:
+                return self._reject(envelope, self._closed_because, block)
+            if queue.volatile >= self.capacity:
+                return self._reject(envelope, Reason.MAILBOX_FULL, block)
+            return self._append(envelope)
+        return not self._put(queue, [envelope], block)
+
+    def _put(self, queue: DurableQueue, envelopes: Sequence[Envelope], block: bool = True) -> int:
+        """Have them in the file; how many were refused."""
+        if self.enqueue_hook is not None:
+            for envelope in envelopes:
+                self.enqueue_hook(envelope)
+        refusals = queue.put(envelopes)
+        for envelope, reason, why in refusals:
+            self._reject(envelope, reason, block, why)
+        if self.idle:
+            self.wake_consumer()
+        return len(refusals)
+
+    def enqueue_published(self, envelopes: Sequence[Envelope]) -> None:
+        """Enqueue several published messages: in a durable mailbox with one commit."""
+        if self.durable is not None and all(map(self.durable.keeps, envelopes)):
+            self._put(self.durable, envelopes)
+        else:
+            for envelope in envelopes:
+                self.enqueue(envelope)
 
     def enqueue_over_capacity(self, envelope: Envelope) -> bool:
         """Enqueue above capacity, also while the actor drains: answers, timers and whatever must not wait."""
@@ -198,10 +246,10 @@ class Mailbox:
             self.wake_consumer()
         return True
 
-    def _reject(self, envelope: Envelope, reason: Reason, block: bool) -> bool:
+    def _reject(self, envelope: Envelope, reason: Reason, block: bool, why: str = "") -> bool:
         self.rejected += 1
         if block:
-            self._refuse(envelope, reason)
+            self._refuse(envelope, reason, why)
         return False
 
     def _turn_away(self, envelope: Envelope) -> bool:
@@ -225,7 +273,7 @@ class Mailbox:
         except IndexError:  # the consumer was faster: there is room now
             return
         self.dropped += 1
-        self._refuse(oldest, Reason.DROPPED_OLDEST)
+        self._refuse(oldest, Reason.DROPPED_OLDEST, "")
 
     # --- for the supervisor ---------------------------------------------------------------------------------------
 
@@ -270,7 +318,8 @@ class Mailbox:
         self.interrupt()
 
     def _open(self) -> None:
-        self.fast_path_limit = 0 if self.keyed is not None or self.enqueue_hook is not None else self.capacity
+        slow = self.keyed is not None or self.durable is not None or self.enqueue_hook is not None
+        self.fast_path_limit = 0 if slow else self.capacity
 
     # --- for the consumer --------------------------------------------------------------------------------------------
 
@@ -279,7 +328,10 @@ class Mailbox:
         self.queue.extendleft(reversed(envelopes))
 
     def drain(self) -> Iterator[Envelope]:
-        """Take what is queued, one after the other."""
+        """Take what is queued, one after the other; what a file holds stays there."""
+        if self.durable is not None:
+            yield from self.durable.take_volatile()
+            return
         while True:
             try:
                 yield self.queue.popleft()

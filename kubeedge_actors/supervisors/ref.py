@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import Future, LocalFuture, LocalReplyTo
@@ -26,6 +26,11 @@ class Ref(ABC):
         """Send a message that goes to all who accept its type: the mailbox's policy for published messages holds for it."""
         self.tell(message, sender)
 
+    def tell_all_published(self, messages: Sequence[object], sender: str = "") -> None:
+        """Send several such messages."""
+        for message in messages:
+            self.tell_published(message, sender)
+
     @abstractmethod
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
         """Send a request: the future of its answer, which comes within `timeout` seconds or fails with AskTimeout."""
@@ -33,6 +38,11 @@ class Ref(ABC):
     @abstractmethod
     def offer(self, message: object, sender: str = "") -> bool:
         """Send a message if there is room; never waits. False: it was not taken, and stays with the caller."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether what it takes is in a file by then."""
+        return False
 
     def __repr__(self) -> str:
         return f"<Ref {self.name}>"
@@ -47,6 +57,11 @@ class LocalRef(Ref):
         super().__init__(name)
         self._mailbox = mailbox
         self._new_future = new_future
+
+    @property
+    def durable(self) -> bool:
+        """As its mailbox is."""
+        return self._mailbox.durable is not None
 
     def tell(self, message: object, sender: str = "") -> None:
         """Append while there is room, else as the mailbox's policy says."""
@@ -68,6 +83,14 @@ class LocalRef(Ref):
                 mailbox.wake_consumer()
         else:
             mailbox.enqueue(envelope)
+
+    def tell_all_published(self, messages: Sequence[object], sender: str = "") -> None:
+        """As for each of them, but a durable mailbox has them in its file by one commit."""
+        if self._mailbox.durable is None:
+            super().tell_all_published(messages, sender)
+        else:
+            at = self._mailbox.now()
+            self._mailbox.enqueue_published([Envelope(each, sender, at, published=True) for each in messages])
 
     def ask(self, message: object, timeout: float = 5.0, sender: str = "") -> Future:
         """Append it with a ReplyTo that completes the future."""

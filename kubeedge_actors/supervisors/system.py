@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from kubeedge_actors.supervisors.cell.cell import Cell
 from kubeedge_actors.supervisors.cell.lifecycle import State
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import DeadLetter, DeadLetters, DeadLetterSink, Reason
+from kubeedge_actors.supervisors.durable.journal import JournalFile, MailboxJournal
 from kubeedge_actors.supervisors.engines.base import Engine
 from kubeedge_actors.supervisors.events import Events
 from kubeedge_actors.supervisors.future import Future, LocalFuture
@@ -39,7 +40,8 @@ class ActorSystem:
     """A supervision tree on an engine. Several can live in one process; nothing is shared between them.
 
     `groups`: the group names that specs may use, None for any. `optional_types`: see Registry. `failure`: the reason, once the
-    root supervisor gave up.
+    root supervisor gave up. `journal`: the file for durable mailboxes and the stores of actors (drivers.store.mailboxes.MailboxFile), closed by
+    `stop`; None: there are none.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class ActorSystem:
         groups: Collection[str] | None = None,
         seed: int | None = None,
         optional_types: Collection[type] = (),
+        journal: JournalFile | None = None,
     ) -> None:
         self.engine = engine
+        self.journal = None if journal is None else MailboxJournal(journal, engine.call_later)
         self.clock = engine.use_clock(clock)
         self.dead_letters: DeadLetterSink = DeadLetters() if dead_letters is None else dead_letters
         self.events = Events()
@@ -81,6 +85,9 @@ class ActorSystem:
             root.start()
         self._started.get(timeout)
         self.events.wait_delivered()
+        if self.journal is not None:
+            for name, count in self.journal.unclaimed(self.registry.names()).items():
+                log.warning("%d messages are kept for %s, which is not there", count, name)
 
     def stop(self, timeout: float = 30.0) -> None:
         """Stop the tree, last child first; each may drain for its `shutdown`, all together for `timeout` seconds. Not
@@ -96,6 +103,8 @@ class ActorSystem:
                 self.events.wait_delivered()
         finally:
             self.engine.shut_down()
+            if self.journal is not None:
+                self.journal.close()
 
     @property
     def is_stopping(self) -> bool:
@@ -202,6 +211,15 @@ class ActorSystem:
             self.to_dead_letters("", message, Reason.NO_SUBSCRIBER, sender)
         return len(refs)
 
+    def publish_all(self, messages: Sequence[object], sender: str = "") -> None:
+        """Publish messages of one type, at least one: durable mailboxes have them in their file by one commit."""
+        refs = self.registry.subscribers(type(messages[0]))
+        for ref in refs:
+            ref.tell_all_published(messages, sender)
+        if not refs:
+            for message in messages:
+                self.to_dead_letters("", message, Reason.NO_SUBSCRIBER, sender)
+
     def tree(self) -> dict[str, Any]:
         """The tree as plain data, for the control socket: names, states, figures."""
         with self.lock:
@@ -304,6 +322,10 @@ class ActorSystem:
     def _build_cell(self, spec: ChildSpec, parent: Supervisor) -> Cell:
         self.registry.check_childspec(spec)
         self.engine.check_childspec(spec)
+        if spec.mailbox.durable and self.journal is None:
+            raise RegistrationError(
+                f"{spec.name!r} has a durable mailbox, and this actor system was given no journal to keep it in"
+            )
         cell = Cell(spec, parent, self)
         self.registry.register(spec, cell.ref)
         parent.children.append(cell)

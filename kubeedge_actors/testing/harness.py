@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 from kubeedge_actors.module import Module
 from kubeedge_actors.supervisors import (
     Actor,
@@ -79,7 +80,7 @@ class Harness:
         self.contain = contain
         self.events: list[Event] = []
         self._specs = [as_spec(runnable) for runnable in runnables]
-        self._system = ActorSystem(self.engine, seed=1)
+        self._system = ActorSystem(self.engine, seed=1, journal=MailboxFile(None))
         self._system.events.subscribe(self.events.append)
         self._started = False
         self._probes = 0

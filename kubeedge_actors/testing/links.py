@@ -9,7 +9,7 @@ from kubeedge_actors.drivers.link.base import Link, Peer, UpgradeResponse
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.testing.harness import Harness, Probe
 from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.custom_messages import custom_of, from_custom, to_custom
+from kubeedge_actors.wire.custom_messages import from_custom, is_custom_of, to_custom
 
 HUBS = {"edge": constants.EDGEHUB, "cloud": constants.NODEOUTBOX}
 Sent = TypeVar("Sent")
@@ -62,11 +62,11 @@ class FakeCloud:
         self._server.cut(reason)
 
     def refuse(self) -> None:
-        """End every connection and let nobody in until `accept`."""
+        """End every connection and let nobody in until `accept_again`."""
         self._server.reachable = False
         self.cut("the cloud went away")
 
-    def accept(self) -> None:
+    def accept_again(self) -> None:
         """Let in again who tries."""
         self._server.reachable = True
 
@@ -126,7 +126,7 @@ class LinkProbe:
 
     def sent(self, message_type: type[Sent]) -> list[tuple[str, Sent]]:
         """What was sent of this class so far: the node (empty for `up`) and the message, as the other side would get it."""
-        customs: list[Any] = [each for each in self._hub.received if custom_of(each, message_type)]
+        customs: list[Any] = [each for each in self._hub.received if is_custom_of(each, message_type)]
         return [(each.node, from_custom(each, message_type, node="")) for each in customs]
 
     def arrive(self, message: object, node: str = "") -> None:

@@ -56,7 +56,7 @@ def from_custom(custom: CustomMessage, message_type: type[Sent], *, node: str) -
     return cast("Sent", message)
 
 
-def custom_of(message: object, message_type: type) -> bool:
+def is_custom_of(message: object, message_type: type) -> bool:
     """Whether a message is one of that class on its way over the link."""
     return isinstance(message, CustomMessage) and message.type == wire_name(message_type)
 

@@ -58,7 +58,7 @@ def test_the_tutorials_module_runs_on_a_thread_and_in_a_process(isolation: str) 
 
 def test_a_module_given_without_isolation_runs_as_the_engine_does() -> None:
     assert spec_of("examples.alarm:Alarm").isolation == ""
-    assert spec_of("examples.alarm:Alarm@process").factory is Alarm
+    assert type(spec_of("examples.alarm:Alarm@process").factory()) is Alarm
 
 
 def test_an_isolation_that_there_is_not_is_a_sentence() -> None:

@@ -205,7 +205,7 @@ def test_the_same_module_runs_in_a_process_of_its_own(node: Node) -> None:
     assert node.heard.get(timeout=PATIENCE) == SHOWN[0]
     assert _pid(node) != killed
     health = node.run(command("python -m kubeedge_actors control health"))
-    assert re.search(r"^alarm +ok ", health, re.M)
+    assert re.search(r"^alarm \(pid \d+, .*\) +ok ", health, re.M)
 
 
 def _pid(node: Node) -> int:

@@ -301,7 +301,7 @@ def test_a_memory_cloud_is_cut_goes_away_and_comes_back() -> None:
     cloud.cut("an excavator")
     cloud.refuse()
     second.open()
-    cloud.accept()
+    cloud.accept_again()
     third.open()
     assert (first.told, second.told, third.told) == (["open", "an excavator"], ["connection refused"], ["open"])
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubeedge_actors.actors.cloudhub.node_queue import NodeQueue
+from kubeedge_actors.actors.cloudhub.node_outbox_cursor import NodeOutboxCursor
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import Cluster, EventType, InformerSet, InformerSpec, WatchEvent
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow, NodeOutboxStore
@@ -66,7 +66,7 @@ class NodeOutboxState(InformerSet):
         super().__init__(cluster, [InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL)])
         self.store = store
         self.nodes: set[str] = set()
-        self.queues: dict[str, NodeQueue] = {}
+        self.queues: dict[str, NodeOutboxCursor] = {}
         self.backlogs = store.backlogs()
         self.taken: list[_Taken] = []
         self.checked = False
@@ -121,7 +121,7 @@ class NodeOutbox(Controller):
     @on
     def on_session_opened(self, message: SessionOpened) -> None:
         """Send what waits, from the first on: whatever was under way on another connection may be lost."""
-        self._state.queues[message.node] = NodeQueue(confirms=message.confirms)
+        self._state.queues[message.node] = NodeOutboxCursor(confirms=message.confirms)
         self._send(message.node)
 
     @on

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from kubeedge_actors.actors.cloudmodules import api_client
-from kubeedge_actors.actors.cloudmodules.feed import ObjectFeed
+from kubeedge_actors.actors.cloudmodules.object_feed import ObjectFeed
 from kubeedge_actors.drivers.cluster.base import Cluster, DeltaQueue, EventType, Watch, WatchEvent
 from kubeedge_actors.errors import MailboxFull
 from kubeedge_actors.kubernetes.object_types import kind_named

@@ -10,9 +10,9 @@ from kubeedge_actors.actors.devicetwin import history, membership
 from kubeedge_actors.actors.devicetwin.device_objects import DeviceObjects
 from kubeedge_actors.actors.devicetwin.devices import RESIDENT, Devices
 from kubeedge_actors.actors.devicetwin.dttypes import INTERNAL, Rejection
-from kubeedge_actors.actors.devicetwin.query import answer_query
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
 from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers, error_result
+from kubeedge_actors.actors.devicetwin.twin_query import answer_query
 from kubeedge_actors.drivers.store.base import MetaStore, TwinStore
 from kubeedge_actors.errors import StoreError
 from kubeedge_actors.module import Module, on
@@ -229,8 +229,11 @@ class DeviceTwin(Module):
         except StoreError as error:
             self._roll_back(changes, str(error), now)
             return str(error)
+        # what modules hear of a change comes before its answer: who is answered may rely on durable mailboxes having it
+        self.context.publish_all([message for message in changes.messages if type(message) is TwinUpdated])
         for message in changes.messages:
-            self.publish(message)
+            if type(message) is not TwinUpdated:
+                self.publish(message)
         for report in reports:
             self.tell(constants.EDGEHUB, report)
         self._twin_handlers.devices.evict()

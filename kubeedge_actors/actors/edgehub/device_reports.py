@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.actors.edgehub.backoff import retry_due
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import DeviceStateReported, Json, TwinReported, new_id
 
@@ -53,7 +52,7 @@ class _DeviceQueue:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsaved:
+class UnsavedChanges:
     """Changes for the store: reports to add, ids to remove first."""
 
     added: list[Report]
@@ -91,11 +90,13 @@ class DeviceReportQueue:
         line.waiting.append(self._replace(key, entries))
         self._ready[key] = None
 
-    def unsaved(self) -> Unsaved:
+    def unsaved(self) -> UnsavedChanges:
         """The changes since `mark_saved`."""
         lines = [self._queues[key] for key in self._changed if key in self._queues]
         entries = [entry for line in lines for entry in line.entries() if entry.changed]
-        return Unsaved([entry.report for entry in entries], [msg_id for entry in entries for msg_id in entry.stored])
+        return UnsavedChanges(
+            [entry.report for entry in entries], [msg_id for entry in entries for msg_id in entry.stored]
+        )
 
     def mark_saved(self) -> None:
         """The changes are in the store."""
@@ -148,7 +149,7 @@ class DeviceReportQueue:
         """The overdue reports to resend: one for each device, merged from all that is in flight."""
         messages = []
         for key, line in self._queues.items():
-            if not any(retry_due(flight.at, flight.tries, now) for flight in line.sent.values()):
+            if not any(is_resend_due(flight.at, flight.tries, now) for flight in line.sent.values()):
                 continue
             tries = max(flight.tries for flight in line.sent.values())
             entry = self._replace(key, [flight.entry for flight in line.sent.values()], anew=True)
@@ -183,6 +184,11 @@ class DeviceReportQueue:
     def _forget(self, entry: QueuedReport) -> None:
         for msg_id in (entry.report.msg_id, *entry.stored):
             self._of.pop(msg_id, None)
+
+
+def is_resend_due(since: float, tries: int, now: float, initial: float = 60.0, maximum: float = 3600.0) -> bool:
+    """Whether a message that was sent `tries` times, last at `since`, and not confirmed should be resent."""
+    return now - since >= min(maximum, initial * 2.0 ** (min(tries, 16) - 1))
 
 
 def _with_id(report: Report, msg_id: str) -> Report:

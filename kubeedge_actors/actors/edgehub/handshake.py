@@ -10,7 +10,7 @@ from kubeedge_actors.wire import constants
 ACCEPTED = "1"
 
 
-class Agreement(NamedTuple):
+class AcceptedExtensions(NamedTuple):
     """What a cloud has accepted; nothing of it by a genuine one.
 
     `acks`: it acknowledges durable messages. `renews_lease`: with each heart-beat. `wants_confirmation`: of messages of its modules.
@@ -33,7 +33,7 @@ def request_headers(node_name: str, project: str) -> dict[str, str]:
     }
 
 
-def agreement(headers: Mapping[str, str]) -> Agreement:
+def accepted_extensions(headers: Mapping[str, str]) -> AcceptedExtensions:
     """What the answer accepts; header names in lower case."""
     accepted = (constants.HEADER_ACK, constants.HEADER_LEASE, constants.HEADER_CONFIRM)
-    return Agreement(*(headers.get(header.lower()) == ACCEPTED for header in accepted))
+    return AcceptedExtensions(*(headers.get(header.lower()) == ACCEPTED for header in accepted))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
-from kubeedge_actors.actors.edgehub.backoff import ReconnectBackoff
-from kubeedge_actors.actors.edgehub.certificates import Certificates, run_in_thread
+from kubeedge_actors.actors.edgehub.certificate_fetcher import CertificateFetcher, run_in_thread
 from kubeedge_actors.actors.edgehub.frames import DurableMessage, confirmation, error_response, message_of
-from kubeedge_actors.actors.edgehub.handshake import Agreement, agreement, request_headers
+from kubeedge_actors.actors.edgehub.handshake import AcceptedExtensions, accepted_extensions, request_headers
 from kubeedge_actors.actors.edgehub.messages import (
     HUB_MESSAGES,
     CertificatesFailed,
@@ -28,6 +27,7 @@ from kubeedge_actors.actors.edgehub.messages import (
     Undeliverable,
 )
 from kubeedge_actors.actors.edgehub.outbox import Outbox
+from kubeedge_actors.actors.edgehub.reconnect_backoff import ReconnectBackoff
 from kubeedge_actors.actors.edgehub.send_queue import OneWayMessage, Priority, PrioritySendQueue, Request, priority_of
 from kubeedge_actors.actors.edgehub.traffic import DOWN, TrafficCounters
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
@@ -104,13 +104,13 @@ class EdgeHub(Module):
         self._url = f"{url.rstrip('/')}/{project}/{node_name}/events"
         self._headers = request_headers(node_name, project)
         self._link_factory = link_factory
-        self._certificates = Certificates(credentials, run_in_thread)
+        self._certificates = CertificateFetcher(credentials, run_in_thread)
         self._heartbeat = heartbeat
         self._on_rejected = on_rejected
         self._backoff = ReconnectBackoff(chance or random.Random().random)
         self._link: Link | None = None
         self._fetching = self._certified = self._up = self._cleanup_scheduled = False
-        self._agreed = Agreement()
+        self._agreed = AcceptedExtensions()
         self._opened_at = self._renew_at = 0.0
         self._oldest_request_at: float | None = None
         self._outage = OutageLog()
@@ -174,7 +174,7 @@ class EdgeHub(Module):
         if message.link is not self._link:
             return
         self._opened_at = self.clock.monotonic()
-        self._agreed = agreement(message.headers)
+        self._agreed = accepted_extensions(message.headers)
         if self._keepalive_timer is not None:
             self._keepalive_timer.cancel()
         self._keepalive_timer = self.every(self._heartbeat, KeepaliveDue())

@@ -8,8 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from kubeedge_actors.actors.edgehub.backoff import retry_due
-from kubeedge_actors.actors.edgehub.device_reports import DeviceReportQueue, Report, coalescing_key
+from kubeedge_actors.actors.edgehub.device_reports import DeviceReportQueue, Report, coalescing_key, is_resend_due
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
 from kubeedge_actors.errors import FrameError, StoreError
 from kubeedge_actors.wire import beehive, mapping
@@ -192,7 +191,7 @@ class OutboxCursor:
     def rewind_if_due(self, now: float) -> None:
         """Rewind to the first row that was not acknowledged in time, if there is one."""
         oldest = min((at for _, at in self._in_flight.values()), default=now)
-        if retry_due(oldest, self._rounds, now):
+        if is_resend_due(oldest, self._rounds, now):
             self._rounds += 1
             self.rewind()
 

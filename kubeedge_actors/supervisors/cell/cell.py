@@ -13,6 +13,7 @@ from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor
 from kubeedge_actors.supervisors.cell.context import LocalContext
 from kubeedge_actors.supervisors.cell.drop_report import DropReporter
+from kubeedge_actors.supervisors.cell.durability import Durability
 from kubeedge_actors.supervisors.cell.hung_turns import HungTurns
 from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, STEPS, Order, StartOrder, State, StopOrder
@@ -57,6 +58,8 @@ class Cell:
         self.clock = runtime.clock
         self.log = logging.getLogger(f"{__package__}.{spec.name}")
         self.drop_report = DropReporter(self)
+        self._durability = Durability(self, runtime.journal)
+        self.new_transaction = self._durability.new_transaction
         self.mailbox = self._new_mailbox()
         self.ref: Ref = LocalRef(
             self.name, self.mailbox, partial(LocalFuture, self.engine, self.name, responder_cell=self)
@@ -88,9 +91,8 @@ class Cell:
             self.set_tracer(runtime.tracer)
 
     def _new_mailbox(self) -> Mailbox:
-        return Mailbox(
-            self.spec.mailbox, self.clock.monotonic, self.to_dead_letters, self._await_room, self.drop_report.record
-        )
+        spec, now, wait = self.spec.mailbox, self.clock.monotonic, self._await_room
+        return Mailbox(spec, now, self.to_dead_letters, wait, self.drop_report.record, self._durability.queue)
 
     def _await_room(self) -> WaitResult:
         """Wait for room, in the thread of whoever sends; a trusted actor never waits for an untrusted one."""
@@ -314,6 +316,8 @@ class Cell:
     def to_dead_letters(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None:
         """Turn the envelope into a dead letter; its asker gets an error at once."""
         if envelope.delivery is not None and not envelope.delivery.discard(reason.as_error(self.name, error)):
+            return
+        if self._durability.stays(envelope, reason):
             return
         self.stats.dead_letters += 1
         self.system.to_dead_letters(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.supervisors.actor import Context
 from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.durable.store import ModuleStore
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import Future, LocalFuture, LocalReplyTo
@@ -17,11 +20,12 @@ from kubeedge_actors.supervisors.timer import LocalTimer
 class LocalContext(Context):
     """The context of one incarnation; once that was replaced, whatever it sends is a dead letter."""
 
-    __slots__ = ("_cell", "incarnation")
+    __slots__ = ("_cell", "_store", "incarnation")
 
     def __init__(self, cell: Runnable, incarnation: Incarnation) -> None:
         super().__init__(cell.name, cell.ref, cell.clock, cell.log)
         self._cell, self.incarnation = cell, incarnation
+        self._store: ModuleStore | None = None
 
     def knows(self, name: str) -> bool:
         """Ask the registry."""
@@ -49,6 +53,13 @@ class LocalContext(Context):
             return 0
         return self._cell.system.publish(message, self.name)
 
+    def publish_all(self, messages: Sequence[object]) -> None:
+        """Tell all who are registered for the type of these messages."""
+        if self.incarnation.revoked or not messages:
+            super().publish_all(messages)
+        else:
+            self._cell.system.publish_all(messages, self.name)
+
     def resolve(self, to: str | Ref, message: object) -> Ref | None:
         """The Ref that `message` may be told to; None when it has become a dead letter."""
         ref = self._cell.system.registry.get(to) if isinstance(to, str) else to
@@ -72,6 +83,23 @@ class LocalContext(Context):
         reply.later = True
         self.incarnation.pending_replies.add(reply)
         return reply
+
+    @property
+    def store(self) -> ModuleStore:
+        """The store; from the first look at it on the turns of this incarnation end with a commit."""
+        incarnation = self.incarnation
+        if incarnation.transaction is None:
+            incarnation.transaction = self._cell.new_transaction()
+            self._cell.mailbox.interrupt_requested = True
+        if self._store is None:
+            self._store = ModuleStore(incarnation.transaction)
+        return self._store
+
+    @property
+    def delivery(self) -> int:
+        """As the envelopes in hand say."""
+        envelopes = self.incarnation.current_envelopes()
+        return max((each.failed_deliveries + each.alone + 1 for each in envelopes), default=1)
 
     def after(self, seconds: float, message: object) -> LocalTimer:
         """A timer that fires once."""

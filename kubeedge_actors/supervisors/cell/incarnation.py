@@ -16,6 +16,7 @@ from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
 from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, Reason, shorten
+from kubeedge_actors.supervisors.durable.transaction import TurnTransaction
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import LocalReplyTo
 from kubeedge_actors.supervisors.mailbox import Mailbox
@@ -52,6 +53,7 @@ class IncarnationOwner(Protocol):
     def deciding(self) -> AbstractContextManager[None]: ...
     def call_later(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]: ...
     def make_actor(self) -> Actor: ...
+    def new_transaction(self) -> TurnTransaction: ...
     def on_started(self, incarnation: Incarnation, duration: float) -> None: ...
     def clear_incarnation(self, incarnation: Incarnation) -> None: ...
     def on_exited(self, reason: ExitReason, why: str, *, counted: bool = True) -> None: ...
@@ -89,6 +91,7 @@ class Incarnation:
         "revoke_requested",
         "revoked",
         "timers",
+        "transaction",
         "turn",
         "turn_started_at",
         "turns",
@@ -107,6 +110,8 @@ class Incarnation:
         self.exit_requested: ExitReason | None = None
         self.revoke_requested = False
         self.revoked = False
+        self.transaction: TurnTransaction | None = None if self.mailbox.durable is None else owner.new_transaction()
+        """What the turn stores, from the first time that the actor looks at its store."""
         self.timers: set[LocalTimer] = set()
         self.pending_replies: weakref.WeakSet[LocalReplyTo] = weakref.WeakSet()
 
@@ -120,6 +125,7 @@ class Incarnation:
             actor.context = context
             self.actor = actor  # from here on its on_stop will be called
             actor.on_start()
+            self.commit()
             self.receive = actor.receive
             self.batch_sizes = None if type(actor).max_batch is Actor.max_batch else {}
         except BaseException as error:  # noqa: BLE001 - guarantee G9: nothing an actor raises goes further
@@ -133,6 +139,11 @@ class Incarnation:
         else:
             with owner.deciding():
                 owner.on_started(self, duration)
+
+    def commit(self, envelopes: Sequence[Envelope] = ()) -> None:
+        """What the turn of these messages stored counts. Error: StoreError."""
+        if self.transaction is not None:
+            self.transaction.commit(envelopes)
 
     # --- the lease ------------------------------------------------------------------------------------------------
 
@@ -168,6 +179,8 @@ class Incarnation:
         owner = self.owner
         ran = error.ran if isinstance(error, HandlerHung) else owner.clock.monotonic() - self.turn_started_at
         envelopes, self.turn = self.current_envelopes(), None
+        if self.transaction is not None:
+            self.transaction.abandon()
         if not self.holds_lease():
             self.call_on_stop()
         elif isinstance(error, Unhandled) and envelopes:
@@ -298,6 +311,8 @@ class Incarnation:
             return
         try:
             actor.on_stop()
+            if not self.revoked:
+                self.commit()
         except BaseException:
             self.owner.log.exception("%s failed in on_stop", self.name)
         self.receive = _not_started

@@ -117,9 +117,8 @@ class Runner:
 
     def _run_messages(self, incarnation: Incarnation, limit: int) -> int:
         """Handle up to `limit` messages until there is none, an order comes, or the incarnation ends; how many."""
-        cell, mailbox, handle = self._cell, self._mailbox, self._handler()
+        mailbox, handle, plain = self._mailbox, self._handler(), self._is_plain(incarnation)
         queue, take, receive, now = mailbox.queue, mailbox.queue.popleft, incarnation.receive, mailbox.now
-        plain = incarnation.batch_sizes is None and cell.spec.handler_deadline is None and cell.tracer is None
         done = first = incarnation.turns
         last = first + limit
         try:
@@ -139,7 +138,7 @@ class Runner:
                         break
                 else:
                     count, settle = handle(incarnation, envelope)
-                    spent = now() - began
+                    spent, envelopes = now() - began, incarnation.turn
                     self._check_deadline(incarnation, spent)
                     incarnation.turn = None
                     incarnation.turns = done = done + count
@@ -147,14 +146,39 @@ class Runner:
                         incarnation.call_on_stop()
                         break
                     if count:
-                        cell.stats.record_turn(spent)
-                        settle()
+                        self._complete(incarnation, envelopes, spent, settle)
                 if mailbox.blocked_producers and len(queue) <= mailbox.low_watermark:
                     mailbox.notify_producers()
+            if plain and incarnation.transaction is not None:  # it has come to its store in the last turn
+                self._commit(incarnation, envelope)
         except BaseException as error:  # noqa: BLE001 - guarantee G9: nothing an actor raises goes further
             incarnation.on_failure(error)
             done += 1
         return max(1, done - first)
+
+    def _is_plain(self, incarnation: Incarnation) -> bool:
+        """Whether nobody but the actor looks at its messages: no batches, no deadline, no tracer, nothing to commit."""
+        plain = incarnation.batch_sizes is None and incarnation.transaction is None
+        return plain and self._cell.spec.handler_deadline is None and self._cell.tracer is None
+
+    def _complete(
+        self, incarnation: Incarnation, turn: Envelope | list[Envelope] | None, spent: float, settle: Settle
+    ) -> None:
+        """The turn counts: commit what it stored, and answer."""
+        self._cell.stats.record_turn(spent)
+        if incarnation.transaction is not None:
+            self._commit(incarnation, turn)
+        settle()
+
+    @staticmethod
+    def _commit(incarnation: Incarnation, turn: Envelope | list[Envelope] | None) -> None:
+        """Commit what the turn stored, before anybody is answered. It is in hand again when the file refuses, and so delivered again."""
+        envelopes = turn if isinstance(turn, list) else [] if turn is None else [turn]
+        try:
+            incarnation.commit(envelopes)
+        except BaseException:
+            incarnation.turn = turn
+            raise
 
     def _handler(self) -> Handle:
         tracer, name = self._cell.tracer, self._cell.name
@@ -186,6 +210,8 @@ class Runner:
                 size = incarnation.batch_sizes[type(message)] = incarnation.actor.max_batch(type(message))
             if size > 1:
                 return self._handle_batch(incarnation, envelope, size)
+        if incarnation.transaction is not None:
+            incarnation.transaction.begin((envelope,))
         if attached is None:
             incarnation.receive(message)
             return 1, _nothing
@@ -195,6 +221,8 @@ class Runner:
         incarnation.turn = envelopes = [first]
         if not first.alone:
             self._collect(envelopes, size)
+        if incarnation.transaction is not None:
+            incarnation.transaction.begin(envelopes)
         assert incarnation.actor is not None
         answers = incarnation.actor.receive_batch([envelope.message for envelope in envelopes])
         if answers is not None and len(answers) != len(envelopes):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -17,6 +17,8 @@ from kubeedge_actors.supervisors.cell.incarnation import Incarnation
 from kubeedge_actors.supervisors.cell.lifecycle import ACTIVE_STATES, State
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.durable.journal import MailboxJournal
+from kubeedge_actors.supervisors.durable.transaction import TurnTransaction
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.events import Events
 from kubeedge_actors.supervisors.future import LocalFuture
@@ -34,6 +36,7 @@ class System(Protocol):
     registry: Registry
     events: Events
     tracer: Tracer | None
+    journal: MailboxJournal | None
 
     @property
     def engine(self) -> Engine: ...
@@ -44,6 +47,7 @@ class System(Protocol):
     def record_poison_message(self, sender: str, recipient: str) -> None: ...
     def random(self) -> float: ...
     def publish(self, message: object, sender: str = "") -> int: ...
+    def publish_all(self, messages: Sequence[object], sender: str = "") -> None: ...
     def on_root_started(self) -> None: ...
     def on_root_stopped(self, error: str) -> None: ...
     def to_dead_letters(
@@ -73,6 +77,7 @@ class Runnable(Protocol):
     def run(self, limit: int, /) -> bool: ...
     def has_work(self) -> bool: ...
     def to_dead_letters(self, envelope: Envelope, reason: Reason, error: str = "", traceback: str = "") -> None: ...
+    def new_transaction(self) -> TurnTransaction: ...
     def inject_failure(self, error: BaseException) -> None: ...
 
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 from kubeedge_actors.supervisors import (
     NO_BACKOFF,
     Actor,
@@ -85,10 +87,10 @@ class Stop(BaseException):
 class ActorSystemEnv:
     """One runtime, a clock moved by hand, a common record of what actors did, and waits for anything."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, path: Path | None = None) -> None:
         self.engine = engine
         self.clock = ManualClock()
-        self.runtime = ActorSystem(engine, clock=self.clock, seed=7)
+        self.runtime = ActorSystem(engine, clock=self.clock, seed=7, journal=MailboxFile(path))
         self.changed = threading.Condition()
         self.events: list[Event] = []
         self.record: list[Any] = []

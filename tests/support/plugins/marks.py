@@ -24,6 +24,7 @@ PROCESSES = (
     "tests/unit/support/test_*",
     "tests/unit/deploy/test_deploy.py::test_a_cluster_that_can_not_be_meant_*",
     "tests/docs/test_examples.py::test_all_examples_run_in_an_edge",
+    "tests/docs/test_small_examples.py::*_in_an_edge_*",
     "tests/architecture/test_exports.py::*loads*",
     "tests/unit/test_entrypoint.py::*",
     "tests/docs/test_tutorial.py::*",
@@ -43,6 +44,9 @@ PROCESSES = (
     "tests/unit/drivers/pki/test_file_authority.py::*certificate_process*",
     "tests/unit/drivers/store/test_damage.py::*kill_9*",
     "tests/unit/drivers/store/test_damage.py::*full_disk*",
+    "tests/unit/supervisors/test_module_store.py::*killed*",
+    "tests/unit/supervisors/test_durable_mailboxes.py::*process*ends*",
+    "tests/unit/drivers/store/test_mailboxes.py::*full_disk*",
     "tests/unit/supervisors/process/test_thespian_hosts.py::*",
     "tests/unit/supervisors/process/test_worker_context.py::*",
     "tests/unit/tools/test_mutants.py::*",
@@ -55,6 +59,7 @@ LONG = (
     "tests/recordings/test_*_process.py::*",
     "tests/docs/test_tutorial.py::*",
     "tests/docs/test_examples.py::*",
+    "tests/docs/test_small_examples.py::*_in_an_edge_*",
     "tests/unit/supervisors/process/test_processes_model.py::*",
 )
 """What waits for other processes most of its time. With several workers it comes first, and so with one of them, while the

@@ -27,7 +27,7 @@ class Owner:
         self.box = Mailbox(mailbox_spec, lambda: 0.0, self.refuse, lambda: self.room, self.dropped_published.append)
         self.box.wake = self.wake
 
-    def refuse(self, envelope: Envelope, reason: Reason) -> None:
+    def refuse(self, envelope: Envelope, reason: Reason, error: str = "") -> None:
         """Note it."""
         self.refused.append((envelope.message, reason))
 

@@ -83,11 +83,16 @@ def test_over_the_intensity_the_decision_is_to_escalate() -> None:
 
 def test_a_plan_takes_one_step_at_a_time_and_only_reports_about_that_step() -> None:
     plan = RestartPlan(["b", "a"], ["a", "b"], delay=2.0, attempt=1)
-    assert not plan.done("a")
-    assert plan.done("b") and plan.done("a")
-    assert plan.next() is None  # the delay comes first
+    assert not plan.on_step_done("a")
+    assert plan.on_step_done("b") and plan.on_step_done("a")
+    assert plan.current_child() is None  # the delay comes first
     plan.delay = 0.0
-    assert plan.next() == "a" and plan.done("a") and plan.done("b") and plan.next() is None
+    assert (
+        plan.current_child() == "a"
+        and plan.on_step_done("a")
+        and plan.on_step_done("b")
+        and plan.current_child() is None
+    )
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), max_size=300))

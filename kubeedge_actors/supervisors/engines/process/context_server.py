@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from kubeedge_actors.errors import AnswerLost, AskTimeout
 from kubeedge_actors.supervisors.cell.context import LocalContext
 from kubeedge_actors.supervisors.deadletters import Reason
+from kubeedge_actors.supervisors.durable.transaction import TurnTransaction
 from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.serialization import (
     OpaqueMessage,
@@ -156,6 +157,27 @@ class ContextServer:
         timer = self._timers.pop(number, None)
         if timer is not None:
             timer.cancel()
+
+    def _on_store_open(self) -> None:
+        assert self._context.store is not None  # or it raises
+
+    def _on_store_get(self, key: str) -> bytes | None:
+        return self._transaction.get(key)
+
+    def _on_store_put(self, key: str, value: bytes | None) -> None:
+        self._transaction.put(key, value)
+
+    def _on_store_items(self, prefix: str) -> dict[str, bytes]:
+        return self._transaction.items(prefix)
+
+    @property
+    def _transaction(self) -> TurnTransaction:
+        transaction = self._context.incarnation.transaction
+        assert transaction is not None
+        return transaction
+
+    def _on_delivery(self) -> int:
+        return self._context.delivery
 
     def _on_now(self) -> float:
         return self._cell.clock.now()

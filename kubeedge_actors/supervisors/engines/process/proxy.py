@@ -22,7 +22,6 @@ from kubeedge_actors.supervisors.engines.base import Runnable
 from kubeedge_actors.supervisors.engines.process.channel import Channel, Frame
 from kubeedge_actors.supervisors.engines.process.context_server import ContextServer
 from kubeedge_actors.supervisors.engines.process.launcher import Launcher
-from kubeedge_actors.supervisors.engines.process.output import WorkerOutput
 from kubeedge_actors.supervisors.engines.process.serialization import (
     NotSerializable,
     OpaqueMessage,
@@ -30,6 +29,7 @@ from kubeedge_actors.supervisors.engines.process.serialization import (
     dump_error,
     load_error,
 )
+from kubeedge_actors.supervisors.engines.process.worker_output import WorkerOutput
 from kubeedge_actors.supervisors.future import LocalReplyTo
 from kubeedge_actors.supervisors.ref import Ref
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.supervisors.actor import Context
 from kubeedge_actors.supervisors.clock import Clock
+from kubeedge_actors.supervisors.durable.store import ModuleStore
 from kubeedge_actors.supervisors.future import Future, Otherwise, ReplyTo, Then
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.supervisors.strategy import ExitReason
@@ -35,11 +36,12 @@ class RuntimeChannel(Protocol):
 class RemoteContext(Context):
     """The context of an incarnation that lives in this process; its cell lives in another."""
 
-    __slots__ = ("_worker",)
+    __slots__ = ("_store", "_worker")
 
     def __init__(self, worker: RuntimeChannel, name: str, clock: Clock, log: logging.Logger) -> None:
         super().__init__(name, RemoteRef(worker, name), clock, log)
         self._worker = worker
+        self._store: ModuleStore | None = None
 
     def knows(self, name: str) -> bool:
         """Whether there is an actor of that name."""
@@ -65,6 +67,19 @@ class RemoteContext(Context):
             raise LookupError("reply_later is for a message that is in hand")
         return RemoteReplyTo(self._worker, self._worker.call("reply_later", index))
 
+    @property
+    def store(self) -> ModuleStore:
+        """The store, in the process of the actor system: what a turn puts there counts when the turn does."""
+        if self._store is None:
+            self._worker.call("store_open")
+            self._store = ModuleStore(RemoteValues(self._worker))
+        return self._store
+
+    @property
+    def delivery(self) -> int:
+        """As the process of the actor system counts them."""
+        return int(self._worker.call("delivery"))
+
     def after(self, seconds: float, message: object) -> Timer:
         """Tell yourself `message` in `seconds`."""
         return RemoteTimer(
@@ -80,6 +95,26 @@ class RemoteContext(Context):
     def stop(self, reason: ExitReason = ExitReason.NORMAL) -> None:
         """End after this message."""
         self._worker.call("stop", reason, answer=False)
+
+
+class RemoteValues:
+    """What the module has stored, by RPC."""
+
+    def __init__(self, worker: RuntimeChannel) -> None:
+        self._worker = worker
+
+    def get(self, key: str) -> bytes | None:
+        """What is stored."""
+        value: bytes | None = self._worker.call("store_get", key)
+        return value
+
+    def put(self, key: str, value: bytes | None) -> None:
+        """Store it with the turn; None deletes."""
+        self._worker.call("store_put", key, value, answer=False)
+
+    def items(self, prefix: str) -> dict[str, bytes]:
+        """What is stored under keys that begin so."""
+        return dict(self._worker.call("store_items", prefix))
 
 
 def _name_of(to: str | Ref) -> str:

@@ -11,7 +11,7 @@ import pytest
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.errors import MailboxFull
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import Reason, Ref
+from kubeedge_actors.supervisors import MailboxSpec, Reason, Ref
 from kubeedge_actors.testing import Probe
 from kubeedge_actors.wire.messages import (
     BusPublish,
@@ -465,6 +465,41 @@ def test_what_one_receiver_had_no_room_for_is_sent_again_to_that_one_only(make: 
         hub.harness.advance(0.05)
         assert bool(hub.sent_to(peer)) is (sent_again == 2)
     assert taken == ["a"] and len(controller) == 1
+
+
+class Kept(Module):
+    """Notes what it is told, which waits in a file until then: so many bytes of it."""
+
+    name = "kept"
+    mailbox = MailboxSpec(durable=True, max_bytes=200)
+
+    def __init__(self, told: list[str]) -> None:
+        self.told = told
+
+    @on
+    def on_report_event(self, message: ReportEvent) -> None:
+        self.told.append(message.name)
+
+
+def test_what_a_durable_mailbox_took_is_acknowledged_before_it_is_handled_and_what_it_has_no_room_for_is_not(
+    make: MakeHub,
+) -> None:
+    hub, _ = with_controller(make)
+    told: list[str] = []
+    hub.harness.system.add(Kept.spec(lambda: Kept(told)))
+    peer = hub.join("n1", **OURS)
+    hub.harness.system.suspend("kept", "for the test")
+    hub.harness.run()
+    first, second = event("a"), event("b")
+    hub.hear(peer, first, second)
+    hub.harness.advance(0.05)
+    (receipt,) = hub.sent_to(peer)
+    assert isinstance(receipt, OutboxAcknowledged) and receipt.ids == [first.msg_id]
+    hub.harness.system.resume("kept")
+    hub.harness.run()
+    hub.hear(peer, second)
+    hub.harness.advance(0.05)
+    assert told == ["a", "b"] and len(hub.sent_to(peer)) == 1
 
 
 def test_a_durable_message_that_nobody_takes_is_a_dead_letter_and_acknowledged(make: MakeHub) -> None:

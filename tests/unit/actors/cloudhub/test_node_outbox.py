@@ -12,7 +12,7 @@ import pytest
 
 from kubeedge_actors.actors.cloudhub import node_outbox
 from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
-from kubeedge_actors.actors.cloudhub.node_queue import RESEND_SECONDS, WINDOW
+from kubeedge_actors.actors.cloudhub.node_outbox_cursor import RESEND_SECONDS, WINDOW
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb

@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from kubeedge_actors.actors.edgehub.backoff import ReconnectBackoff, retry_due
+from kubeedge_actors.actors.edgehub.device_reports import is_resend_due
+from kubeedge_actors.actors.edgehub.reconnect_backoff import ReconnectBackoff
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.drivers.link.base import Link, UpgradeResponse
 from kubeedge_actors.drivers.pki.base import TlsPaths
@@ -463,11 +464,11 @@ def test_a_second_incarnation_opens_only_one_link() -> None:
 
 
 def test_what_is_not_confirmed_is_said_again_ever_more_rarely() -> None:
-    assert not retry_due(0.0, 1, 59.0)
-    assert retry_due(0.0, 1, 60.0)
-    assert not retry_due(0.0, 2, 119.0)
-    assert retry_due(0.0, 2, 120.0)
-    assert retry_due(0.0, 99, 3600.0)
+    assert not is_resend_due(0.0, 1, 59.0)
+    assert is_resend_due(0.0, 1, 60.0)
+    assert not is_resend_due(0.0, 2, 119.0)
+    assert is_resend_due(0.0, 2, 120.0)
+    assert is_resend_due(0.0, 99, 3600.0)
 
 
 def confirming() -> EdgeHubEnv:

@@ -14,7 +14,7 @@ from kubeedge_actors import Module, RegistrationError, on
 from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, ManualClock, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.supervisors.engines.process.launcher import inherited_environment
-from kubeedge_actors.supervisors.engines.process.output import LINES, LONGEST, WINDOW, OutputLimiter
+from kubeedge_actors.supervisors.engines.process.worker_output import LINES, LONGEST, WINDOW, OutputLimiter
 from tests.support.waiting import PATIENCE, eventually
 
 TOO_MUCH = 10 << 30

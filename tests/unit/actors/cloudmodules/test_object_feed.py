@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.cloudmodules.feed import WINDOW, ObjectFeed
+from kubeedge_actors.actors.cloudmodules.object_feed import WINDOW, ObjectFeed
 from kubeedge_actors.wire.messages import ObjectChanged
 
 TYPE = "v1/configmaps"

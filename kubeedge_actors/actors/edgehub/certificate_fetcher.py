@@ -20,11 +20,11 @@ def run_in_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, name="edgehub-certificates", daemon=True).start()
 
 
-class Certificates:
-    """Fetches certificates from `credentials` in a thread; None stands for a link without TLS."""
+class CertificateFetcher:
+    """Fetches certificates from `source` in a thread; None stands for a link without TLS."""
 
-    def __init__(self, credentials: CertificateSource | None, background: Callable[[Callable[[], None]], None]) -> None:
-        self._credentials = credentials
+    def __init__(self, source: CertificateSource | None, background: Callable[[Callable[[], None]], None]) -> None:
+        self._source = source
         self._background = background
 
     def fetch(self, ref: Ref) -> None:
@@ -36,10 +36,10 @@ class Certificates:
         self._background(lambda: ref.tell(self._renewed()))
 
     def _fetched(self) -> Message:
-        if self._credentials is None:
+        if self._source is None:
             return CertificatesReady(tls=None)
         try:
-            return CertificatesReady(tls=self._credentials.obtain(), renew_at=self._credentials.renew_at())
+            return CertificatesReady(tls=self._source.obtain(), renew_at=self._source.renew_at())
         except LinkError as error:
             return CertificatesFailed(reason=str(error), final=isinstance(error, CertificateError))
         except Exception as error:
@@ -48,8 +48,8 @@ class Certificates:
 
     def _renewed(self) -> Message:
         try:
-            if self._credentials is not None:
-                self._credentials.renew()
+            if self._source is not None:
+                self._source.renew()
         except LinkError as error:
             return RenewalFinished(failure=str(error))
         except Exception as error:

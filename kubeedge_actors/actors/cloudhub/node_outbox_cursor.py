@@ -10,7 +10,7 @@ WINDOW = 64
 RESEND_SECONDS = 30.0
 
 
-class NodeQueue:
+class NodeOutboxCursor:
     """A cursor over the rows of a node; at most WINDOW of them are under way. `confirms`: the node is native and confirms them."""
 
     def __init__(self, *, confirms: bool) -> None:

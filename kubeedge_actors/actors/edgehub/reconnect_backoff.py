@@ -1,4 +1,4 @@
-"""Exponential back-off with full jitter between connects, and when to resend (client-go: wait.Backoff). Pure."""
+"""Exponential back-off with full jitter between connects (client-go: wait.Backoff). Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RESET_AFTER = 10.0
 class ReconnectBackoff:
     """Exponential back-off with full jitter, in seconds; the other side's wish goes first.
 
-    `random`: a number from 0 to 1. A link that lasted STEADY seconds makes us start over.
+    `random`: a number from 0 to 1. A link that lasted RESET_AFTER seconds makes us start over.
 
     >>> backoff = ReconnectBackoff(lambda: 1.0)
     >>> [backoff.next_delay() for _ in range(8)]
@@ -39,8 +39,3 @@ class ReconnectBackoff:
         """A link that was up for `seconds` has ended: a long one resets the back-off."""
         if seconds >= RESET_AFTER:
             self._tries = 0
-
-
-def retry_due(since: float, tries: int, now: float, initial: float = 60.0, maximum: float = 3600.0) -> bool:
-    """Whether a message that was sent `tries` times, last at `since`, and not confirmed should be resent."""
-    return now - since >= min(maximum, initial * 2.0 ** (min(tries, 16) - 1))
