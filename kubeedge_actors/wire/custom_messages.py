@@ -13,6 +13,8 @@ from kubeedge_actors.wire.messages import DEFAULT_EXPIRES, CustomMessage
 
 MAX_BYTES = 1 << 20
 """What a message may have as JSON."""
+SLASH = "/"
+"""What no name may have: a genuine cloudcore does not look at the group, and takes `default/podpatch/p1` for a patch of the pod `p1`."""
 Sent = TypeVar("Sent")
 NODE = "node"
 """A field of this name is filled in by the hub that takes a message: where it came from, empty at the edge."""
@@ -25,13 +27,15 @@ def wire_name(message_type: type) -> str:
 
 
 def to_custom(message: object, node: str = "", expires: float = DEFAULT_EXPIRES) -> CustomMessage:
-    """The message for the link. UsageError when its class has no wire name, or it has no JSON form or is too big."""
+    """The message for the link. UsageError when its class has no wire name or one with a slash, or it has no JSON form or is too big."""
     kind = type(message).__name__
     name = wire_name(type(message))
     if not name:
         raise UsageError(
             f'{kind} has no name on the wire: it has to be a subclass of Message with `wire = "example.{kind}"`'
         )
+    if SLASH in name:
+        raise UsageError(f"{kind} can not be sent over the link: its name {name!r} has a slash")
     if not isinstance(node, str):
         raise UsageError(f"a node is given by its name, not {node!r}")
     try:

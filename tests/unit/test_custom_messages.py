@@ -45,6 +45,12 @@ class Heir(Reading, frozen=True, kw_only=True):
     """A subclass says its own name, or has none."""
 
 
+class Disguised(Message, frozen=True, kw_only=True):
+    """A genuine cloudcore would patch a pod with it."""
+
+    wire = "default/podpatch/p1"
+
+
 class AnyValue(Message, frozen=True, kw_only=True):
     """Whatever."""
 
@@ -95,6 +101,8 @@ def failure(side: str, message: object) -> str:
     [
         ("edge", [Nameless()], 'UsageError: Nameless has no name on the wire: it has to be a subclass of Message with `wire = "example.Nameless"`'),
         ("edge", [Heir(sensor="t")], "UsageError: Heir has no name on the wire"),
+        ("edge", [Disguised()], "UsageError: Disguised can not be sent over the link: its name 'default/podpatch/p1' has a slash"),
+        ("cloud", ("n1", Disguised()), "has a slash"),
         ("edge", ["text"], "UsageError: str has no name on the wire"),
         ("cloud", [Reading(sensor="t")], "UsageError: up() is for the modules of a node: a module of the cloud says down(node, message)"),
         ("edge", ("n1", Reading(sensor="t")), "UsageError: down() is for the modules of the cloud: a module of a node says up(message)"),

@@ -223,12 +223,14 @@ class NodeOutbox(Controller):
         while room := queue.room:
             rows = self._state.store.of_node(node, queue.cursor, room)
             queue.on_sent(rows, room, self.clock.monotonic())
+            unknown_there = []
             for row in rows:
                 message = mapping.from_beehive(beehive.decode(row.frame), node)
                 if isinstance(message, CustomMessage) and not queue.confirms:
-                    self.publish(MessageLost(node=node, reason=GENUINE.format(node=node), message=message))
+                    unknown_there.append(row)
                     continue
                 self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=queue.confirms))
+            self._report_lost(unknown_there, GENUINE.format(node=node))
             if not queue.confirms and not self._remove(rows):  # said once: nobody will know more of it
                 return
 
@@ -280,6 +282,11 @@ class NodeOutbox(Controller):
         """Make dead letters of them, unless they can not be removed."""
         if not self._remove(rows):
             return False
+        self._report_lost(rows, reason)
+        return True
+
+    def _report_lost(self, rows: Sequence[NodeOutboxRow], reason: str) -> None:
+        """Make dead letters of them and say so, once a minute for a node."""
         for row in rows:
             message = mapping.from_beehive(beehive.decode(row.frame), row.node)
             self.publish(MessageLost(node=row.node, reason=reason, message=message))
@@ -287,4 +294,3 @@ class NodeOutbox(Controller):
             if self._warned.allow(f"{node} {reason}", self.clock.monotonic()):
                 count = sum(row.node == node for row in rows)
                 self.log.warning("%d messages for node %s will not arrive: %s", count, node, reason)
-        return True

@@ -24,6 +24,7 @@ from kubeedge_actors.testing import Probe, inline
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     BusPublish,
+    CustomMessage,
     MessageConfirmed,
     MessageLost,
     SendToNode,
@@ -184,6 +185,19 @@ def test_to_a_genuine_node_it_is_said_once_and_counts_as_sent(env: Env) -> None:
     assert env.waiting() == 0
     env.harness.advance(2 * RESEND_SECONDS)
     assert env.sent() == []
+
+
+def test_a_message_of_ones_own_that_waited_for_a_genuine_node_is_a_dead_letter_and_said(
+    env: Env, caplog: pytest.LogCaptureFixture
+) -> None:
+    env.harness.publish(CustomMessage(node="n1", type="example.Order", content="{}"))
+    env.publish("away")
+    env.opened(confirms=False)
+    assert env.sent() == ["away"]
+    (letter,) = [each.message for each in env.harness.dead_letters]
+    assert isinstance(letter, MessageLost) and "genuine edgecore" in letter.reason
+    assert "1 messages for node n1 will not arrive: node n1 is a genuine edgecore" in caplog.text
+    assert env.waiting() == 0
 
 
 def test_what_waits_too_long_is_a_dead_letter(env: Env, caplog: pytest.LogCaptureFixture) -> None:
