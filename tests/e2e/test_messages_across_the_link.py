@@ -87,7 +87,11 @@ def test_messages_of_ones_own_go_down_and_up_over_kills_of_both_sides(stage: Sta
     assert lines(stage.record) == ["order 1", "order 2", "order 3"]
 
 
-WISH = """{apiVersion: v1, kind: ConfigMap, metadata: {name: wish, namespace: default}, data: {colour: blue}}"""
+WISH = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: wish, namespace: default}
+data: {colour: blue}
+"""
 
 
 def test_a_module_of_the_cloud_hears_of_objects_and_nodes_and_writes_to_the_api(stage: Stage) -> None:
