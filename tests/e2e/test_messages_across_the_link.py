@@ -25,11 +25,14 @@ class Stage(CloudAndEdge):
         monkeypatch.setenv(link_modules.ANSWERS, str(self.answers))
         monkeypatch.setenv(link_modules.RECORD, str(self.record))
         monkeypatch.setenv(link_modules.RECEIPTS, str(self.receipts))
+        self.notes = folder / "notes"
+        monkeypatch.setenv(link_modules.NOTES, str(self.notes))
         options = ("--api-port", self.api, "--hub-port", self.hub, "--https-port", self.https)
         self.cloud = ProcessUnderTest(
             "kubeedge_actors.cloud",
             folder / "cloud",
             *map(str, (*options, "--tunnel-port", self.tunnel, "--module", f"{MODULES}:Courier")),
+            *("--module", f"{MODULES}:Granter"),
         )
 
     def order(self, *lines: str) -> None:
@@ -82,3 +85,21 @@ def test_messages_of_ones_own_go_down_and_up_over_kills_of_both_sides(stage: Sta
     stage.edge.start()
     eventually(lambda: set(lines(stage.receipts)) == {f"edge-1 {number}" for number in (1, 2, 3)}, "all receipts")
     assert lines(stage.record) == ["order 1", "order 2", "order 3"]
+
+
+WISH = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: wish, namespace: default}
+data: {colour: blue}
+"""
+
+
+def test_a_module_of_the_cloud_hears_of_objects_and_nodes_and_writes_to_the_api(stage: Stage) -> None:
+    stage.start()
+    stage.apply(WISH)
+    eventually(lambda: stage.out("get", "configmap", "granted", "-o", "jsonpath={.data.colour}") == "blue", "granted")
+    eventually(lambda: "NotFound" in lines(stage.notes), "an error with a type")
+    assert {"connected edge-1", "insert wish"} <= set(lines(stage.notes))
+    stage.cloud.kill()
+    stage.cloud.start()
+    eventually(lambda: lines(stage.notes).count("insert wish") == 2, "a new process hears of all objects")

@@ -7,13 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from kubeedge_actors.module import Module, on
-from kubeedge_actors.wire.messages import BusPublish, Message
+from kubeedge_actors.wire.messages import BusPublish, Message, NodeConnected, ObjectChanged
 
 ORDERS, ANSWERS, RECORD, RECEIPTS = "KEA_TEST_ORDERS", "KEA_TEST_ANSWERS", "KEA_TEST_RECORD", "KEA_TEST_RECEIPTS"
+NOTES = "KEA_TEST_NOTES"
 ORDER = "order"
 """The topic that stands for a message of one's own."""
 """Environment variables with the paths of the files."""
 LOOK_SECONDS = 0.05
+CONFIGMAPS = "v1/configmaps"
 
 
 class LookDue(Message, frozen=True, kw_only=True):
@@ -82,6 +84,38 @@ class Courier(Module):
     def refused(self, line: str, error: Exception) -> None:
         """It will not."""
         append(ANSWERS, f"{line}: {error}")
+
+
+class Granter(Module):
+    """In the cloud: makes a ConfigMap `granted` of each ConfigMap `wish`, and writes down what it hears."""
+
+    name = "granter"
+    watches = (CONFIGMAPS,)
+
+    @on
+    def on_object_changed(self, message: ObjectChanged) -> None:
+        """Grant a wish."""
+        if message.object["metadata"]["name"] != "wish":
+            return
+        append(NOTES, f"{message.operation} wish")
+        metadata = {"name": "granted", "namespace": "default"}
+        granted = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": message.object.get("data", {}),
+        }
+        self.client.apply(CONFIGMAPS, granted).then(self.ask_for_another)
+
+    def ask_for_another(self, _: object) -> None:
+        """What is not there is an error with a type."""
+        missing = self.client.get(CONFIGMAPS, "default", "missing")
+        missing.then(lambda _: None, lambda error: append(NOTES, type(error).__name__))
+
+    @on
+    def on_node_connected(self, message: NodeConnected) -> None:
+        """Write it down."""
+        append(NOTES, f"connected {message.node}")
 
 
 class Recorder(Module):

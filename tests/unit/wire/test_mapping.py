@@ -56,7 +56,7 @@ def test_every_type_that_crosses_the_link_has_a_form_and_a_strategy() -> None:
         == said - {m.LinkMessage, m.JsonTextMessage, m.UnknownMessage}
         == strategies.SAID.keys()
     )
-    assert {m.Response} == mapping.UPWARD & mapping.DOWNWARD
+    assert {m.Response, m.CustomMessage} == mapping.UPWARD & mapping.DOWNWARD
 
 
 @strategies.quick
