@@ -237,7 +237,9 @@ class Module(Actor):
 
     @property
     def delivery(self) -> int:
-        """1 when the message in hand is delivered for the first time; more when it may have been handled before, by this process or another."""
+        """1 when the message in hand is delivered for the first time, more when a delivery of it has failed, in this process or, from a durable
+        mailbox, in another. What was handled in the last moment before a `kill -9`, and not committed, comes again as if for the first time.
+        """
         return self.context.delivery
 
     @property

@@ -97,9 +97,10 @@ class LocalContext(Context):
 
     @property
     def delivery(self) -> int:
-        """As the envelopes in hand say."""
+        """As the envelopes in hand say. One that comes alone was in a batch that failed, unless that is because it is followed."""
         envelopes = self.incarnation.current_envelopes()
-        return max((each.failed_deliveries + each.alone + 1 for each in envelopes), default=1)
+        again = (max(each.failed_deliveries, int(each.alone and not each.trace)) for each in envelopes)
+        return 1 + max(again, default=0)
 
     def after(self, seconds: float, message: object) -> LocalTimer:
         """A timer that fires once."""

@@ -74,7 +74,7 @@ def asked(env: ActorSystemEnv, message: object) -> Any:
 
 
 @mailboxes
-def test_what_a_turn_stores_is_there_in_the_next_life(
+def test_g15_what_a_turn_stores_is_there_in_the_next_life(
     life: Callable[..., ActorSystemEnv], mailbox: MailboxSpec
 ) -> None:
     first = life(Counter, mailbox)
@@ -85,7 +85,7 @@ def test_what_a_turn_stores_is_there_in_the_next_life(
 
 
 @mailboxes
-def test_a_turn_that_raises_stores_nothing_and_the_next_delivery_knows_that_it_is_one(
+def test_g15_a_turn_that_raises_stores_nothing_and_the_next_delivery_knows_that_it_is_one(
     life: Callable[..., ActorSystemEnv], mailbox: MailboxSpec
 ) -> None:
     env = life(Counter, mailbox)
@@ -158,7 +158,7 @@ class Saves(Recorder):
         self.context.store.put("said", self.said)
 
 
-def test_what_is_stored_in_on_stop_is_there_in_the_next_life(life: Callable[..., ActorSystemEnv]) -> None:
+def test_g15_what_is_stored_in_on_stop_is_there_in_the_next_life(life: Callable[..., ActorSystemEnv]) -> None:
     assert asked(life(Saves, VOLATILE), "before") is None
     assert asked(life(Saves, VOLATILE), "after") == "before"
 
@@ -293,10 +293,10 @@ def lives(folder: Path, how: str) -> int:
     return int(done.stdout)
 
 
-def test_a_process_killed_at_any_line_of_handler_and_commit_has_counted_each_message_once(tmp_path: Path) -> None:
+def test_g15_a_process_killed_at_any_line_of_handler_and_commit_has_counted_each_message_once(tmp_path: Path) -> None:
     assert lives(tmp_path, "lines") > 30
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_process_killed_30_times_has_counted_each_of_1000_messages_once(tmp_path: Path, seed: int) -> None:
+def test_g15_a_process_killed_30_times_has_counted_each_of_1000_messages_once(tmp_path: Path, seed: int) -> None:
     assert lives(tmp_path, str(seed)) == 30

@@ -198,3 +198,19 @@ def test_a_message_is_never_told_as_later_than_what_it_led_to() -> None:
     clock.late = 3600.0  # somebody set it
     tracer.handle("somebody", lambda _: (1, lambda: None), envelope)[1]()
     assert hops[-1].sent_at - clock.now() == pytest.approx(3.0)
+
+
+class Numbered(Module):
+    """Answers with the number of the delivery."""
+
+    name = "numbered"
+
+    @on
+    def on_word(self, word: str) -> int:
+        return self.delivery
+
+
+def test_a_message_that_is_followed_is_delivered_for_the_first_time() -> None:
+    with inline(Numbered) as harness:
+        Watched(harness)
+        assert harness.ask("numbered", "word") == 1
