@@ -26,6 +26,8 @@ from kubeedge_actors.supervisors.strategy import Intensity, OneForOne, Strategy
 
 SIDE = "program"
 """What the control socket calls a process that is neither edge nor cloud."""
+SLICE = 1.0
+"""Seconds after which whoever waits for the end looks whether a signal was told."""
 STOP_TIMEOUT = 30.0
 """Seconds that all actors together have to drain when the with block is left."""
 
@@ -137,11 +139,17 @@ class ActorSystem(supervisors.ActorSystem):
         self._stopped.add_done_callback(wake)
         try:
             with _handled_signals(wake):
-                self.engine.wait(over, over.timeout if timeout is None else timeout)
+                self._wait_in_slices(over, float("inf") if timeout is None else timeout)
         finally:
             self._stopped.remove_done_callback(wake)
         self._raise_failure()
         return self._stopped.done
+
+    def _wait_in_slices(self, future: LocalFuture, seconds: float) -> None:
+        """A signal that comes in the instant in which Python begins to wait is handled only when that wait is over."""
+        while not future.done and seconds > 0:
+            self.engine.wait(future, min(seconds, SLICE))
+            seconds -= SLICE
 
     def _raise_failure(self) -> None:
         if self.failure is not None:

@@ -33,6 +33,8 @@ CRITICAL_THREADS = frozenset(
 request, and those that an actor restarts (the embedded broker), are not listed.
 """
 
+SLICE = 2.0
+"""Seconds after which whoever waits for the end looks whether a signal was told."""
 log = logging.getLogger(__name__)
 
 
@@ -62,7 +64,12 @@ class Shutdown:
 
     def wait(self, seconds: float | None = None) -> None:
         """Block until somebody asks, or for `seconds`."""
-        self._requested.wait(seconds)
+        if seconds is not None:
+            self._requested.wait(seconds)
+            return
+        # in slices: a signal that comes in the instant in which Python begins to wait is handled only when that wait is over
+        while not self._requested.wait(SLICE):
+            pass
 
 
 def run(command: str, body: Callable[[Shutdown], None]) -> int:

@@ -25,7 +25,7 @@ STARTING = 10.0
 ENDING = 5.0
 INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHON\w*|VIRTUAL_ENV"
-    r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|COVERAGE_\w+"
+    r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|COVERAGE_\w+|THESPLOG_\w+"
 )
 PROXIES = re.compile(r"(http|https|ftp|all|no)_proxy", re.IGNORECASE)
 """The variables of the environment that a worker process gets: secrets of a node are often among the others."""
