@@ -146,7 +146,8 @@ class NodeOutbox(Controller):
     @on
     def on_message_for_node(self, message: MessageForNode) -> None:
         """Keep it for its node. Undeliverable: it can not arrive, whoever waits; an asker is answered when it is kept."""
-        row = NodeOutboxRow(message.node, message.msg_id, self._frame(message), self.clock.now() + message.expires)
+        frame, sender = self._frame(message), self.context.sender
+        row = NodeOutboxRow(message.node, message.msg_id, frame, self.clock.now() + message.expires, sender=sender)
         if reason := self._refusal(message.node, message.expires, row.size):
             raise Undeliverable(reason)
         queue = self._state.queues.get(message.node)
@@ -154,7 +155,7 @@ class NodeOutbox(Controller):
             if isinstance(message, CustomMessage):
                 raise Undeliverable(GENUINE.format(node=message.node))
             if message.node not in self._state.backlogs and queue.take_turn(self.clock.monotonic()):
-                self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=False))
+                self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=False, sender=sender))
                 return
         backlog = self._state.backlogs.setdefault(message.node, NodeBacklog())
         backlog.count, backlog.size = backlog.count + 1, backlog.size + row.size
@@ -214,7 +215,9 @@ class NodeOutbox(Controller):
             self.log.warning("%d messages for nodes are lost: %s", len(taken), error)
             for each in taken:
                 self._forget(each.row)
-                self.publish(MessageLost(node=each.row.node, reason=str(error), message=each.message))
+                self.publish(
+                    MessageLost(node=each.row.node, reason=str(error), message=each.message, sender=each.row.sender)
+                )
                 each.reply_to.fail(AnswerLost(str(error)))
             return
         for each in taken:
@@ -253,7 +256,7 @@ class NodeOutbox(Controller):
                     unknown_there.append(row)
                     continue
                 queue.take_turn(now)  # of no effect where a node confirms
-                self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=queue.confirms))
+                self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=queue.confirms, sender=row.sender))
             self._report_lost(unknown_there, GENUINE.format(node=node))
         return sent
 
@@ -325,8 +328,11 @@ class NodeOutbox(Controller):
         """Make dead letters of them and say so, once a minute for a node."""
         for row in rows:
             message = mapping.from_beehive(beehive.decode(row.frame), row.node)
-            self.publish(MessageLost(node=row.node, reason=reason, message=message))
+            self.publish(MessageLost(node=row.node, reason=reason, message=message, sender=row.sender))
         for node in sorted({row.node for row in rows}):
             if self._warned.allow(f"{node} {reason}", self.clock.monotonic()):
-                count = sum(row.node == node for row in rows)
-                self.log.warning("%d messages for node %s will not arrive: %s", count, node, reason)
+                senders = [row.sender or "outside" for row in rows if row.node == node]
+                said = ", ".join(sorted(set(senders)))
+                self.log.warning(
+                    "%d messages for node %s (from %s) will not arrive: %s", len(senders), node, said, reason
+                )

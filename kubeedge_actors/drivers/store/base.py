@@ -211,13 +211,14 @@ class OutboxStore(Protocol):
 
 
 class NodeOutboxRow(msgspec.Struct, frozen=True):
-    """A message for a node: its frame, and until when it waits (epoch seconds). `number`: its place, in the order of arrival."""
+    """A message for a node: its frame, until when it waits (epoch seconds), and who sent it (empty: unknown). `number`: its place, in the order of arrival."""
 
     node: str
     msg_id: str
     frame: str
     expires_at: float
     number: int = 0
+    sender: str = ""
 
     @property
     def size(self) -> int:

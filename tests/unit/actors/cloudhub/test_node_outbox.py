@@ -294,7 +294,7 @@ def test_a_message_of_ones_own_that_waited_for_a_genuine_node_is_a_dead_letter_a
     assert env.sent() == ["away"]
     (letter,) = [each.message for each in env.harness.dead_letters]
     assert isinstance(letter, MessageLost) and "genuine edgecore" in letter.reason
-    assert "1 messages for node n1 will not arrive: node n1 is a genuine edgecore" in caplog.text
+    assert "1 messages for node n1 (from outside) will not arrive: node n1 is a genuine edgecore" in caplog.text
     assert env.waiting() == 0
 
 
@@ -303,10 +303,35 @@ def test_what_waits_too_long_is_a_dead_letter(env: Env, caplog: pytest.LogCaptur
     env.publish("later")
     env.harness.advance(70.0)
     assert env.lost() == [("soon", "it has expired")]
-    assert "1 messages for node n1 will not arrive: it has expired" in caplog.text
+    assert "1 messages for node n1 (from outside) will not arrive: it has expired" in caplog.text
     assert env.waiting() == 1
     env.harness.advance(3600.0)
     assert env.waiting() == 0
+
+
+def test_the_dead_letter_of_what_has_expired_names_its_sender_even_after_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Router(Module):
+        name = "router"
+        group = "built in"
+
+        @on
+        def on_topic(self, topic: str) -> None:
+            self.publish(BusPublish(node="n1", topic=topic, payload="x", expires=60.0))
+
+    before = Env(tmp_path)
+    before.harness.system.add(Router.spec())
+    before.harness.tell("router", "t")
+    before.harness.stop()
+    before.store.close()
+    after = Env(tmp_path)
+    with closing(after.store):
+        after.harness.advance(70.0)
+        (letter,) = [each.message for each in after.harness.dead_letters]
+        assert isinstance(letter, MessageLost) and letter.sender == "router"
+        assert "1 messages for node n1 (from router) will not arrive: it has expired" in caplog.text
+        after.harness.stop()
 
 
 def test_what_waits_is_bounded_for_each_node(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,6 +438,31 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     path.write_bytes(b"no database" * 1_000)
     with pytest.raises(StoreError, match=r"outbox\.db is damaged or no database"):
+        NodeOutboxDb(path)
+
+
+def test_a_file_of_the_version_without_senders_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "CREATE TABLE messages (number INTEGER PRIMARY KEY AUTOINCREMENT, node TEXT NOT NULL, msg_id TEXT NOT NULL,"
+            " frame TEXT NOT NULL, expires_at REAL NOT NULL, UNIQUE (node, msg_id))"
+        )
+        connection.execute("INSERT INTO messages (node, msg_id, frame, expires_at) VALUES ('n1', '1', 'a', 10.0)")
+        connection.commit()
+    for _ in range(2):
+        with closing(NodeOutboxDb(path)) as store:
+            assert store.of_node("n1") == [NodeOutboxRow("n1", "1", "a", 10.0, number=1)]
+    with closing(NodeOutboxDb(path)) as store:
+        store.add([NodeOutboxRow("n1", "2", "b", 10.0, sender="router")])
+        assert [row.sender for row in store.of_node("n1")] == ["", "router"]
+
+
+def test_a_file_of_a_newer_version_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match=r"outbox\.db was written by a newer version of this program"):
         NodeOutboxDb(path)
 
 
