@@ -210,7 +210,7 @@ class NodeOutbox(Controller):
         if not taken:
             return
         try:
-            self._state.store.add([each.row for each in taken])
+            twice = self._state.store.add([each.row for each in taken])
         except StoreError as error:
             self.log.warning("%d messages for nodes are lost: %s", len(taken), error)
             for each in taken:
@@ -220,6 +220,8 @@ class NodeOutbox(Controller):
                 )
                 each.reply_to.fail(AnswerLost(str(error)))
             return
+        for row in twice:
+            self._forget(row)
         for each in taken:
             each.reply_to.send()
         nodes = dict.fromkeys(each.row.node for each in taken)

@@ -236,8 +236,8 @@ class NodeBacklog(msgspec.Struct):
 class NodeOutboxStore(Protocol):
     """Messages of a cloud that wait for its nodes; NodeOutbox's."""
 
-    def add(self, rows: Sequence[NodeOutboxRow]) -> None:
-        """Keep messages, in order, in one transaction. One of an id that the node has already is not kept twice."""
+    def add(self, rows: Sequence[NodeOutboxRow]) -> list[NodeOutboxRow]:
+        """Keep messages, in order, in one transaction. Those of an id that waits for the node already, which are not kept twice."""
 
     def remove(self, rows: Sequence[NodeOutboxRow]) -> None:
         """Forget messages, in one transaction."""

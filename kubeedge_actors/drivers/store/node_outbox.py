@@ -60,11 +60,12 @@ class NodeOutboxDb:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
 
-    def add(self, rows: Sequence[NodeOutboxRow]) -> None:
-        """Keep messages, in order, in one transaction that survives a power cut. One of an id that the node has already is not kept twice."""
-        values = [(row.node, row.msg_id, row.frame, row.expires_at, row.sender) for row in rows]
+    def add(self, rows: Sequence[NodeOutboxRow]) -> list[NodeOutboxRow]:
+        """Keep messages, in order, in one transaction that survives a power cut. Those of an id that waits for the node already, which are
+        not kept twice.
+        """
         with self._transaction() as connection:
-            connection.executemany(_INSERT, values)
+            return [row for row in rows if not connection.execute(_INSERT, _values(row)).rowcount]
 
     def remove(self, rows: Sequence[NodeOutboxRow]) -> None:
         """Forget messages, in one transaction."""
@@ -108,3 +109,7 @@ class NodeOutboxDb:
             if sqlite.primary_error_code(error) in sqlite.DAMAGED:
                 raise StoreCorrupt(f"{self._path} is damaged or no database: {error}") from error
             raise StoreError(f"what waits for nodes can not be kept in {self._path}: {error}") from error
+
+
+def _values(row: NodeOutboxRow) -> tuple[object, ...]:
+    return row.node, row.msg_id, row.frame, row.expires_at, row.sender

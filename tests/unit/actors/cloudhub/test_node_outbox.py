@@ -426,12 +426,20 @@ def test_a_node_that_another_replica_has_is_named_in_the_log(env: Env, caplog: p
     assert env.waiting("n2") == 3
 
 
-def test_a_message_that_was_published_twice_waits_once(env: Env) -> None:
+def test_a_message_that_was_published_again_waits_once_and_counts_once(
+    env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_outbox, "MAX_MESSAGES", 3)
     message = env.publish("a")
-    env.harness.publish(message)
+    for _ in range(5):
+        env.harness.publish(message)
     assert env.waiting() == 1
     env.opened()
     assert env.sent() == ["a"]
+    env.confirm(message)
+    for number in range(3):
+        env.publish(str(number))
+    assert env.waiting() == 3
 
 
 def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
