@@ -34,12 +34,14 @@ WAIT = 60.0
 
 
 class Echo(Actor):
-    """Answers with the message; asked for its "pid", with that; "memory" is its private MiB."""
+    """Answers with the message; asked for its "pid", with that; "memory" is its private MiB; "crash" crashes it."""
 
     def receive(self, message: object) -> object:
         """Answer."""
         if message == "pid":
             return os.getpid()
+        if message == "crash":
+            raise ArithmeticError
         return private_memory() if message == "memory" else message
 
 
@@ -51,11 +53,16 @@ def private_memory() -> float:
 
 
 @contextmanager
-def echo() -> Iterator[Ref]:
+def echo(max_deliveries: int = 100) -> Iterator[Ref]:
     """An echo in a process of its own."""
     system = ActorSystem(ThreadsEngine())
     spec = ChildSpec(
-        "echo", Echo, isolation="process", backoff=NO_BACKOFF, mailbox=MailboxSpec(2 * MESSAGES), max_deliveries=100
+        "echo",
+        Echo,
+        isolation="process",
+        backoff=NO_BACKOFF,
+        mailbox=MailboxSpec(2 * MESSAGES),
+        max_deliveries=max_deliveries,
     )
     system.start(SupervisorSpec("bench", [spec], OneForOne(Intensity(10_000))))
     try:
@@ -84,6 +91,19 @@ def memory_process() -> float:
     """Private MiB of the process of an actor that does nothing."""
     with echo() as ref:
         return float(ref.ask("memory").get())
+
+
+def crash_process() -> float:
+    """Milliseconds from a message that crashes it to the answer of the next one, by another process; the median."""
+    with echo(max_deliveries=1) as ref:
+        taken = []
+        for _ in range(KILLS):
+            pid = ref.ask("pid").get()
+            began = time.perf_counter()
+            ref.tell("crash")
+            assert ref.ask("pid", WAIT).get() != pid
+            taken.append(time.perf_counter() - began)
+        return statistics.median(taken) * 1e3
 
 
 def kill_process() -> float:

@@ -19,7 +19,7 @@ import time
 from typing import Any
 
 import pykka
-from _hosts import kill_process
+from _hosts import crash_process, kill_process
 from _rows import Row, show
 
 from kubeedge_actors.supervisors import (
@@ -229,6 +229,7 @@ def rows() -> list[Row]:
     for name, queued in (("crash to next message, p50", 0), (f"the same with {QUEUED:,} messages queued, p50", QUEUED)):
         micros = statistics.median(supervised_restart(queued)) * 1e6
         found.append(Row(name, micros, "us", "<= 1,000", raw, raw / micros))
+    found.append(Row("crash of an actor in its process to its next message, p50", crash_process(), "ms"))
     found.append(Row("kill -9 of an actor's process to its next message, p50", kill_process(), "ms"))
     return [Row("raw Pykka, restarted by hand, p50", raw, "us", None, raw, 1.0), *found, *many_crashes(), *pipeline()]
 

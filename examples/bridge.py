@@ -1,8 +1,9 @@
 """A bridge between a node and HTTP, in two modules: `Webhook` tells a web service what devices report, `Inlet` takes what others send.
 
-    python -m kubeedge_actors.edge --name edge-1 --data-dir E --module inventory:Inventory --module bridge:Webhook --module bridge:Inlet
+    python -m kubeedge_actors.edge --name edge-1 --data-dir E --module inventory:Inventory --module bridge:Webhook --module bridge:Inlet \
+      --module-config bridge.yaml
 
-WEBHOOK_URL is where updates go (http://127.0.0.1:8000/twins if it is not set), INLET_PORT the port to send to (8085). Then:
+bridge.yaml says where updates go (http://127.0.0.1:8000/twins if it does not), and the port to send to (8085). Then:
 
     curl -d '{"temperature": "21"}' http://127.0.0.1:8085/twin/default/t1       # a device reports
     curl -d 'hello' http://127.0.0.1:8085/mqtt/greetings/hall                   # published on the broker
@@ -10,7 +11,6 @@ WEBHOOK_URL is where updates go (http://127.0.0.1:8000/twins if it is not set), 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,27 +50,30 @@ class Webhook(Module):
 
     name, group = "webhook", "user"
 
+    class Config(msgspec.Struct):
+        """Where updates go. An environment variable would not do: with `@process` the module does not get the node's."""
+
+        url: str = "http://127.0.0.1:8000/twins"
+
+    config: Config
+
     @classmethod
     def spec(cls, factory: Callable[[], Any] | None = None, **overrides: Any) -> ChildSpec:
         """As for every module, but with more patience: half a second, then twice as long each time, at most a minute; ten times."""
         patience = Backoff(initial=0.5, maximum=60.0, immediate_retries=0)
         return super().spec(factory, **{"max_deliveries": 10, "backoff": patience, **overrides})
 
-    def on_start(self) -> None:
-        """Where to."""
-        self._url = os.environ.get("WEBHOOK_URL", "http://127.0.0.1:8000/twins")
-
     @on
     def on_twin_updated(self, update: TwinUpdated) -> None:
         """Say it. To wait here is allowed: it delays this module only, and the queue of a mailbox is bounded."""
         body = msgspec.json.encode({"device": update.device, "twin": update.twin})
-        request = Request(self._url, body, {"Content-Type": "application/json"})
+        request = Request(self.config.url, body, {"Content-Type": "application/json"})
         try:
             with urlopen(request, timeout=TIMEOUT):
                 return
         except HTTPError as error:
             if 400 <= error.code < 500:  # it would say the same the next time: a dead letter at once, and no crash
-                raise Unhandled(f"{self._url} refuses it with {error.code}") from error
+                raise Unhandled(f"{self.config.url} refuses it with {error.code}") from error
             raise
 
 
@@ -91,9 +94,16 @@ class Inlet(Module):
     name, group = "inlet", "user"
     emits = (MqttPublish, TwinUpdate, Sent)
 
+    class Config(msgspec.Struct):
+        """The port to send to; 0 is any that is free."""
+
+        port: int = 8085
+
+    config: Config
+
     def on_start(self) -> None:
         """Serve; a port that is taken is a crash, and is tried again with back-off until it is free."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("INLET_PORT", "8085"))), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.config.port), _handler(self))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="inlet", daemon=True).start()
 

@@ -9,7 +9,6 @@ no library. Try it without a device, from this folder (examples/README.md has th
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from collections.abc import Mapping
@@ -195,7 +194,14 @@ class BoilerMapper(Mapper):
     name = "boiler"
     device = "default/t1"
 
+    class Config(msgspec.Struct):
+        """Where the boiler is, as `host:port`. A module with `@process` does not get the node's environment variables: this it gets anywhere."""
+
+        address: str = "127.0.0.1:5020"
+
+    config: Config
+
     def connect(self) -> DeviceProtocol:
-        """At the address in the environment variable BOILER, `127.0.0.1:5020` if there is none."""
-        host, _, port = os.environ.get("BOILER", "127.0.0.1:5020").rpartition(":")
+        """Over Modbus/TCP, at the address of the configuration."""
+        host, _, port = self.config.address.rpartition(":")
         return ModbusTcp(host, int(port), {"temperature": Register(0, 0.1), "power": Register(1)})

@@ -15,8 +15,10 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import msgspec
 import paho.mqtt.client as mqtt
 import pytest
+import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
 import kubeedge_actors
@@ -82,45 +84,46 @@ def values(update: Any) -> dict[str, str]:
     return {name: each["actual"]["value"] for name, each in json.loads(update.payload)["twin"].items()}
 
 
-def test_the_mapper_reports_what_changes_and_sets_what_is_desired(monkeypatch: pytest.MonkeyPatch) -> None:
-    with boiler() as device:
-        monkeypatch.setenv("BOILER", f"127.0.0.1:{device.port}")
-        with inline(example("mapper").BoilerMapper) as harness:
-            updates, states = harness.probe(TwinUpdate), harness.probe(DeviceStateUpdate)
-            harness.advance(2.0)
-            assert values(updates.take()[0]) == {"temperature": "20", "power": "50"}
-            assert json.loads(states.only().payload) == {"state": "online"}
-            harness.advance(2.0)
-            assert len(updates) == 0
-            device.heat()
-            harness.advance(2.0)
-            assert values(updates.only()) == {"temperature": "20.5"}
-            twin: dict[str, Any] = {"power": {"expected": {"value": "70"}, "actual": {"value": "50"}}}
-            harness.publish(TwinUpdated(device="default/another", twin=twin))
-            assert device.registers[1] == 50
-            harness.publish(TwinUpdated(device="default/t1", twin=twin))
-            assert device.registers[1] == 70
+def test_the_mapper_reports_what_changes_and_sets_what_is_desired() -> None:
+    with (
+        boiler() as device,
+        inline(example("mapper").BoilerMapper, config={"address": f"127.0.0.1:{device.port}"}) as harness,
+    ):
+        updates, states = harness.probe(TwinUpdate), harness.probe(DeviceStateUpdate)
+        harness.advance(2.0)
+        assert values(updates.take()[0]) == {"temperature": "20", "power": "50"}
+        assert json.loads(states.only().payload) == {"state": "online"}
+        harness.advance(2.0)
+        assert len(updates) == 0
+        device.heat()
+        harness.advance(2.0)
+        assert values(updates.only()) == {"temperature": "20.5"}
+        twin: dict[str, Any] = {"power": {"expected": {"value": "70"}, "actual": {"value": "50"}}}
+        harness.publish(TwinUpdated(device="default/another", twin=twin))
+        assert device.registers[1] == 50
+        harness.publish(TwinUpdated(device="default/t1", twin=twin))
+        assert device.registers[1] == 70
 
 
-def test_a_device_that_the_node_hears_of_later_is_reported_whole_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    with boiler() as device:
-        monkeypatch.setenv("BOILER", f"127.0.0.1:{device.port}")
-        with inline(example("mapper").BoilerMapper) as harness:
-            updates, states = harness.probe(TwinUpdate), harness.probe(DeviceStateUpdate)
-            harness.advance(2.0)
-            updates.take(), states.take()
-            for name in ("another", "t1"):
-                metadata = {"namespace": "default", "name": name}
-                harness.publish(DeviceChanged(operation="insert", type="device", object={"metadata": metadata}))
-            harness.advance(2.0)
-            assert values(updates.only()) == {"temperature": "20", "power": "50"}
-            assert json.loads(states.only().payload) == {"state": "online"}
+def test_a_device_that_the_node_hears_of_later_is_reported_whole_again() -> None:
+    with (
+        boiler() as device,
+        inline(example("mapper").BoilerMapper, config={"address": f"127.0.0.1:{device.port}"}) as harness,
+    ):
+        updates, states = harness.probe(TwinUpdate), harness.probe(DeviceStateUpdate)
+        harness.advance(2.0)
+        updates.take(), states.take()
+        for name in ("another", "t1"):
+            metadata = {"namespace": "default", "name": name}
+            harness.publish(DeviceChanged(operation="insert", type="device", object={"metadata": metadata}))
+        harness.advance(2.0)
+        assert values(updates.only()) == {"temperature": "20", "power": "50"}
+        assert json.loads(states.only().payload) == {"state": "online"}
 
 
-def test_a_device_that_goes_away_is_offline_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_goes_away_is_offline_and_comes_back() -> None:
     (port,) = free_ports(1)
-    monkeypatch.setenv("BOILER", f"127.0.0.1:{port}")
-    with inline(example("mapper").BoilerMapper) as harness:
+    with inline(example("mapper").BoilerMapper, config={"address": f"127.0.0.1:{port}"}) as harness:
         harness.probe(TwinUpdate)
         states = harness.probe(DeviceStateUpdate)
         harness.advance(2.0)
@@ -134,7 +137,7 @@ def test_a_device_that_goes_away_is_offline_and_comes_back(monkeypatch: pytest.M
 @pytest.mark.parametrize(("property", "value"), [("power", "much"), ("power", "-1"), ("temperature", "99999")])
 def test_a_value_that_does_not_fit_is_refused(property: str, value: str) -> None:
     mapper = example("mapper")
-    protocol = mapper.BoilerMapper().connect()
+    protocol = mapper.BoilerMapper.spec().factory().connect()
     with pytest.raises(mapper.DeviceError, match="can not be"):
         protocol.write(property, value)
 
@@ -181,30 +184,30 @@ def all_of(got: queue.SimpleQueue[Any]) -> list[Any]:
     return [got.get_nowait() for _ in range(got.qsize())]
 
 
-def test_the_webhook_tries_again_and_keeps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    with service(503, 503) as (url, got):
-        monkeypatch.setenv("WEBHOOK_URL", url)
-        with inline(example("bridge").Webhook, contain=True) as harness:
-            harness.publish(report("1"))
-            harness.publish(report("2"))
-            harness.advance(5.0)
-            assert [each[::2] for each in all_of(got)] == [(503, "1"), (503, "1"), (200, "1"), (200, "2")]
-            assert harness.dead_letters == []
+def test_the_webhook_tries_again_and_keeps_the_order() -> None:
+    with (
+        service(503, 503) as (url, got),
+        inline(example("bridge").Webhook, contain=True, config={"url": url}) as harness,
+    ):
+        harness.publish(report("1"))
+        harness.publish(report("2"))
+        harness.advance(5.0)
+        assert [each[::2] for each in all_of(got)] == [(503, "1"), (503, "1"), (200, "1"), (200, "2")]
+        assert harness.dead_letters == []
 
 
-def test_what_the_service_refuses_is_a_dead_letter_at_once_and_what_it_never_takes_after_ten_times(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with service(404, *[500] * 10) as (url, got):
-        monkeypatch.setenv("WEBHOOK_URL", url)
-        with inline(example("bridge").Webhook, contain=True) as harness:
-            harness.publish(report("refused"))
-            harness.publish(report("lost"))
-            harness.publish(report("next"))
-            harness.advance(600.0)
-            assert [each.failed_deliveries for each in harness.dead_letters] == [0, 10]
-            assert "refuses it with 404" in harness.dead_letters[0].error
-            assert all_of(got)[-1] == (200, "default/t1", "next")
+def test_what_the_service_refuses_is_a_dead_letter_at_once_and_what_it_never_takes_after_ten_times() -> None:
+    with (
+        service(404, *[500] * 10) as (url, got),
+        inline(example("bridge").Webhook, contain=True, config={"url": url}) as harness,
+    ):
+        harness.publish(report("refused"))
+        harness.publish(report("lost"))
+        harness.publish(report("next"))
+        harness.advance(600.0)
+        assert [each.failed_deliveries for each in harness.dead_letters] == [0, 10]
+        assert "refuses it with 404" in harness.dead_letters[0].error
+        assert all_of(got)[-1] == (200, "default/t1", "next")
 
 
 def post(port: int, path: str, body: bytes) -> tuple[int, str]:
@@ -234,21 +237,25 @@ def listening(port: int, *topics: str) -> Iterator[queue.SimpleQueue[tuple[str, 
         leave(client)
 
 
-def test_all_examples_run_in_an_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_bridge_yaml_sets_is_what_the_bridge_has_by_itself() -> None:
+    bridge, settings = example("bridge"), yaml.safe_load((EXAMPLES / "bridge.yaml").read_text(encoding="utf-8"))
+    for module in (bridge.Webhook, bridge.Inlet):
+        assert settings.pop(module.name) == {"config": msgspec.to_builtins(module.Config())}
+    assert settings == {}
+
+
+@pytest.mark.parametrize("place", ["", "@process"])
+def test_all_examples_run_in_an_edge(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broker, inlet = free_ports(2)
     with boiler() as device, service(503) as (url, got):
-        for name, value in (
-            ("PYTHONPATH", f"{EXAMPLES}:{EXAMPLES.parent}"),
-            ("BOILER", f"127.0.0.1:{device.port}"),
-            ("WEBHOOK_URL", url),
-            ("INLET_PORT", str(inlet)),
-        ):
-            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PYTHONPATH", f"{EXAMPLES}:{EXAMPLES.parent}")
+        configs = {"boiler": {"address": f"127.0.0.1:{device.port}"}, "webhook": {"url": url}, "inlet": {"port": inlet}}
+        settings = tmp_path / "modules.json"
+        settings.write_text(json.dumps({name: {"config": each} for name, each in configs.items()}), encoding="utf-8")
         modules = ("inventory:Inventory", "alarm:Alarm", "mapper:BoilerMapper", "bridge:Webhook", "bridge:Inlet")
-        options = [word for each in modules for word in ("--module", each)]
-        edge = ProcessUnderTest(
-            "kubeedge_actors.edge", tmp_path / "E", "--mqtt-port", str(broker), "--runtime", "process", *options
-        )
+        options = [word for each in modules for word in ("--module", each + place)]
+        options += ["--mqtt-port", str(broker), "--runtime", "process", "--module-config", str(settings)]
+        edge = ProcessUnderTest("kubeedge_actors.edge", tmp_path / "E", *options)
         edge.start()
         try:
             with listening(broker, "alarms/#", "greetings/#") as heard:
