@@ -1,4 +1,4 @@
-"""Rate limits: of joining nodes; by key, of logging and as a quota. Pure: monotonic seconds come in; the memory is bounded."""
+"""Rate limits: of joining nodes; by key, of logging and as a quota; a token bucket. Pure: monotonic seconds come in; the memory is bounded."""
 
 from __future__ import annotations
 
@@ -42,6 +42,30 @@ class Quota:
             self._until, self._used = now + self._seconds, {}
         self._used[key] = self._used.get(key, 0) + 1
         return self._used[key] <= self._limit
+
+
+class TokenBucket:
+    """Allows `burst` at once and `rate` a second in the long run."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = float(burst)
+        self._tokens = float(burst)
+        self._at = 0.0
+
+    def available(self, now: float) -> int:
+        """How many are allowed now."""
+        if now > self._at:
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+            self._at = now
+        return int(self._tokens + 1e-6)  # ten times a tenth is one
+
+    def take(self, now: float) -> bool:
+        """Whether one more is allowed now; counts it."""
+        if not self.available(now):
+            return False
+        self._tokens -= 1.0
+        return True
 
 
 class JoinRateLimiter:

@@ -96,6 +96,11 @@ class Context(ABC):
 
     @property
     @abstractmethod
+    def sender(self) -> str:
+        """Who sent the message in hand (of a batch, the first one); empty from outside the system, and when none is in hand."""
+
+    @property
+    @abstractmethod
     def delivery(self) -> int:
         """1 when the message in hand is delivered for the first time; more when it may have been handled before, by this process or another."""
 

@@ -376,15 +376,17 @@ class ObjectAcked(Message, frozen=True, kw_only=True):
 
 
 class SendToNode(Message, frozen=True, kw_only=True):
-    """Request to CloudHub: send `message` to its node now. `kept`: it waits in the cloud's file until the node has confirmed it."""
+    """Request to CloudHub: send `message` of `sender` to its node now. `kept`: it waits in the cloud's file until the node has confirmed it."""
 
     message: LinkMessage
     kept: bool
+    sender: str = ""
 
 
 class MessageLost(Message, frozen=True, kw_only=True):
-    """A message for a node will not arrive. Nobody accepts this, so it becomes a dead letter that says why."""
+    """A message of `sender` (empty: unknown) for a node will not arrive. Nobody accepts this, so it becomes a dead letter that says why."""
 
     node: str
     reason: str
     message: LinkMessage
+    sender: str = ""

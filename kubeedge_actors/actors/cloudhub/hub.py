@@ -350,7 +350,8 @@ class CloudHub(Module):
             if message.node in self._sessions:
                 self._send_down(message)
             elif not request.kept:
-                self.publish(MessageLost(node=message.node, reason="its connection has just ended", message=message))
+                reason = "its connection has just ended"
+                self.publish(MessageLost(node=message.node, reason=reason, message=message, sender=request.sender))
 
     def _send_down(self, message: LinkMessage) -> NodeSession | None:
         """Say it to its node. The session when it turns out to be old news there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from kubeedge_actors.actors.cloudhub.node_outbox_cursor import NodeOutboxCursor
@@ -34,6 +34,7 @@ MAX_MESSAGE = 1 << 20
 LONGEST = 30 * 86_400.0
 """Seconds that a message may ask to wait."""
 CHECK_SECONDS = 5.0
+TURN_SECONDS = 0.125
 BATCH = 256
 GENUINE = "node {node} is a genuine edgecore, which does not know messages of one's own"
 MessageForNode = BusPublish | CustomMessage
@@ -48,6 +49,11 @@ class WriteDue:
 @dataclass(frozen=True, slots=True)
 class ExpiryCheckDue:
     """Timer: see what has waited too long, and what was not confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextTurnDue:
+    """Timer: the pace allows more to nodes that confirm nothing."""
 
 
 @dataclass(slots=True)
@@ -75,18 +81,20 @@ class NodeOutboxState(InformerSet):
 class NodeOutbox(Controller):
     """Takes messages for nodes, refuses those that can not arrive, keeps the others until they have arrived or expired.
 
+    A node that confirms nothing gets each once, in order, at the pace of NodeOutboxCursor; what its pace holds back is kept, too.
     `address`: that of this cloud, as the annotation of Nodes has it.
     """
 
     name = constants.NODEOUTBOX
     group = constants.GROUP_HUB
-    emits = (SendToNode, MessageLost, WriteDue, ExpiryCheckDue, *CONTROLLER_EMITS)
+    emits = (SendToNode, MessageLost, WriteDue, ExpiryCheckDue, NextTurnDue, *CONTROLLER_EMITS)
 
     def __init__(self, state: NodeOutboxState, address: str) -> None:
         super().__init__(state)
         self._state = state
         self._address = address
         self._warned = OncePerInterval()
+        self._turn_comes = False
 
     @classmethod
     def spec_for(cls, cluster: Cluster, store: NodeOutboxStore, address: str) -> ChildSpec:
@@ -99,6 +107,7 @@ class NodeOutbox(Controller):
         super().on_start()
         self.every(CHECK_SECONDS, ExpiryCheckDue())
         self.tell(self.ref, WriteDue())
+        self._await_turn(self._state.queues)
 
     # --- who there is -------------------------------------------------------------------------------------------------
 
@@ -122,7 +131,7 @@ class NodeOutbox(Controller):
     def on_session_opened(self, message: SessionOpened) -> None:
         """Send what waits, from the first on: whatever was under way on another connection may be lost."""
         self._state.queues[message.node] = NodeOutboxCursor(confirms=message.confirms)
-        self._send(message.node)
+        self._send([message.node])
 
     @on
     def on_session_closed(self, message: SessionClosed) -> None:
@@ -137,15 +146,17 @@ class NodeOutbox(Controller):
     @on
     def on_message_for_node(self, message: MessageForNode) -> None:
         """Keep it for its node. Undeliverable: it can not arrive, whoever waits; an asker is answered when it is kept."""
-        row = NodeOutboxRow(message.node, message.msg_id, self._frame(message), self.clock.now() + message.expires)
+        frame, sender = self._frame(message), self.context.sender
+        row = NodeOutboxRow(message.node, message.msg_id, frame, self.clock.now() + message.expires, sender=sender)
         if reason := self._refusal(message.node, message.expires, row.size):
             raise Undeliverable(reason)
         queue = self._state.queues.get(message.node)
         if queue is not None and not queue.confirms:
             if isinstance(message, CustomMessage):
                 raise Undeliverable(GENUINE.format(node=message.node))
-            self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=False))
-            return
+            if message.node not in self._state.backlogs and queue.take_turn(self.clock.monotonic()):
+                self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=False, sender=sender))
+                return
         backlog = self._state.backlogs.setdefault(message.node, NodeBacklog())
         backlog.count, backlog.size = backlog.count + 1, backlog.size + row.size
         self._state.taken.append(_Taken(row, message, self.reply_later()))
@@ -199,40 +210,72 @@ class NodeOutbox(Controller):
         if not taken:
             return
         try:
-            self._state.store.add([each.row for each in taken])
+            twice = self._state.store.add([each.row for each in taken])
         except StoreError as error:
             self.log.warning("%d messages for nodes are lost: %s", len(taken), error)
             for each in taken:
                 self._forget(each.row)
-                self.publish(MessageLost(node=each.row.node, reason=str(error), message=each.message))
+                self.publish(
+                    MessageLost(node=each.row.node, reason=str(error), message=each.message, sender=each.row.sender)
+                )
                 each.reply_to.fail(AnswerLost(str(error)))
             return
+        for row in twice:
+            self._forget(row)
         for each in taken:
             each.reply_to.send()
-        for node in {each.row.node for each in taken}:
+        nodes = dict.fromkeys(each.row.node for each in taken)
+        for node in nodes:
             if (queue := self._state.queues.get(node)) is not None:
                 queue.on_rows_added()
-                self._send(node)
+        self._send(nodes)
 
     # --- sending ----------------------------------------------------------------------------------------------------------
 
-    def _send(self, node: str) -> None:
-        queue = self._state.queues.get(node)
-        if queue is None or node not in self._state.backlogs:
-            return
-        while room := queue.room:
+    def _send(self, nodes: Collection[str]) -> None:
+        said_once: list[NodeOutboxRow] = []
+        for node in nodes:
+            queue = self._state.queues.get(node)
+            if queue is None or node not in self._state.backlogs:
+                continue
+            sent = self._send_rows(node, queue)
+            said_once += [] if queue.confirms else sent
+        if said_once:  # nobody will know more of them
+            self._remove(said_once)
+        self._await_turn(nodes)
+
+    def _send_rows(self, node: str, queue: NodeOutboxCursor) -> list[NodeOutboxRow]:
+        """Send what there is room for: those rows, and those that this node does not know."""
+        now, sent = self.clock.monotonic(), []
+        while room := queue.room(now):
             rows = self._state.store.of_node(node, queue.cursor, room)
-            queue.on_sent(rows, room, self.clock.monotonic())
+            queue.on_sent(rows, room, now)
+            sent += rows
             unknown_there = []
             for row in rows:
                 message = mapping.from_beehive(beehive.decode(row.frame), node)
                 if isinstance(message, CustomMessage) and not queue.confirms:
                     unknown_there.append(row)
                     continue
-                self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=queue.confirms))
+                queue.take_turn(now)  # of no effect where a node confirms
+                self.tell(constants.CLOUDHUB, SendToNode(message=message, kept=queue.confirms, sender=row.sender))
             self._report_lost(unknown_there, GENUINE.format(node=node))
-            if not queue.confirms and not self._remove(rows):  # said once: nobody will know more of it
-                return
+        return sent
+
+    def _await_turn(self, nodes: Collection[str]) -> None:
+        if not self._turn_comes and any(self._is_held_back(node) for node in nodes):
+            self._turn_comes = True
+            self.after(TURN_SECONDS, NextTurnDue())
+
+    def _is_held_back(self, node: str) -> bool:
+        queue = self._state.queues.get(node)
+        return queue is not None and queue.held_back and node in self._state.backlogs
+
+    @on
+    def on_next_turn_due(self, message: NextTurnDue) -> None:
+        """Send more to nodes that confirm nothing: all of it in one transaction."""
+        self._turn_comes = False
+        self._send([node for node in self._state.queues if self._is_held_back(node)])
 
     @on(batch=BATCH)
     def on_message_confirmed(self, messages: list[MessageConfirmed]) -> None:
@@ -244,8 +287,7 @@ class NodeOutbox(Controller):
             if row is not None:
                 arrived[message.node].append(row)
         self._remove([row for rows in arrived.values() for row in rows])
-        for node in arrived:
-            self._send(node)
+        self._send(arrived)
 
     def _remove(self, rows: Sequence[NodeOutboxRow]) -> bool:
         try:
@@ -274,9 +316,8 @@ class NodeOutbox(Controller):
         while rows := self._state.store.expired(self.clock.now(), BATCH):
             if not self._lose(rows, "it has expired"):
                 break
-        for node, queue in self._state.queues.items():
-            if queue.rewind_if_due(self.clock.monotonic()):
-                self._send(node)
+        now = self.clock.monotonic()
+        self._send([node for node, queue in self._state.queues.items() if queue.rewind_if_due(now)])
 
     def _lose(self, rows: Sequence[NodeOutboxRow], reason: str) -> bool:
         """Make dead letters of them, unless they can not be removed."""
@@ -289,8 +330,11 @@ class NodeOutbox(Controller):
         """Make dead letters of them and say so, once a minute for a node."""
         for row in rows:
             message = mapping.from_beehive(beehive.decode(row.frame), row.node)
-            self.publish(MessageLost(node=row.node, reason=reason, message=message))
+            self.publish(MessageLost(node=row.node, reason=reason, message=message, sender=row.sender))
         for node in sorted({row.node for row in rows}):
             if self._warned.allow(f"{node} {reason}", self.clock.monotonic()):
-                count = sum(row.node == node for row in rows)
-                self.log.warning("%d messages for node %s will not arrive: %s", count, node, reason)
+                senders = [row.sender or "outside" for row in rows if row.node == node]
+                said = ", ".join(sorted(set(senders)))
+                self.log.warning(
+                    "%d messages for node %s (from %s) will not arrive: %s", len(senders), node, said, reason
+                )

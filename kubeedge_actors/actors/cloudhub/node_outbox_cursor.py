@@ -5,24 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kubeedge_actors.drivers.store.base import NodeOutboxRow
+from kubeedge_actors.hubs.rate_limits import TokenBucket
 
 WINDOW = 64
 RESEND_SECONDS = 30.0
+PACE, BURST = 50.0, 20
+"""Messages a second, and at once, to a node that confirms nothing: a genuine edgecore keeps 100 that it has not read yet and drops the oldest,
+answers to its own questions among them (KubeEdge: viaduct's fifo/msgfifo.go, comm.MessageFiFoSizeMax)."""
 
 
 class NodeOutboxCursor:
-    """A cursor over the rows of a node; at most WINDOW of them are under way. `confirms`: the node is native and confirms them."""
+    """A cursor over the rows of a node; at most WINDOW of them are under way. `confirms`: the node is native and confirms them; to another there is a pace."""
 
     def __init__(self, *, confirms: bool) -> None:
         self.confirms = confirms
         self.cursor = 0
         self._more = True
         self._in_flight: dict[str, tuple[NodeOutboxRow, float]] = {}
+        self._pace = TokenBucket(PACE, BURST)
+
+    def room(self, now: float) -> int:
+        """How many rows behind `cursor` may be sent now."""
+        room = WINDOW - len(self._in_flight) if self._more else 0
+        return room if self.confirms else min(room, self._pace.available(now))
 
     @property
-    def room(self) -> int:
-        """How many rows behind `cursor` may be sent now."""
-        return WINDOW - len(self._in_flight) if self._more else 0
+    def held_back(self) -> bool:
+        """There may be rows that only the pace keeps from being sent."""
+        return self._more and not self.confirms and len(self._in_flight) < WINDOW
+
+    def take_turn(self, now: float) -> bool:
+        """Whether the pace allows to send one message more now; counts it."""
+        return self._pace.take(now)
 
     def on_sent(self, rows: Sequence[NodeOutboxRow], asked: int, now: float) -> None:
         """These rows, of `asked` ones, are sent; fewer than asked: there are no more."""

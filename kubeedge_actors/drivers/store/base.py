@@ -211,13 +211,14 @@ class OutboxStore(Protocol):
 
 
 class NodeOutboxRow(msgspec.Struct, frozen=True):
-    """A message for a node: its frame, and until when it waits (epoch seconds). `number`: its place, in the order of arrival."""
+    """A message for a node: its frame, until when it waits (epoch seconds), and who sent it (empty: unknown). `number`: its place, in the order of arrival."""
 
     node: str
     msg_id: str
     frame: str
     expires_at: float
     number: int = 0
+    sender: str = ""
 
     @property
     def size(self) -> int:
@@ -235,8 +236,8 @@ class NodeBacklog(msgspec.Struct):
 class NodeOutboxStore(Protocol):
     """Messages of a cloud that wait for its nodes; NodeOutbox's."""
 
-    def add(self, rows: Sequence[NodeOutboxRow]) -> None:
-        """Keep messages, in order, in one transaction. One of an id that the node has already is not kept twice."""
+    def add(self, rows: Sequence[NodeOutboxRow]) -> list[NodeOutboxRow]:
+        """Keep messages, in order, in one transaction. Those of an id that waits for the node already, which are not kept twice."""
 
     def remove(self, rows: Sequence[NodeOutboxRow]) -> None:
         """Forget messages, in one transaction."""

@@ -16,15 +16,19 @@ FILE = "outbox.db"
 Value = TypeVar("Value")
 
 
-_COLUMNS = "node, msg_id, frame, expires_at, number"
-_SCHEMA = (
+_COLUMNS = "node, msg_id, frame, expires_at, number, sender"
+_FIRST = (
     "CREATE TABLE IF NOT EXISTS messages (number INTEGER PRIMARY KEY AUTOINCREMENT, node TEXT NOT NULL,"
     " msg_id TEXT NOT NULL, frame TEXT NOT NULL, expires_at REAL NOT NULL, UNIQUE (node, msg_id))",
     "CREATE INDEX IF NOT EXISTS of_node ON messages (node, number)",
     "CREATE INDEX IF NOT EXISTS by_expiry ON messages (expires_at)",
 )
+_SENDER = ("ALTER TABLE messages ADD COLUMN sender TEXT NOT NULL DEFAULT ''",)
+_MIGRATIONS = (_FIRST, _SENDER)
+"""Step n takes `PRAGMA user_version` n to n + 1; a file of the first version has 0, too."""
 _INSERT = (
-    "INSERT INTO messages (node, msg_id, frame, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT (node, msg_id) DO NOTHING"
+    "INSERT INTO messages (node, msg_id, frame, expires_at, sender) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (node, msg_id) DO NOTHING"
 )
 _BACKLOGS = "SELECT node, count(*), sum(length(CAST(frame AS BLOB))) FROM messages GROUP BY node"
 
@@ -46,14 +50,22 @@ class NodeOutboxDb:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         sqlite.configure(connection)
-        for statement in _SCHEMA:
-            connection.execute(statement)
+        version = sqlite.user_version(connection)
+        if version > len(_MIGRATIONS):
+            raise StoreError(f"what waits for nodes in {self._path} was written by a newer version of this program")
+        if version == len(_MIGRATIONS):
+            return
+        with sqlite.transaction(connection):
+            for statement in [each for step in _MIGRATIONS[version:] for each in step]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
 
-    def add(self, rows: Sequence[NodeOutboxRow]) -> None:
-        """Keep messages, in order, in one transaction that survives a power cut. One of an id that the node has already is not kept twice."""
-        values = [(row.node, row.msg_id, row.frame, row.expires_at) for row in rows]
+    def add(self, rows: Sequence[NodeOutboxRow]) -> list[NodeOutboxRow]:
+        """Keep messages, in order, in one transaction that survives a power cut. Those of an id that waits for the node already, which are
+        not kept twice.
+        """
         with self._transaction() as connection:
-            connection.executemany(_INSERT, values)
+            return [row for row in rows if not connection.execute(_INSERT, _values(row)).rowcount]
 
     def remove(self, rows: Sequence[NodeOutboxRow]) -> None:
         """Forget messages, in one transaction."""
@@ -97,3 +109,7 @@ class NodeOutboxDb:
             if sqlite.primary_error_code(error) in sqlite.DAMAGED:
                 raise StoreCorrupt(f"{self._path} is damaged or no database: {error}") from error
             raise StoreError(f"what waits for nodes can not be kept in {self._path}: {error}") from error
+
+
+def _values(row: NodeOutboxRow) -> tuple[object, ...]:
+    return row.node, row.msg_id, row.frame, row.expires_at, row.sender

@@ -96,6 +96,11 @@ class LocalContext(Context):
         return self._store
 
     @property
+    def sender(self) -> str:
+        """As the first envelope in hand says."""
+        return next((envelope.sender for envelope in self.incarnation.current_envelopes()), "")
+
+    @property
     def delivery(self) -> int:
         """As the envelopes in hand say. One that comes alone was in a batch that failed, unless that is because it is followed."""
         envelopes = self.incarnation.current_envelopes()

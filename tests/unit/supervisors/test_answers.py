@@ -25,6 +25,15 @@ def test_g3_an_ask_is_answered_by_the_return_value(env: ActorSystemEnv) -> None:
     assert env.ref("a").ask(1).get() == ("answer", 1)
 
 
+def test_an_actor_sees_who_sent_the_message_in_hand(env: ActorSystemEnv) -> None:
+    def sender(actor: Recorder) -> str:
+        return actor.context.sender
+
+    env.start(spec("a", lambda: Recorder(env)), spec("b", lambda: Recorder(env)))
+    assert env.ref("a").ask(sender).get() == ""
+    assert env.ref("a").ask(sender, sender="b").get() == "b"
+
+
 def test_g3_a_message_at_its_crash_limit_tells_the_asker_at_once(env: ActorSystemEnv) -> None:
     env.start(spec("a", lambda: Recorder(env), max_deliveries=2))
     error = failure_of(env.ref("a").ask("boom", timeout=1_000_000))

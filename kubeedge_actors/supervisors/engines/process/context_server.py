@@ -176,6 +176,9 @@ class ContextServer:
         assert transaction is not None
         return transaction
 
+    def _on_sender(self) -> str:
+        return self._context.sender
+
     def _on_delivery(self) -> int:
         return self._context.delivery
 

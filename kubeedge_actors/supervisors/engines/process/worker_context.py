@@ -76,6 +76,11 @@ class RemoteContext(Context):
         return self._store
 
     @property
+    def sender(self) -> str:
+        """As the process of the actor system knows it."""
+        return str(self._worker.call("sender"))
+
+    @property
     def delivery(self) -> int:
         """As the process of the actor system counts them."""
         return int(self._worker.call("delivery"))

@@ -12,7 +12,7 @@ import pytest
 
 from kubeedge_actors.actors.cloudhub import node_outbox
 from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
-from kubeedge_actors.actors.cloudhub.node_outbox_cursor import RESEND_SECONDS, WINDOW
+from kubeedge_actors.actors.cloudhub.node_outbox_cursor import BURST, PACE, RESEND_SECONDS, WINDOW
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
@@ -187,6 +187,104 @@ def test_to_a_genuine_node_it_is_said_once_and_counts_as_sent(env: Env) -> None:
     assert env.sent() == []
 
 
+@pytest.mark.parametrize("away", [True, False])
+def test_a_genuine_node_gets_a_burst_and_the_rest_in_order_at_its_pace(env: Env, away: bool) -> None:
+    if not away:
+        env.opened(confirms=False)
+    for number in range(200):
+        env.publish(str(number))
+    if away:
+        env.opened(confirms=False)
+    arrived = env.sent()
+    assert len(arrived) == BURST
+    assert env.waiting() == 200 - BURST
+    for seconds in range(1, 4):
+        env.harness.advance(1.0)
+        arrived += env.sent()
+        assert len(arrived) == BURST + seconds * PACE
+        assert env.waiting() == 200 - len(arrived)
+    env.publish("last")
+    env.harness.advance(1.0)
+    arrived += env.sent()
+    assert arrived == [*map(str, range(200)), "last"]
+    assert env.waiting() == 0
+    assert env.harness.dead_letters == []
+
+
+def test_a_genuine_node_that_is_sent_little_is_sent_it_at_once_and_without_the_file(
+    env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env.opened(confirms=False)
+    monkeypatch.setattr(env.store, "add", lambda rows: pytest.fail("it was written"))
+    for _ in range(3):
+        for number in range(BURST):
+            env.publish(str(number))
+        assert env.sent() == [*map(str, range(BURST))]
+        env.harness.advance(BURST / PACE)
+
+
+def test_a_native_node_has_no_pace(env: Env) -> None:
+    for number in range(200):
+        env.publish(str(number))
+    env.opened()
+    arrived = []
+    while messages := [each.message for each in env.hub.take()]:
+        arrived += [message.topic for message in messages]
+        env.confirm(*messages)
+    assert arrived == [*map(str, range(200))]
+
+
+def test_what_the_pace_holds_back_when_the_link_is_cut_waits_and_nothing_is_sent_again(env: Env) -> None:
+    env.opened(confirms=False)
+    for number in range(100):
+        env.publish(str(number))
+    env.harness.advance(0.5)
+    arrived = env.sent()
+    assert len(arrived) == BURST + 0.5 * PACE
+    env.harness.publish(SessionClosed(node="n1", reason="lost"))
+    env.harness.advance(60.0)
+    assert env.sent() == []
+    assert env.waiting() == 100 - len(arrived)
+    env.opened(confirms=False)
+    arrived += env.sent()
+    assert len(arrived) == BURST + 0.5 * PACE + BURST
+    env.harness.advance(1.0)
+    assert arrived + env.sent() == [*map(str, range(100))]
+
+
+def test_what_expires_while_the_pace_holds_it_back_is_a_dead_letter(env: Env) -> None:
+    env.opened(confirms=False)
+    for number in range(BURST + 400):
+        env.publish(str(number), expires=4.0 if number >= BURST + 300 else 3600.0)
+    env.harness.advance(node_outbox.CHECK_SECONDS + 1.0)
+    assert env.sent() == [*map(str, range(BURST + 300))]
+    assert len(env.lost()) == 100
+    assert {reason for _, reason in env.lost()} == {"it has expired"}
+    assert env.waiting() == 0
+
+
+def test_a_crash_does_not_end_the_pace(env: Env) -> None:
+    env.opened(confirms=False)
+    for number in range(50):
+        env.publish(str(number))
+    env.harness.crash(constants.NODEOUTBOX)
+    env.harness.advance(3.0)
+    assert env.sent() == [*map(str, range(50))]
+
+
+def test_each_genuine_node_has_a_pace_of_its_own(env: Env) -> None:
+    env.register("n2")
+    env.harness.run()
+    for node in ("n1", "n2"):
+        env.opened(confirms=False, node=node)
+        for number in range(30):
+            env.publish(f"{node}/{number}", node=node)
+    assert len(env.sent()) == 2 * BURST
+    env.harness.advance(1.0)
+    assert len(env.sent()) == 20
+    assert env.waiting() == env.waiting("n2") == 0
+
+
 def test_a_message_of_ones_own_that_waited_for_a_genuine_node_is_a_dead_letter_and_said(
     env: Env, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -196,7 +294,7 @@ def test_a_message_of_ones_own_that_waited_for_a_genuine_node_is_a_dead_letter_a
     assert env.sent() == ["away"]
     (letter,) = [each.message for each in env.harness.dead_letters]
     assert isinstance(letter, MessageLost) and "genuine edgecore" in letter.reason
-    assert "1 messages for node n1 will not arrive: node n1 is a genuine edgecore" in caplog.text
+    assert "1 messages for node n1 (from outside) will not arrive: node n1 is a genuine edgecore" in caplog.text
     assert env.waiting() == 0
 
 
@@ -205,10 +303,35 @@ def test_what_waits_too_long_is_a_dead_letter(env: Env, caplog: pytest.LogCaptur
     env.publish("later")
     env.harness.advance(70.0)
     assert env.lost() == [("soon", "it has expired")]
-    assert "1 messages for node n1 will not arrive: it has expired" in caplog.text
+    assert "1 messages for node n1 (from outside) will not arrive: it has expired" in caplog.text
     assert env.waiting() == 1
     env.harness.advance(3600.0)
     assert env.waiting() == 0
+
+
+def test_the_dead_letter_of_what_has_expired_names_its_sender_even_after_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Router(Module):
+        name = "router"
+        group = "built in"
+
+        @on
+        def on_topic(self, topic: str) -> None:
+            self.publish(BusPublish(node="n1", topic=topic, payload="x", expires=60.0))
+
+    before = Env(tmp_path)
+    before.harness.system.add(Router.spec())
+    before.harness.tell("router", "t")
+    before.harness.stop()
+    before.store.close()
+    after = Env(tmp_path)
+    with closing(after.store):
+        after.harness.advance(70.0)
+        (letter,) = [each.message for each in after.harness.dead_letters]
+        assert isinstance(letter, MessageLost) and letter.sender == "router"
+        assert "1 messages for node n1 (from router) will not arrive: it has expired" in caplog.text
+        after.harness.stop()
 
 
 def test_what_waits_is_bounded_for_each_node(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,18 +426,51 @@ def test_a_node_that_another_replica_has_is_named_in_the_log(env: Env, caplog: p
     assert env.waiting("n2") == 3
 
 
-def test_a_message_that_was_published_twice_waits_once(env: Env) -> None:
+def test_a_message_that_was_published_again_waits_once_and_counts_once(
+    env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_outbox, "MAX_MESSAGES", 3)
     message = env.publish("a")
-    env.harness.publish(message)
+    for _ in range(5):
+        env.harness.publish(message)
     assert env.waiting() == 1
     env.opened()
     assert env.sent() == ["a"]
+    env.confirm(message)
+    for number in range(3):
+        env.publish(str(number))
+    assert env.waiting() == 3
 
 
 def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     path.write_bytes(b"no database" * 1_000)
     with pytest.raises(StoreError, match=r"outbox\.db is damaged or no database"):
+        NodeOutboxDb(path)
+
+
+def test_a_file_of_the_version_without_senders_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "CREATE TABLE messages (number INTEGER PRIMARY KEY AUTOINCREMENT, node TEXT NOT NULL, msg_id TEXT NOT NULL,"
+            " frame TEXT NOT NULL, expires_at REAL NOT NULL, UNIQUE (node, msg_id))"
+        )
+        connection.execute("INSERT INTO messages (node, msg_id, frame, expires_at) VALUES ('n1', '1', 'a', 10.0)")
+        connection.commit()
+    for _ in range(2):
+        with closing(NodeOutboxDb(path)) as store:
+            assert store.of_node("n1") == [NodeOutboxRow("n1", "1", "a", 10.0, number=1)]
+    with closing(NodeOutboxDb(path)) as store:
+        store.add([NodeOutboxRow("n1", "2", "b", 10.0, sender="router")])
+        assert [row.sender for row in store.of_node("n1")] == ["", "router"]
+
+
+def test_a_file_of_a_newer_version_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match=r"outbox\.db was written by a newer version of this program"):
         NodeOutboxDb(path)
 
 
