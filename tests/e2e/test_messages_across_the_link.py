@@ -11,6 +11,7 @@ from tests.support.cloud_and_edge import CloudAndEdge, ProcessUnderTest
 from tests.support.fakes import link_modules
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.kubectl
 MODULES = "tests.support.fakes.link_modules"
 
 

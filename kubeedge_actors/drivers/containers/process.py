@@ -224,10 +224,12 @@ class ProcessRuntime:
             code = shim.KILLED_CODE if same_boot else shim.LOST_CODE
         reason = "Completed" if code == 0 else "Error" if same_boot or code != shim.LOST_CODE else "Unknown"
         process.pid = 0
+        started_at = process.container.started_at or time.time()
         process.container = msgspec.structs.replace(
             process.container, phase="exited", exit_code=code, reason=reason,
-            started_at=process.container.started_at or time.time(),
-            finished_at=shim.ended_at(process.folder) or time.time(),
+            started_at=started_at,
+            # of a short run the end may be noted by the shim before we come to note the start
+            finished_at=max(started_at, shim.ended_at(process.folder) or time.time()),
         )  # fmt: skip
         with suppress(
             ContainerError
