@@ -101,6 +101,7 @@ def hub() -> Iterator[Hub]:
         made = Hub(cluster)
         yield made
         made.runtime.stop(PATIENCE)
+        made.outbox.close()
 
 
 class Records:
