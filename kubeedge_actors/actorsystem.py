@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from kubeedge_actors import supervisors
-from kubeedge_actors.entrypoint import ENDINGS
+from kubeedge_actors.entrypoint import ENDINGS, SLICE
 from kubeedge_actors.errors import RegistrationError, SupervisionError
 from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.deadletters import DeadLetterSink
@@ -26,8 +26,6 @@ from kubeedge_actors.supervisors.strategy import Intensity, OneForOne, Strategy
 
 SIDE = "program"
 """What the control socket calls a process that is neither edge nor cloud."""
-SLICE = 1.0
-"""Seconds after which whoever waits for the end looks whether a signal was told."""
 STOP_TIMEOUT = 30.0
 """Seconds that all actors together have to drain when the with block is left."""
 

@@ -6,6 +6,7 @@ is away. What is particular to one controller is in `actors/`.
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,11 @@ MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
 """What code that reads an object raises when the object has not the shape that its schema promises."""
 API_BACKOFF, API_BACKOFF_LONGEST = 0.5, 15.0
 """Seconds until a failed call is retried: doubled each time, up to the longest, of which half is random."""
+
+
+def worker_for(key: str, workers: Sequence[str]) -> str:
+    """The one of the workers that does all work of a key, so that it stays in order."""
+    return workers[zlib.crc32(key.encode("utf-8", "replace")) % len(workers)]
 
 
 class ChangesQueued(msgspec.Struct, frozen=True):

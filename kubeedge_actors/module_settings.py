@@ -53,7 +53,7 @@ class BackoffSettings(msgspec.Struct):
 
 
 class ModuleSettings(msgspec.Struct, omit_defaults=True):
-    """One entry. `path`: where the class is, `package.file:Class`; what is not said is as the module's `spec` has it."""
+    """One entry. `path`: where the class is, `package.file:Class`; `memory`: bytes, once it is read by `read_settings`; what is not said is as the module's `spec` has it."""
 
     path: str = msgspec.field(default="", name="class")
     config: dict[str, Any] | None = None
@@ -67,11 +67,9 @@ class ModuleSettings(msgspec.Struct, omit_defaults=True):
     def overrides(self) -> dict[str, Any]:
         """The fields of the child spec that it gives."""
         given: dict[str, Any] = {"isolation": "process"} if self.process else {}
-        for name in ("handler_deadline", "max_deliveries"):
+        for name in ("handler_deadline", "max_deliveries", "memory"):
             if (value := getattr(self, name)) is not UNSET:
                 given[name] = value
-        if self.memory is not UNSET:
-            given["memory"] = rounded_up_quantity("memory", self.memory)
         for name in ("mailbox", "backoff"):
             if (value := getattr(self, name)) is not UNSET:
                 given[name] = value.spec()
@@ -94,19 +92,19 @@ def read_settings(data: object, place: str, file: str) -> PlacedSettings:
         settings = read_as(ModuleSettings, data, place, f" in {file}")
     except ValueError as error:
         raise UsageError(str(error)) from error
-    _check_memory(settings, f"{place}.memory in {file}")
+    if settings.memory is not UNSET:
+        settings.memory = _memory_bytes(settings.memory, f"{place}.memory in {file}")
     return PlacedSettings(settings, place, file)
 
 
-def _check_memory(settings: ModuleSettings, where: str) -> None:
-    if settings.memory is UNSET:
-        return
+def _memory_bytes(quantity: int | str, where: str) -> int:
     try:
-        number = rounded_up_quantity("memory", settings.memory)
+        number = rounded_up_quantity("memory", quantity)
     except ValueError as error:
         raise UsageError(f"{where}: {error} of bytes, such as 256Mi") from error
     if number < LEAST_MEMORY:
-        raise UsageError(f"{where}: {settings.memory} is less than the {LEAST_MEMORY >> 20}Mi that a process needs")
+        raise UsageError(f"{where}: {quantity} is less than the {LEAST_MEMORY >> 20}Mi that a process needs")
+    return number
 
 
 def read_settings_file(path: str) -> dict[str, PlacedSettings]:

@@ -13,7 +13,7 @@ BUSY_SECONDS = 5.0
 """How long a statement waits for another program that writes."""
 DURABLE: dict[str, object] = {"journal_mode": "wal", "synchronous": "full", "journal_size_limit": 4 * 1024 * 1024}
 """Pragmas with which what is committed survives a power cut."""
-DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def connect(path: Path | str, *, timeout: float = BUSY_SECONDS, statements: int = 48) -> sqlite3.Connection:
@@ -47,6 +47,11 @@ def user_version(connection: sqlite3.Connection) -> int:
 def primary_error_code(error: sqlite3.Error) -> int:
     """What sort of error it is, an `sqlite3.SQLITE_*`: the low byte of its code, the rest is the variety; 0 for none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file is damaged, or no database."""
+    return isinstance(error, sqlite3.Error) and primary_error_code(error) in _DAMAGED
 
 
 @contextmanager

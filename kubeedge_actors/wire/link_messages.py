@@ -15,6 +15,8 @@ from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.beehive import BeehiveMessage
 from kubeedge_actors.wire.local_messages import Json, Message
 
+OPERATION_OF_EVENT = {"ADDED": constants.INSERT, "MODIFIED": constants.UPDATE, "DELETED": constants.DELETE}
+"""The operation that says on the wire what an event of a Kubernetes watch says, by the event's type."""
 DEFAULT_EXPIRES = 3600.0
 """Seconds that a message for a node waits for it, if it does not say how long."""
 

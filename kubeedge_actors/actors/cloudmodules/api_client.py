@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from kubeedge_actors.controller import worker_for
 from kubeedge_actors.drivers.cluster.base import Cluster, PatchType
 from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import kind_named
@@ -42,8 +42,7 @@ class ApiClient(Module):
     def on_api_call(self, message: ApiCall) -> None:
         """Pass it on; the worker answers."""
         about = f"{message.type} {message.namespace} {message.name}"
-        worker = self._workers[zlib.crc32(about.encode("utf-8", "replace")) % len(self._workers)]
-        self.tell(worker, AcceptedCall(message, self.reply_later()))
+        self.tell(worker_for(about, self._workers), AcceptedCall(message, self.reply_later()))
 
 
 class ApiWorker(Module):

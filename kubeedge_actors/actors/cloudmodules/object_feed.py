@@ -40,11 +40,7 @@ class ObjectFeed:
             return
         self._poison.pop(key, None)
         earlier = self._waiting.get(key)
-        joined = change if earlier is None else joined_change(earlier, change)
-        if joined is None:
-            del self._waiting[key]
-        else:
-            self._waiting[key] = joined
+        self._await(key, change if earlier is None else joined_change(earlier, change))
 
     def on_relist(self, *, anew: bool) -> None:
         """A new list of all objects begins. `anew`: for a new incarnation, which knows only what is still in its mailbox; else for the same
@@ -95,7 +91,10 @@ class ObjectFeed:
         else:  # it knows the object, in whatever state
             self._known[key] = {"metadata": {"namespace": key[1], "name": key[2]}}
         later = self._waiting.get(key)
-        joined = change if later is None else joined_change(change, later)
+        self._await(key, change if later is None else joined_change(change, later))
+
+    def _await(self, key: Key, joined: ObjectChanged | None) -> None:
+        """This is what waits now; None: nothing more."""
         if joined is None:
             del self._waiting[key]
         else:

@@ -9,7 +9,7 @@ from functools import partial
 
 from kubeedge_actors.actors.cloudmodules import api_client
 from kubeedge_actors.actors.cloudmodules.object_feed import ObjectFeed
-from kubeedge_actors.drivers.cluster.base import Cluster, DeltaQueue, EventType, Watch, WatchEvent
+from kubeedge_actors.drivers.cluster.base import Cluster, DeltaQueue, Watch, WatchEvent
 from kubeedge_actors.errors import MailboxFull
 from kubeedge_actors.kubernetes.object_types import kind_named
 from kubeedge_actors.module import Module, on
@@ -17,6 +17,7 @@ from kubeedge_actors.supervisors import ActorSystem, ChildSpec, MailboxSpec, Rea
 from kubeedge_actors.supervisors.events import Event, Restarted, Started, Stopped
 from kubeedge_actors.supervisors.registry import Registry
 from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.link_messages import OPERATION_OF_EVENT
 from kubeedge_actors.wire.messages import (
     NodeConnected,
     NodeDisconnected,
@@ -28,11 +29,6 @@ from kubeedge_actors.wire.messages import (
 MAILBOX = 20_000
 RETRY_SECONDS = 1.0
 HANDLE_TIMEOUT = 300.0
-OPERATIONS = {
-    EventType.ADDED: constants.INSERT,
-    EventType.MODIFIED: constants.UPDATE,
-    EventType.DELETED: constants.DELETE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,4 +214,4 @@ def event_listener(registry: Registry) -> Callable[[Event], None]:
 
 
 def _object_changed(type: str, change: WatchEvent) -> ObjectChanged:
-    return ObjectChanged(operation=OPERATIONS[change.type], type=type, object=change.object)
+    return ObjectChanged(operation=OPERATION_OF_EVENT[change.type.value], type=type, object=change.object)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from kubeedge_actors.actors.devicecontroller.upstream import (
     parse_state_report,
     parse_twin_report,
 )
-from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
+from kubeedge_actors.controller import CONTROLLER_EMITS, Controller, worker_for
 from kubeedge_actors.drivers.cluster.base import (
     Cluster,
     EventType,
@@ -274,7 +273,7 @@ class DeviceController(Controller):
             sender.done(True)
 
     def _writer(self, device: str) -> str:
-        return self._writers[zlib.crc32(device.encode()) % len(self._writers)]
+        return worker_for(device, self._writers)
 
 
 def _batch(message: TwinReported | DeviceStateReported, sender: ReportAck) -> StatusBatch | None:

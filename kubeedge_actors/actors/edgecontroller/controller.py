@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter, deque
 from collections.abc import Sequence
 
@@ -20,7 +19,7 @@ from kubeedge_actors.actors.edgecontroller.upstream_worker import (
     UpstreamWorkerState,
     nack,
 )
-from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
+from kubeedge_actors.controller import CONTROLLER_EMITS, Controller, worker_for
 from kubeedge_actors.drivers.cluster.base import (
     Cluster,
     EventType,
@@ -211,7 +210,7 @@ class EdgeController(Controller):
 
     def _worker(self, request: LinkMessage) -> str:
         workers = self._lease_workers if isinstance(request, QueryLease | WriteLease) else self._workers
-        return workers[zlib.crc32(request.node.encode()) % len(workers)]
+        return worker_for(request.node, workers)
 
 
 def child_specs(

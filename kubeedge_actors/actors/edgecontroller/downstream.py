@@ -12,15 +12,10 @@ from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference
 from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent, object_reference
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
 from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.link_messages import OPERATION_OF_EVENT
 from kubeedge_actors.wire.messages import ObjectPushed
 
 Json = dict[str, Any]
-
-OPERATION_NAMES = {
-    EventType.ADDED: constants.INSERT,
-    EventType.MODIFIED: constants.UPDATE,
-    EventType.DELETED: constants.DELETE,
-}
 
 
 def bound_object_pushes(change: WatchEvent, type: str, edge_nodes: Collection[str]) -> list[ObjectPushed]:
@@ -33,7 +28,7 @@ def bound_object_pushes(change: WatchEvent, type: str, edge_nodes: Collection[st
     if node not in edge_nodes:
         return []
     echo = change.type is EventType.MODIFIED and not differs_beyond_status(change.old, change.object)
-    operation = OPERATION_NAMES[change.type]
+    operation = OPERATION_OF_EVENT[change.type.value]
     if change.type is EventType.ADDED and change.object["metadata"].get("deletionTimestamp"):
         operation = constants.UPDATE
     elif change.type is EventType.MODIFIED and change.old is not None and not node_name(change.old):
@@ -51,7 +46,7 @@ def node_pushes(change: WatchEvent) -> list[ObjectPushed]:
 
 def pod_config_pushes(change: WatchEvent, type: str, location_cache: LocationCache) -> list[ObjectPushed]:
     """The pushes of a v1.ConfigMap or v1.Secret to each node whose pods use it."""
-    operation = OPERATION_NAMES[change.type]
+    operation = OPERATION_OF_EVENT[change.type.value]
     if type == constants.SECRET and operation == constants.INSERT:
         operation = constants.UPDATE
     reference = object_reference(change.object)

@@ -198,7 +198,7 @@ class SqlitePersistence:
                 connection.executemany(statement, rows)
 
     def _store_error(self, error: Exception) -> StoreError:
-        if isinstance(error, sqlite3.Error) and sqlite.primary_error_code(error) in sqlite.DAMAGED:
+        if sqlite.is_damage(error):
             return StoreCorrupt(f"the MQTT database {self._path} is damaged or is not a database")
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return StoreError(f"the MQTT database {self._path} can not be used: {reason}")

@@ -94,9 +94,9 @@ class DatabaseFile:
             raise StoreError(f"the database {self._path} can not be opened: {error.strerror}") from error
 
     def _store_error(self, error: sqlite3.Error) -> StoreError:
-        code = sqlite.primary_error_code(error)
-        if code in sqlite.DAMAGED:
+        if sqlite.is_damage(error):
             return self._corrupt()
+        code = sqlite.primary_error_code(error)
         if code == sqlite3.SQLITE_FULL:
             return StoreError(f"the disk is full: {self._path} can not grow")
         if code == sqlite3.SQLITE_IOERR:

@@ -136,7 +136,7 @@ class DeadLetterDb:
         except OSError as error:
             raise StoreError(f"the dead letters can not be kept in {self.path}: {error.strerror}") from error
         except sqlite3.Error as error:
-            if sqlite.primary_error_code(error) in sqlite.DAMAGED:
+            if sqlite.is_damage(error):
                 raise StoreCorrupt(f"{self.path} is damaged or no database: {error}") from error
             raise StoreError(f"the dead letters in {self.path} can not be used: {error}") from error
 

@@ -100,7 +100,7 @@ class MailboxFile:
             self._prepare(connection)
         except BaseException as error:
             connection.close()
-            if isinstance(error, sqlite3.Error) and sqlite.primary_error_code(error) in sqlite.DAMAGED:
+            if sqlite.is_damage(error):
                 raise StoreCorrupt(f"{self._path} is damaged or is no database") from error
             raise
         return connection

@@ -106,7 +106,7 @@ class NodeOutboxDb:
         try:
             yield
         except sqlite3.Error as error:
-            if sqlite.primary_error_code(error) in sqlite.DAMAGED:
+            if sqlite.is_damage(error):
                 raise StoreCorrupt(f"{self._path} is damaged or no database: {error}") from error
             raise StoreError(f"what waits for nodes can not be kept in {self._path}: {error}") from error
 

@@ -93,6 +93,16 @@ CLOSED = "closed"
 """The error of a message after the journal was closed."""
 
 
+def with_changes(items: dict[str, bytes], changes: Mapping[str, bytes | None], prefix: str) -> dict[str, bytes]:
+    """Items under a prefix, changed in place by those changes that are under it: None deletes, a new value goes to the end."""
+    for key, value in changes.items():
+        if key.startswith(prefix):
+            items.pop(key, None)
+            if value is not None:
+                items[key] = value
+    return items
+
+
 class MailboxJournal:
     """Group commit over one file. Any thread may call it. `call_later`: the engine's, for turns that nobody's commit takes along."""
 
@@ -230,13 +240,8 @@ class MailboxJournal:
         """What a module has stored under keys that begin so. Errors: StoreError."""
         with self._lock:
             self.open()
-            found = self._file.stored_items(module, prefix)
-            for (owner, key), value in self._stored.items():
-                if owner == module and key.startswith(prefix):
-                    found.pop(key, None)
-                    if value is not None:
-                        found[key] = value
-            return found
+            changes = {key: value for (owner, key), value in self._stored.items() if owner == module}
+            return with_changes(self._file.stored_items(module, prefix), changes, prefix)
 
     # --- commits --------------------------------------------------------------------------------------------------
 

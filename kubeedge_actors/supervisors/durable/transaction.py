@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from kubeedge_actors.supervisors.durable.journal import MailboxJournal, Receiver
+from kubeedge_actors.supervisors.durable.journal import MailboxJournal, Receiver, with_changes
 from kubeedge_actors.supervisors.envelope import DurableEnvelope, Envelope
 
 
@@ -82,10 +82,4 @@ class TurnTransaction:
 
     def items(self, prefix: str) -> dict[str, bytes]:
         """What is stored under keys that begin so. Errors: StoreError."""
-        found = self._journal.stored_items(self._name, prefix)
-        for key, value in self._changes.items():
-            if key.startswith(prefix):
-                found.pop(key, None)
-                if value is not None:
-                    found[key] = value
-        return found
+        return with_changes(self._journal.stored_items(self._name, prefix), self._changes, prefix)

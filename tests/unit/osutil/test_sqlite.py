@@ -45,4 +45,4 @@ def test_what_is_no_database_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(b"no database, whatever it is called" * 100)
     with closing(sqlite.connect(path)) as connection, pytest.raises(sqlite3.DatabaseError) as caught:
         sqlite.configure(connection)
-    assert sqlite.primary_error_code(caught.value) in sqlite.DAMAGED
+    assert sqlite.is_damage(caught.value)
