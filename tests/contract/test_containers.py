@@ -16,8 +16,8 @@ from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import (
     DEAF,
     FOREVER,
-    OBEDIENT,
     MISSING,
+    OBEDIENT,
     ContainersEnv,
     DockerContainersEnv,
     FakeContainersEnv,
