@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench lock audit sbom clean FORCE .about-run
+.PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench attack lock audit sbom clean FORCE .about-run
 .NOTPARALLEL:
 # Tests start hundreds of processes: without bytecode each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -68,6 +68,9 @@ mutants: $(VENV)/.dev  ## make small mistakes in a copy of the code, and list th
 
 bench: $(VENV)/.dev  ## measure every budget, or BENCH="store codec", about 25 minutes; what is over its budget is marked
 	@$(BIN)/python benchmarks/run.py $(BENCH)
+
+attack: $(VENV)/.dev  ## 636,000 hostile frames of a joined node against a real cloud, 700 hostile pods against a real edge: 4 minutes; FRAMES=50000
+	@$(BIN)/python -m tests.security.attack $(FRAMES)
 
 lock: .venv-audit/.audit  ## write constraints.txt, requirements/*.txt and deploy/edge-requirements.txt anew: UPGRADE=1, or UPGRADE="h11 docker"
 	@tools/lock .venv-audit/bin/uv $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package=,$(UPGRADE)))
