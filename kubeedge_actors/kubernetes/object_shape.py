@@ -1,4 +1,4 @@
-"""Whether an object has the types that the Kubernetes API gives it, as far as an edge reads it. Pure.
+"""Whether an object has the types and the sort of names that the Kubernetes API gives it, as far as an edge reads it. Pure.
 
 An API server refuses what is otherwise; a cloud that is hostile, or an edge's own database after such a one, is no API server. What is checked here
 need not be checked by those who read the object.
@@ -6,19 +6,22 @@ need not be checked by those who read the object.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 Json = dict[str, Any]
 Number = int | float | None
 Text = str | None
+Label = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=63)]
+"""Of a container or a volume: a name of which a folder is made."""
+Uid = Annotated[str, msgspec.Meta(pattern=r"\A([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?\Z", max_length=128)]
 
 
 class _Metadata(msgspec.Struct):
     name: Text = None
     namespace: Text = None
-    uid: Text = None
+    uid: Uid | None = None
     resourceVersion: str | int | None = None
     generation: Number = None
     labels: dict[str, str] | None = None
@@ -51,7 +54,7 @@ class _Variables(msgspec.Struct):
 
 
 class _Mount(msgspec.Struct):
-    name: str
+    name: Label
     mountPath: str
     subPath: Text = None
     subPathExpr: Text = None
@@ -99,7 +102,7 @@ class _Port(msgspec.Struct):
 
 
 class _Container(msgspec.Struct):
-    name: str
+    name: Label
     image: Text = None
     imagePullPolicy: Text = None
     command: list[str] | None = None
@@ -154,7 +157,7 @@ class _Projected(msgspec.Struct):
 
 
 class _Volume(msgspec.Struct):
-    name: str
+    name: Label
     configMap: _Files | None = None
     secret: _Files | None = None
     downwardAPI: _Files | None = None
