@@ -17,6 +17,8 @@ from kubeedge_actors.wire import constants as n
 Json = dict[str, Any]
 
 A, B = "edge-a", "edge-b"
+MIRROR = "kubernetes.io/config.mirror"
+"""The annotation of a mirror pod."""
 NAMESPACE = "plant"
 """Where B's pod and what it uses are."""
 OPERATIONS = (
@@ -199,7 +201,7 @@ def _node(namespace: str, name: str) -> Json:
 
 def _mirror(namespace: str, name: str) -> Json:
     made = _object(namespace, name, spec={"nodeName": A, "containers": [{"name": "c", "image": "i"}]})
-    made["metadata"]["annotations"] = {n.MIRROR_ANNOTATION: "1"}
+    made["metadata"]["annotations"] = {MIRROR: "1"}
     return made
 
 
