@@ -47,6 +47,7 @@ from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
+from kubeedge_actors.drivers.bootstrap.join_gate import JoinGate
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -321,7 +322,8 @@ def _hub(
 def _bootstrap(
     config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: TlsPaths, stack: ExitStack
 ) -> BootstrapServer:
-    server = BootstrapServer(BootstrapHandler(authority, lambda name: _exists(cluster, name)), loop)
+    gate = JoinGate(cluster, constants.SYSTEM_NAMESPACE)
+    server = BootstrapServer(BootstrapHandler(authority, lambda name: _exists(cluster, name), gate), loop)
     with naming_port_options(_port("--https-port", config.https_port, config)):
         server.start(config.host, config.https_port, tls)
     stack.callback(server.stop)
