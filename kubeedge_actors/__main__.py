@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _token(options: Namespace) -> int:
     from kubeedge_actors.entrypoint import run
 
+    if options.action:
+        return run("token", lambda _: _revoke(options))
     if options.node is None:
         return run("token", lambda _: _print(options.data_dir / "token"))
     return run("token", lambda _: print(_node_token(options)))
@@ -59,7 +61,27 @@ def _node_token(options: Namespace) -> str:
         raise UsageError(f"--uses: {options.uses} is no whole number above 0")
     certs = options.data_dir / "certs"
     ca, key = read_pem(certs / "ca.crt", CERTIFICATE), read_pem(certs / "ca.key", EC_KEY)
-    return make_node_token(ca, key, TokenClaims(time.time() + life, node, options.uses))
+    return make_node_token(ca, key, TokenClaims(time.time() + life, node, options.uses, issued_at=time.time()))
+
+
+def _revoke(options: Namespace) -> None:
+    """Have every replica refuse what was issued to a node until now; through the API that the kubeconfig names."""
+    from contextlib import closing
+
+    from kubeedge_actors.drivers.bootstrap.revocations import Revocations
+    from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
+    from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+    from kubeedge_actors.options.value_kinds import NAME
+    from kubeedge_actors.wire import constants
+
+    try:
+        node = str(NAME.read(options.name or ""))
+    except ValueError as error:
+        raise UsageError(f"token revoke NODE: {error}") from error
+    access = from_kubeconfig(options.kubeconfig or options.data_dir / "kubeconfig")
+    with closing(KubernetesCluster(access)) as cluster:
+        Revocations(cluster, constants.SYSTEM_NAMESPACE).revoke(node)
+    print(f"what was issued to node {node} until now is refused; it joins again with: token --node {node}")
 
 
 def seconds_of(text: str) -> float:

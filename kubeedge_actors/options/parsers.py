@@ -111,6 +111,20 @@ def _token(parser: argparse.ArgumentParser) -> None:
     _add_data_dir(parser, "cloud", "the cloud's")
     add = parser.add_argument
     add(
+        "action",
+        nargs="?",
+        choices=("revoke",),
+        metavar="revoke",
+        help="refuse all certificates that a node got until now, at every replica",
+    )
+    add("name", nargs="?", metavar="NODE", help="whose, with revoke")
+    add(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="of the cluster, for revoke (default: kubeconfig in the data directory)",
+    )
+    add(
         "--node",
         metavar="NAME",
         help="make a token for this node only, which joins also while a node of that name is there",

@@ -10,14 +10,20 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.__main__ import main
+from kubeedge_actors.assembly.revocation import revocation_watch
 from kubeedge_actors.drivers.bootstrap.join_gate import USED, JoinGate
+from kubeedge_actors.drivers.bootstrap.revocations import Revocations
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.drivers.link.client import WebSocketLinks
+from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import Subject, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims, make_node_token, split_token
+from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, execute
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, SECRET_KIND
 from kubeedge_actors.kubernetes.time import format_micro_time
 from tests.support.fakes.bootstrap_cloud import Cloud, Reply
+from tests.support.fakes.link_recorders import ClientRecorder, ServerRecorder
 
 NODE, NAMESPACE = "edge-9", "kubeedge"
 ALIVE = f"node {NODE} has joined and is alive, so its name takes a token of its own: token --node {NODE}"
@@ -28,7 +34,8 @@ class GuardedCloud:
 
     def __init__(self, folder: Path) -> None:
         self.cluster = FakeCluster()
-        self.cloud = Cloud(folder, JoinGate(self.cluster, NAMESPACE))
+        self.revocations = Revocations(self.cluster, NAMESPACE)
+        self.cloud = Cloud(folder, JoinGate(self.cluster, NAMESPACE, revocations=self.revocations))
 
     def joined(self, ready: str) -> None:
         """The Node is there, with this Ready condition."""
@@ -43,7 +50,9 @@ class GuardedCloud:
 
     def token(self, node: str = NODE, uses: int = 1, life: float = 3600.0) -> str:
         authority = self.cloud.authority
-        return make_node_token(authority.ca_der, authority.ca_key_der, TokenClaims(time.time() + life, node, uses))
+        return make_node_token(
+            authority.ca_der, authority.ca_key_der, TokenClaims(time.time() + life, node, uses, issued_at=time.time())
+        )
 
     def join(self, token: str, node: str = NODE) -> Reply:
         csr = execute(CreateCsr(node_subject(node))).cert
@@ -172,3 +181,70 @@ def test_the_command_says_in_a_sentence_what_is_wrong(
     assert main(["token", "--data-dir", str(tmp_path), *options]) != 0
     said = capsys.readouterr().err
     assert sentence in said and len(said.strip().splitlines()) == 1
+
+
+# --- revoked
+
+
+def test_what_a_revoked_node_has_is_good_for_nothing(guarded: GuardedCloud) -> None:
+    guarded.joined("Unknown")
+    mine = guarded.cloud.authority.client_certificate(NODE, node_subject(NODE))
+    csr = execute(CreateCsr(node_subject(NODE))).cert
+    before = guarded.token()
+    revocations = Revocations(guarded.cluster, NAMESPACE)
+    revocations.revoke(NODE)
+    guarded.revocations.refresh()  # as every replica does by itself
+    renewed = guarded.cloud.ask("/edge.crt", csr, certificate=mine, Nodename=NODE)
+    assert (renewed.status, words(renewed).partition(":")[0]) == (401, f"the certificate of node {NODE} was revoked")
+    for token in (guarded.cloud.authority.token(), before):
+        refused = guarded.join(token)
+        assert (refused.status, words(refused).partition(":")[0]) == (
+            401,
+            f"node {NODE} was revoked",
+        )
+    other = guarded.cloud.authority.client_certificate("edge-8", node_subject("edge-8"))
+    csr8 = execute(CreateCsr(node_subject("edge-8"))).cert
+    assert guarded.cloud.ask("/edge.crt", csr8, certificate=other, Nodename="edge-8").status == 200
+
+
+def test_a_revoked_node_joins_again_with_a_newer_token_of_its_own(guarded: GuardedCloud) -> None:
+    first = parse_certificate(guarded.join(guarded.token()).body)
+    Revocations(guarded.cluster, NAMESPACE).revoke(NODE)
+    second = parse_certificate(guarded.join(guarded.token()).body)
+    replica = Revocations(guarded.cluster, NAMESPACE)
+    replica.refresh()
+    assert replica.refusal(NODE, first.serial, first.not_before)
+    assert replica.refusal(NODE, second.serial, second.not_before) == ""
+    Revocations(guarded.cluster, NAMESPACE).revoke(NODE)
+    replica.refresh()
+    assert replica.refusal(NODE, second.serial, second.not_before)
+
+
+def test_a_live_session_ends_and_does_not_come_back(guarded: GuardedCloud, tmp_path: Path) -> None:
+    """At the message channel and the tunnels, which are one server: with real TLS."""
+    server, told = WebSocketServer(), ServerRecorder()
+    revocations, _ = revocation_watch(guarded.cluster, tmp_path, (server, None))
+    port = server.start("127.0.0.1", 0, guarded.cloud.tls, told)
+    mine = guarded.cloud.authority.client_certificate(NODE, node_subject(NODE))
+    links, url = WebSocketLinks(), f"wss://127.0.0.1:{port}/x"
+    try:
+        live = ClientRecorder()
+        links().open(url, {}, mine, live)
+        live.next("open")
+        server.close_refused()
+        revocations.revoke(NODE)
+        server.close_refused()
+        live.next("close")
+        again = ClientRecorder()
+        links().open(url, {}, mine, again)
+        assert f"the certificate of node {NODE} was revoked" in str(again.next("close"))
+    finally:
+        server.stop()
+
+
+def test_a_cloud_that_starts_without_the_api_knows_what_was_revoked(guarded: GuardedCloud, tmp_path: Path) -> None:
+    cache = tmp_path / "revoked.json"
+    known = Revocations(guarded.cluster, NAMESPACE, cache)
+    known.revoke(NODE)
+    assert Revocations(FakeCluster(), NAMESPACE, cache).refusal(NODE, 1, 0.0)
+    assert known.refusal("edge-8", 1, 0.0) == ""

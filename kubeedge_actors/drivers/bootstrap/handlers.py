@@ -51,6 +51,8 @@ class Request:
     body: bytes = b""
     common_name: str = ""
     organizations: tuple[str, ...] = ()
+    serial: int = 0
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,10 @@ class BootstrapHandler:
             claims = self._check_token(request.headers.get(TOKEN_HEADER, ""))
         elif _check_certificate(request, node):
             claims = ANY_NODE
+        elif self._gate is not None and (why := self._gate.refusal(node, request.serial, request.not_before)):
+            raise RequestRefused(
+                text_response(401, f"failed to verify the certificate for edgenode: {node}, err: {why}")
+            )
         if not NODE_NAME.fullmatch(node):
             raise RequestRefused(
                 text_response(401, f"failed to verify the request for edgenode: {node}, err: no valid NodeName header")
@@ -150,11 +156,14 @@ class BootstrapHandler:
 
     def _sign(self, csr: bytes, node: str, claims: TokenClaims | None) -> bytes:
         """The certificate; `claims` of what gives a right to it, None for the node's own certificate. A use is counted once it is made."""
-        if self._gate is None or claims is None:
+        if self._gate is None:
             return self._authority.sign(csr, node)
-        self._gate.check(node, claims)
+        if claims is not None:
+            self._gate.check(node, claims)
         certificate = self._authority.sign(csr, node)
-        self._gate.spend(claims)
+        if claims is not None:
+            self._gate.spend(claims)
+        self._gate.allow(node, certificate)
         return certificate
 
     def _check_token(self, header: str) -> TokenClaims:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from kubeedge_actors.drivers.bootstrap.revocations import Revocations
 from kubeedge_actors.drivers.bootstrap.secret_client import SecretClient
 from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims
@@ -27,7 +28,15 @@ TRIES = 20
 class JoinGate:
     """Asks the cluster; each call blocks until it has answered. Errors: CertificateError for what is refused, ClusterError."""
 
-    def __init__(self, cluster: Cluster, namespace: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        clock: Callable[[], float] = time.time,
+        revocations: Revocations | None = None,
+    ) -> None:
+        self._revocations = revocations or Revocations(cluster, namespace, clock=clock)
+        self.refusal, self.allow = self._revocations.refusal, self._revocations.allow
         self._cluster, self._clock = cluster, clock
         self._secrets = SecretClient(cluster, namespace)
 
@@ -35,6 +44,11 @@ class JoinGate:
         """Nothing when this token, which was verified, is good for that name now."""
         if claims.node and claims.node != node:
             raise CertificateError(f"the token is for node {claims.node}, not for {node}")
+        revoked = self._revocations.revoked_at(node)
+        if revoked is not None and claims.issued_at < revoked:
+            raise CertificateError(
+                f"node {node} was revoked: it takes a token of its own that is newer: token --node {node}"
+            )
         if not claims.node and self.is_alive(node):
             raise CertificateError(
                 f"node {node} has joined and is alive, so its name takes a token of its own: token --node {node}"

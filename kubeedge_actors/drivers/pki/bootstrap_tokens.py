@@ -27,12 +27,15 @@ def ca_hash(ca_der: bytes) -> str:
 
 
 class TokenClaims(msgspec.Struct, frozen=True):
-    """What a token says of itself. `node`: the only one that it is for (empty: any); then `uses` is how often, by its `id`."""
+    """What a token says of itself. `node`: the only one that it is for (empty: any); then `uses` is how often, by its `id`,
+    and `issued_at` when it was made; epoch seconds, 0 for one that does not say.
+    """
 
     expires_at: float
     node: str = ""
     uses: int = 0
     id: str = ""
+    issued_at: float = 0.0
 
 
 def make_token(ca_der: bytes, key_der: bytes, expires_at: float) -> str:
@@ -42,7 +45,13 @@ def make_token(ca_der: bytes, key_der: bytes, expires_at: float) -> str:
 
 def make_node_token(ca_der: bytes, key_der: bytes, claims: TokenClaims) -> str:
     """A whole token for one node; an id is chosen here. A genuine edgecore joins with it as with any other."""
-    content = {"exp": int(claims.expires_at), "node": claims.node, "uses": claims.uses, "jti": secrets.token_hex(16)}
+    content: dict[str, Any] = {
+        "exp": int(claims.expires_at),
+        "node": claims.node,
+        "uses": claims.uses,
+        "jti": secrets.token_hex(16),
+    }
+    content["iat"] = claims.issued_at
     return _signed_token(ca_der, key_der, content)
 
 
@@ -74,7 +83,10 @@ def check_jwt(jwt: str, key_der: bytes, now: float) -> TokenClaims:
     node, uses, id = claims.get("node", ""), claims.get("uses", 0), claims.get("jti", "")
     if not (isinstance(node, str) and isinstance(uses, int) and isinstance(id, str)) or bool(node) != bool(id):
         raise CertificateError("token has invalid claims: node, uses and jti do not belong together")
-    return TokenClaims(float(claims["exp"]), node, uses, id)
+    issued_at = claims.get("iat", 0.0)
+    return TokenClaims(
+        float(claims["exp"]), node, uses, id, float(issued_at) if isinstance(issued_at, int | float) else 0.0
+    )
 
 
 def expiry_of(jwt: str) -> float:
