@@ -15,6 +15,8 @@ from typing import Protocol
 
 import msgspec
 
+from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims
+
 SERVER_AUTH, CLIENT_AUTH = 1, 2
 """Extended key usages, numbered as on the wire (source: Go crypto/x509 ExtKeyUsage)."""
 
@@ -122,8 +124,8 @@ class CertificateAuthority(Protocol):
         `CertificateError`: the request (DER) is not that node's; `DriverError`: it is not a request at all.
         """
 
-    def check_token(self, jwt: str) -> None:
-        """Verify a token. Error: CertificateError when it is not genuine or has expired."""
+    def check_token(self, jwt: str) -> TokenClaims:
+        """What a token says, verified. Error: CertificateError when it is not genuine or has expired."""
 
 
 class TlsPaths(msgspec.Struct, frozen=True):

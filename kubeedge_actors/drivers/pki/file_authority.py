@@ -18,7 +18,7 @@ from kubeedge_actors.drivers.pki.base import (
     TlsPaths,
     node_subject,
 )
-from kubeedge_actors.drivers.pki.bootstrap_tokens import check_jwt, make_token
+from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims, check_jwt, make_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.pem import (
     CERTIFICATE,
@@ -159,9 +159,9 @@ class FileAuthority:
         """Put a new token into a file that only its owner can read."""
         write_file(path, self.token().encode() + b"\n")
 
-    def check_token(self, jwt: str) -> None:
-        """Verify a token. Error: CertificateError when it is not genuine or has expired."""
-        check_jwt(jwt, self._ca.key, self._clock())
+    def check_token(self, jwt: str) -> TokenClaims:
+        """What a token says, verified. Error: CertificateError when it is not genuine or has expired."""
+        return check_jwt(jwt, self._ca.key, self._clock())
 
     def close(self) -> None:
         """End the certificate process, if it runs."""
