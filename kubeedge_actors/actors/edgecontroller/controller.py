@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kubeedge_actors.actors.edgecontroller import downstream
 from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
 from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateNodeReporter
-from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference, LocationCache
+from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection_error
@@ -29,6 +29,7 @@ from kubeedge_actors.drivers.cluster.base import (
     object_reference,
 )
 from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, POD_KIND, ObjectType, PushTargets
+from kubeedge_actors.kubernetes.pod_references import ConfigReference
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants
