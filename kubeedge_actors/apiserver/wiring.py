@@ -57,7 +57,6 @@ def build_server(database: Database, later: Later, clock: Callable[[], float]) -
         GarbageCollector(store, registry, remover, later),
         NamespaceController(store, registry, remover, later),
     )
-    expiry = EventTtl(store, clock)
 
     def published(collection: Collection) -> None:
         definitions.on_published(store, collection)
@@ -83,4 +82,4 @@ def build_server(database: Database, later: Later, clock: Callable[[], float]) -
         NodeAuthorizer(store),
     )
     routes = Routes(registry, handlers)
-    return ServerParts(store, routes, bell, expiry.tick)
+    return ServerParts(store, routes, bell, EventTtl(store, clock).tick)

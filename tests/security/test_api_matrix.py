@@ -229,7 +229,8 @@ def _fill_pod(admin: ApiClient, where: str, name: str) -> None:
 
 def test_a_node_for_which_an_administrator_speaks_may_what_the_table_says(stage: Stage) -> None:
     """Every case in the state that was before it: what is refused changes nothing, what is allowed is made good again."""
-    before, wrong = stage.state(), []
+    before = stage.state()
+    wrong: list[tuple[Any, ...]] = []
     for case in sorted(TABLE, key=lambda case: case.status != NO):
         status = stage.ask(stage.admin, case, **AS_ME)
         if status != case.status:
