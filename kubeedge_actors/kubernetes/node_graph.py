@@ -6,6 +6,7 @@ of KubeEdge's own namespace: the key of the CA is there.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final, NamedTuple, Protocol
 
 from kubeedge_actors.kubernetes.objects import is_mirror
@@ -45,6 +46,7 @@ class NodeGraph:
     def __init__(self) -> None:
         self._pods: dict[tuple[str, str], _BoundPod] = {}
         self._users: dict[ConfigReference, dict[str, int]] = {}
+        self._counts: Counter[str] = Counter()
 
     def put(self, pod: Json) -> frozenset[ConfigReference]:
         """A v1.Pod was added or changed; one without a node counts as deleted. Returns what its node may read for it."""
@@ -54,6 +56,7 @@ class NodeGraph:
             return frozenset()
         bound = _bound(pod, node)
         self._pods[_key(pod)] = bound
+        self._counts[node] += 1
         for reference in bound.references:
             users = self._users.setdefault(reference, {})
             users[node] = users.get(node, 0) + 1
@@ -64,6 +67,9 @@ class NodeGraph:
         bound = self._pods.pop(_key(pod), None)
         if bound is None:
             return
+        self._counts[bound.node] -= 1
+        if not self._counts[bound.node]:
+            del self._counts[bound.node]
         for reference in bound.references:
             users = self._users[reference]
             users[bound.node] -= 1
@@ -90,6 +96,10 @@ class NodeGraph:
     def node_uses(self, node: str, reference: ConfigReference) -> bool:
         """Whether a pod on this node gives it a right to this object now."""
         return node in self._users.get(reference, ())
+
+    def pods_on(self, node: str) -> int:
+        """How many pods are bound to this node."""
+        return self._counts[node]
 
     def users_of(self, reference: ConfigReference) -> set[str]:
         """The nodes that may read this object now."""
