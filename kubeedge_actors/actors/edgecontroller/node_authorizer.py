@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from kubeedge_actors.actors.edgecontroller.signing_requests import forbidden_wish
 from kubeedge_actors.kubernetes.node_graph import PodLookup
 from kubeedge_actors.kubernetes.node_restriction import (
     event_rejection,
@@ -45,7 +46,6 @@ Json = dict[str, Any]
 
 NODE_ANNOTATION = "kubeedge-actors.io/node"
 """On a certificate signing request: the node that asked for it."""
-SIGNERS = frozenset({"kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,7 @@ def _token(node: str, request: RequestToken, lookup: PodLookup) -> str:
 
 
 def _certificate(node: str, request: RequestCertificate, lookup: PodLookup) -> str:
-    spec = request.object.get("spec")
-    signer = spec.get("signerName") if isinstance(spec, dict) else None
-    return "" if signer in SIGNERS else f"ask for a certificate of signer {signer}"
+    return forbidden_wish(node, request.object.get("spec"))
 
 
 def _event(node: str, request: ReportEvent, lookup: PodLookup) -> str:
