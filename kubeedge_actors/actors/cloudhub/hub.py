@@ -248,18 +248,18 @@ class CloudHub(Module):
             self.log.exception("a frame of node %s can not be decoded", session.node)
         else:
             self._traffic.count(UP, record.route, text)
-            if not (sentence := too_large_sentence(message, len(text))):
-                return message
-            self._drop_large(session, message, sentence)
-            return None
+            return message if self._has_room(session, message, len(text)) else None
         self._close(session, "a malformed message")
         return None
 
-    def _drop_large(self, session: NodeSession, message: LinkMessage, sentence: str) -> None:
-        self._traffic.count_outcome("dropped: too large")
-        self._warn_limited(sentence, session.node)
-        if session.acknowledging and type(message) in DURABLE:  # it would come again for ever
-            self._send_all(session, [OutboxAcknowledged(node=session.node, ids=[message.msg_id])])
+    def _has_room(self, session: NodeSession, message: LinkMessage, size: int) -> bool:
+        sentence = too_large_sentence(message, size)
+        if sentence:
+            self._traffic.count_outcome("dropped: too large")
+            self._warn_limited(sentence, session.node)
+            if session.acknowledging and type(message) in DURABLE:  # or it comes again for ever
+                self._send_all(session, [OutboxAcknowledged(node=session.node, ids=[message.msg_id])])
+        return not sentence
 
     def _on_message(self, session: NodeSession, message: LinkMessage, at: float) -> None:
         match message:
@@ -364,7 +364,7 @@ class CloudHub(Module):
             self._traffic.count_outcome("dropped: node without session")
             return None
         if not message.timestamp:
-            message = msgspec.structs.replace(message, timestamp=self._now_ms())
+            message = msgspec.structs.replace(message, timestamp=int(self.clock.now() * 1000))
         try:
             sending = session.send(message, self.clock.monotonic())
         except WireError as error:
@@ -383,18 +383,17 @@ class CloudHub(Module):
         while waiting:
             message = waiting.popleft()
             try:
-                record = mapping.to_beehive(message, self._now_ms())
-                text = beehive.encode(record)
+                self._write(session.peer, message)
             except WireError as error:
                 self._encode_failed(session, message, error)
                 waiting.extend(session.drop(message, self.clock.monotonic()))
-            else:
-                self._traffic.count(DOWN, record.route, text)
-                self._server.send(session.peer, text)
+
+    def _write(self, peer: Peer, message: LinkMessage) -> None:
+        record = mapping.to_beehive(message, int(self.clock.now() * 1000))
+        text = beehive.encode(record)
+        self._traffic.count(DOWN, record.route, text)
+        self._server.send(peer, text)
 
     def _encode_failed(self, session: NodeSession, message: LinkMessage, error: WireError) -> None:
         self.log.warning("a %s for %s can not be written: %s", type(message).__name__, session.node, error)
         self._traffic.count_outcome("dropped: can not be written")
-
-    def _now_ms(self) -> int:
-        return int(self.clock.now() * 1000)
