@@ -16,6 +16,7 @@ from .handlers.token_request import TokenRequestHandler
 from .handlers.watch import Watcher
 from .handlers.write import Writer
 from .http_messages import Request, Response, StreamingResponse
+from .node_authorizer import NodeAuthorizer, node_of_user
 from .registry.builtin import Resource, Subresource
 from .registry.discovery import Discovery
 from .registry.openapi import OpenApi
@@ -40,6 +41,7 @@ class Handlers(msgspec.Struct):
     subresources: Subresources
     reviews: AccessReviewHandler
     tokens: TokenRequestHandler
+    nodes: NodeAuthorizer
 
 
 class Routes:
@@ -95,9 +97,17 @@ class Routes:
         raise no_such_resource()
 
     def _authorise(self, request: Request, target: RequestInfo, action: str) -> None:
-        if not is_resource_allowed(request.user, target.plural):
-            plural = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
-            raise resource_forbidden_error(request.user, action, target.group, plural, target.name, target.namespace)
+        if is_resource_allowed(request.user, target.plural):
+            return
+        node, reason = node_of_user(request.user), ""
+        if node is not None:
+            reason = self._to.nodes.rejection(node, target, action, request)
+            if not reason:
+                return
+        plural = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
+        raise resource_forbidden_error(
+            request.user, action, target.group, plural, target.name, target.namespace, reason
+        )
 
     def _main(self, request: Request, target: RequestInfo, resource: Resource, action: str) -> Answer:
         if action not in resource.verbs or (action in OF_NAMED) != bool(target.name):
@@ -140,7 +150,7 @@ class Routes:
         if sub.name == "finalize":
             return self._to.subresources.finalize(request, target, resource)
         if sub.name == "token":
-            return self._to.tokens.create(request, self._to.reader.entry(target, resource))
+            return self._to.tokens.create(request, resource, self._to.reader.entry(target, resource))
         if sub.name == "log":
             return log_response(request, self._to.reader.entry(target, resource).object(), self.log_source)
         return (

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import object_reference
+from kubeedge_actors.kubernetes.node_graph import is_private
 from kubeedge_actors.kubernetes.object_types import BY_NAME, PushTargets
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
+from kubeedge_actors.kubernetes.pod_references import ConfigReference
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
@@ -109,7 +111,8 @@ class NodeObjectIndex:
         """Whether a node that was given this object should still have it."""
         pushed_to = BY_NAME[item.type].pushed_to
         if pushed_to is PushTargets.OF_ITS_PODS:
-            return True  # it was given once, and is kept there
+            # it was given once, and is kept there
+            return not is_private(ConfigReference(item.type, item.namespace, item.name))
         if pushed_to is PushTargets.OF_ITS_DEVICES:
             return any(self._model_of(self._items[uid]) is item for uid in self._by_node.get(node, ()))
         return item.node == node

@@ -31,7 +31,7 @@ from kubeedge_actors.wire.messages import (
     UpdateNode,
     WriteLease,
 )
-from tests.support.api_objects import pod, put_config, put_node, put_pod, put_secret, using
+from tests.support.api_objects import mirror_pod, pod, put_config, put_node, put_pod, put_secret, using
 from tests.support.certificates import signing_spec
 from tests.support.env.edgecontroller import EdgeControllerEnv
 
@@ -44,19 +44,19 @@ def facts() -> LocationCache:
     for name, where in (("mine", ME), ("theirs", OTHER)):
         object = pod(name, where, **using(config=name, secret=name, account=name))
         object["spec"]["volumes"].append({"persistentVolumeClaim": {"claimName": name}})
-        object["metadata"]["namespace"] = "default"
+        object["metadata"] |= {"namespace": "default", "uid": f"uid-of-{name}"}
         usage.put(object)
     return usage
 
 
 def token(account: str, bound: str) -> RequestToken:
-    spec = {"boundObjectRef": {"kind": "Pod", "name": bound}}
+    spec = {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": bound, "uid": f"uid-of-{bound}"}}
     return RequestToken(node=ME, namespace="default", name=account, object={"spec": spec})
 
 
 def mirror(node: str = ME, **metadata: Any) -> InsertPod:
-    object = pod("m", node)
-    object["metadata"] |= {"annotations": {constants.MIRROR_ANNOTATION: "x"}, **metadata}
+    object = mirror_pod("m", node)
+    object["metadata"] |= metadata
     return InsertPod(node=ME, namespace="default", name="m", object=object)
 
 
