@@ -34,6 +34,8 @@ UNSENT = 1024 * 1024
 AGAIN = 0.005
 """Seconds until a message that was not taken is offered again."""
 CONNECTIONS = 1_000
+TURN = 1_000
+"""Units of `BrokerCore.work` after which a client that has said a lot waits until the others had their turn."""
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux only."""
 
@@ -171,19 +173,42 @@ class Connections:
             await self._handle(connection, session, decoder.feed(data))
 
     async def _handle(self, connection: Connection, session: Session, packets: Iterable[Packet]) -> None:
-        core = self._core
+        core, begun = self._core, self._core.work
         for packet in packets:
             if packet.kind == DISCONNECT:
                 connection.disconnect_received = True
                 break
             if not core.handle_packet(session, packet):
                 await self._retry(lambda: core.handle_packet(session, packet), connection)  # noqa: B023  awaited
+            if session.retained_delivery is not None:
+                await self._send_retained(connection, session)
+            if core.work - begun >= TURN:
+                await self._end_turn()
+                begun = core.work
         self._flush()
         connection.set_quickack()
         if (
             not connection.disconnect_received
         ):  # one that goes is not waited for here: it may never take what is left for it
             await connection.writer.drain()
+
+    async def _end_turn(self) -> None:
+        """Let the others have theirs."""
+        self._flush()
+        await asyncio.sleep(0)
+
+    async def _send_retained(self, connection: Connection, session: Session) -> None:
+        """Send on what a subscription has asked for, while the client takes it and in turns with the others; for a client that goes,
+        what its session keeps. Error: ConnectionResetError; it is gone.
+        """
+        while (steps := self._core.send_retained(session)) is not None:
+            if connection.transport.is_closing() and session.clean:
+                break
+            await self._end_turn()
+            if not steps:
+                await asyncio.sleep(AGAIN)
+            connection.last_read_at = connection.loop.time()
+        await connection.writer.drain()
 
     def _flush(self) -> None:
         """Write what was said, and see to it that nobody waits too long for a subscriber."""
