@@ -206,7 +206,9 @@ def test_connections_are_bounded_and_the_next_one_learns_why(
         for n in range(2):
             peer = stack.enter_context(Raw(broker.port, f"c{n}"))
         with socket.create_connection(("127.0.0.1", broker.port), PATIENCE) as third:
+            third.sendall(packets.encode_connect("c2", 0))
             assert third.recv(100) == packets.encode_connack(packets.SERVER_UNAVAILABLE)
+        peer = stack.enter_context(Raw(broker.port, "c1"))  # in the place of its own older connection
         peer.send(packets.DISCONNECT_PACKET)
         assert peer.closed()
 
