@@ -33,7 +33,7 @@ KEPT = 2_000
 def targets() -> dict[str, Target]:
     """The table, its code counted by atheris where there is one."""
     if find_spec("atheris"):
-        import atheris  # type: ignore[import-not-found,unused-ignore]
+        import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
         with atheris.instrument_imports(include=["kubeedge_actors"]):
             from tests.security.fuzz.targets import TARGETS
@@ -75,7 +75,7 @@ def at_random(name: str, target: Target, seconds: float, seed: int) -> int:
 
 def guided(name: str, target: Target, seconds: float, seed: int) -> int:
     """By coverage, until the time is over: atheris ends the process itself."""
-    import atheris  # type: ignore[import-not-found,unused-ignore]
+    import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     corpus = FOLDER / f"corpus-{name}"
     corpus.mkdir(parents=True, exist_ok=True)
