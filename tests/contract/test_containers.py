@@ -17,6 +17,7 @@ from tests.support.env.containers import (
     DEAF,
     FOREVER,
     MISSING,
+    OBEDIENT,
     ContainersEnv,
     DockerContainersEnv,
     FakeContainersEnv,
@@ -36,7 +37,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Containers
         made = ProcessContainersEnv(tmp_path)
     else:
         engine = request.getfixturevalue("docker_engine")
-        made = DockerContainersEnv(engine.address, engine.owner)
+        made = DockerContainersEnv(engine.address, engine.owner, tmp_path)
     yield made
     made.close()
 
@@ -60,16 +61,15 @@ def test_the_end_of_a_container_is_told_with_its_exit_code(bench: ContainersEnv,
 
 
 def test_stop_asks_and_returns_at_once(bench: ContainersEnv) -> None:
-    one = bench.run(FOREVER)
+    one = bench.run(OBEDIENT)
+    bench.await_output(one.id, b"ready")
     bench.runtime.stop(one.id)
     assert bench.await_end(one.id).phase == "exited"
 
 
 def test_a_deaf_container_survives_stop_and_not_kill(bench: ContainersEnv) -> None:
     one = bench.run(DEAF)
-    for chunk in bench.runtime.logs(one.id, follow=True):
-        if b"deaf" in chunk:
-            break
+    bench.await_output(one.id, b"deaf")
     bench.runtime.stop(one.id)
     assert bench.state(one.id).phase == "running"
     bench.runtime.kill(one.id)
@@ -94,7 +94,8 @@ def test_a_running_container_can_be_removed(bench: ContainersEnv) -> None:
 
 
 def test_containers_outlive_the_runtime_and_are_adopted(bench: ContainersEnv) -> None:
-    running = bench.run(FOREVER, name="runs")
+    running = bench.run(OBEDIENT, name="runs")
+    bench.await_output(running.id, b"ready")
     ended = bench.run(exits(4), name="ends")
     before = bench.await_end(ended.id)
     old = bench.runtime
