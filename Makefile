@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench attack lock audit sbom clean FORCE .about-run
+.PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench attack fuzz lock audit sbom clean FORCE .about-run
 .NOTPARALLEL:
 # Tests start hundreds of processes: without bytecode each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -83,8 +83,12 @@ sbom: .venv-audit/.audit .venv-sbom/.run  ## write build/sbom.json: what a cloud
 	@.venv-audit/bin/cyclonedx-py environment --output-reproducible --output-file build/sbom.json .venv-sbom/bin/python
 	@echo "build/sbom.json"
 
+fuzz: $(VENV)/.dev  ## feed what reads bytes from outside with bad ones: SECONDS=60 TARGET=mqtt|hub|http|protobuf|yaml|tunnel
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/pip install --quiet --only-binary :all: "atheris>=2.3" || echo "atheris can not be had for this Python"
+	@for target in $(or $(TARGET),mqtt hub http protobuf yaml tunnel); do $(BIN)/python -m tests.security.fuzz $$target $(or $(SECONDS),60) || exit 1; done
+
 clean:  ## remove what the targets above made
-	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .mutants .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .mutants .fuzz .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.run: setup.cfg requirements/build.txt requirements/run.txt
