@@ -21,7 +21,7 @@ import requests.exceptions
 import urllib3.exceptions
 
 from kubeedge_actors.drivers.containers import docker_api as forms
-from kubeedge_actors.drivers.containers import pause
+from kubeedge_actors.drivers.containers import docker_streams, pause
 from kubeedge_actors.drivers.containers.base import (
     Container,
     ContainerEnded,
@@ -34,7 +34,6 @@ from kubeedge_actors.drivers.containers.base import (
     RuntimeRecovered,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.exec_streams import SocketExecStream
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
@@ -43,6 +42,7 @@ log = logging.getLogger(__name__)
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 PAUSE_IMAGE = "pause-of-pods:1"
 OUTPUT_LIMIT = 64 * 1024
+PIECE = 16 * 1024
 RETRY_SECONDS = (0.5, 1, 2, 5)
 QUIET_SECONDS = 8.0
 """After so long without an event the engine is asked for them anew: one that hangs does not answer that either."""
@@ -71,8 +71,8 @@ class DockerRuntime:
         self, owner: str, address: str = DEFAULT_ADDRESS, pause_image: str = "", timeout: float = 60.0
     ) -> None:
         self._owner, self._pause_image = owner, pause_image
-        _check_reachable(address)
         with _translated():  # the library's stubs leave the low-level client half untyped
+            docker_streams.check_reachable(address)
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
         self._lock, self._opening = threading.Lock(), threading.Lock()
         self._seen: dict[str, Container] = {}
@@ -278,13 +278,25 @@ class DockerRuntime:
         """Standard output and error, in the order of the engine."""
         params = forms.log_options(tail, since, follow, timestamps)
         with _translated():
+            tty = bool(self._client.inspect_container(container_id)["Config"].get("Tty"))
             answer = self._open(f"/containers/{container_id}/logs", params=params, timeout=None)
-        return InterruptibleLogStream(_closing(answer), lambda: _hang_up(answer))
+        return InterruptibleLogStream(_closing(answer, tty=tty), lambda: docker_streams.hang_up(answer))
 
-    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run `command` inside, behind a socket of the engine."""
         with _translated():
-            return SocketExecStream(self._client, container_id, command, stdin=stdin)
+            return docker_streams.exec_stream(self._client, container_id, command, stdin=stdin, tty=tty)
+
+    def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
+        """Join the container's own input and output, behind a socket of the engine."""
+        with _translated():
+            return docker_streams.attach_stream(self._client, container_id, stdin=stdin)
+
+    def dial(self, pod_uid: str, port: int) -> socket.socket:
+        """In the network of the pod where it is of this machine, else to its address."""
+        rows = self._rows(forms.SANDBOX, pod_uid) or self._rows(forms.CONTAINER, pod_uid)
+        with _translated():
+            return docker_streams.connect(self._client, rows, port)
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""
@@ -371,29 +383,16 @@ class DockerRuntime:
         """Stop watching; containers go on."""
         self._closing.set()
         if self._stream is not None:
-            _hang_up(self._stream)
+            docker_streams.hang_up(self._stream)
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._client.close()
 
 
-def _check_reachable(address: str) -> None:
-    """Find out cheaply that nobody listens at a local socket: the library leaks one for each try."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as door, _translated():
-            door.connect(address.removeprefix("unix://"))
-
-
-def _hang_up(answer: Any) -> None:
-    """End an answer for the thread that reads it."""
-    with suppress(OSError, AttributeError):  # it has ended by itself
-        docker.types.CancellableStream(iter(()), answer).close()
-
-
-def _closing(answer: Any) -> Generator[bytes, None, None]:
-    """The frames of an answer, which is closed whenever the reader stops."""
+def _closing(answer: Any, *, tty: bool) -> Generator[bytes, None, None]:
+    """What a log says, which is closed whenever the reader stops. That of a terminal has no frames."""
     with answer:
         try:
-            yield from forms.demultiplex_log(answer.raw)
+            yield from answer.raw.stream(PIECE) if tty else forms.demultiplex_log(answer.raw)
         except _BROKEN as error:
             raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error
