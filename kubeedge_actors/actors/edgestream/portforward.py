@@ -25,7 +25,7 @@ MAX_CONNECTIONS = 64
 """Connections at once through one port-forward; a further one is told that it fails."""
 INPUT_LIMIT = 4 << 20
 """Bytes that may wait for a pod that does not read; then its connection is given up."""
-Dial = Callable[[int], socket.socket]
+Connect = Callable[[int], socket.socket]
 
 
 def serve_port_forward(opening: StreamRequest, sender: StreamSender, runtime: ContainerRuntime) -> None:
@@ -49,8 +49,8 @@ def serve_port_forward(opening: StreamRequest, sender: StreamSender, runtime: Co
 class PortForwarder:
     """The connections of one client; `on_data` is called on the link's thread and never waits. `over` is set when all has ended."""
 
-    def __init__(self, sender: StreamSender, channels: ForwardChannels, dial: Dial, target: str) -> None:
-        self._sender, self._channels, self._dial, self._target = sender, channels, dial, target
+    def __init__(self, sender: StreamSender, channels: ForwardChannels, connect: Connect, target: str) -> None:
+        self._sender, self._channels, self._connect, self._target = sender, channels, connect, target
         self._connections: dict[int, Connection] = {}
         self._lock = threading.Lock()
         self.over = threading.Event()
@@ -96,7 +96,7 @@ class PortForwarder:
     def _serve(self, dialed: Dialed, connection: Connection) -> None:
         """On the connection's own thread."""
         try:
-            with self._dial(dialed.port) as pod:
+            with self._connect(dialed.port) as pod:
                 connection.serve(pod, lambda data: self._sender.send(self._channels.encode(dialed.key, data)))
             told = self._channels.ended(dialed.key)
         except (DriverError, OSError) as error:

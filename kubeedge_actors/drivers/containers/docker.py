@@ -5,7 +5,6 @@ it is large.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 import time
@@ -98,9 +97,7 @@ class DockerRuntime:
             self._thread.start()
 
     def _events(self, since: float = 0.0) -> Any:
-        kinds = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
-        params = {"filters": msgspec.json.encode(kinds).decode()} | ({"since": f"{since:.6f}"} if since else {})
-        return self._open("/events", params=params, timeout=QUIET_SECONDS)
+        return self._open("/events", params=forms.event_options(self._owner, since), timeout=QUIET_SECONDS)
 
     def _open(self, path: str, method: str = "get", **more: Any) -> Any:
         """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak
@@ -280,7 +277,7 @@ class DockerRuntime:
         with _translated():
             tty = bool(self._client.inspect_container(container_id)["Config"].get("Tty"))
             answer = self._open(f"/containers/{container_id}/logs", params=params, timeout=None)
-        return InterruptibleLogStream(_closing(answer, tty=tty), lambda: docker_streams.hang_up(answer))
+        return InterruptibleLogStream(_closing(answer, tty=tty), lambda: _hang_up(answer))
 
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run `command` inside, behind a socket of the engine."""
@@ -340,14 +337,8 @@ class DockerRuntime:
 
     def _own_pause_image(self) -> str:
         if not self.image_id(PAUSE_IMAGE):
-            name, _, tag = PAUSE_IMAGE.partition(":")
             with _translated():
-                self._client.import_image_from_data(
-                    pause.image_layer(os.uname().machine),
-                    repository=name,
-                    tag=tag,
-                    changes=[f'ENTRYPOINT ["{pause.PROGRAM}"]'],
-                )
+                pause.install(self._client, PAUSE_IMAGE)
         return PAUSE_IMAGE
 
     def remove_pod_sandbox(self, pod_uid: str) -> None:
@@ -383,10 +374,16 @@ class DockerRuntime:
         """Stop watching; containers go on."""
         self._closing.set()
         if self._stream is not None:
-            docker_streams.hang_up(self._stream)
+            _hang_up(self._stream)
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._client.close()
+
+
+def _hang_up(answer: Any) -> None:
+    """End an answer for the thread that reads it."""
+    with suppress(OSError, AttributeError):  # it has ended by itself
+        docker.types.CancellableStream(iter(()), answer).close()
 
 
 def _closing(answer: Any, *, tty: bool) -> Generator[bytes, None, None]:

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from kubeedge_actors.drivers.containers.base import (
     LOG_LIMIT,
     START_ERROR,
@@ -196,3 +198,9 @@ def log_options(tail: int | None, since: float | None, follow: bool, timestamps:
     """The parameters of a request for a log."""
     params = {"follow": int(follow), "timestamps": int(timestamps), "since": since or 0}
     return {"stdout": 1, "stderr": 1, "tail": "all" if tail is None else tail, **params}
+
+
+def event_options(owner: str, since: float) -> dict[str, str]:
+    """The parameters of a request for the ends of an owner's containers, from `since` (epoch seconds) on if that is not 0."""
+    kinds = {"type": ["container"], "event": ["die"], "label": [f"{OWNER}={owner}"]}
+    return {"filters": msgspec.json.encode(kinds).decode()} | ({"since": f"{since:.6f}"} if since else {})

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import docker.types
-
 from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers import pod_ports
 from kubeedge_actors.drivers.containers.exec_streams import SocketExecStream
@@ -63,9 +61,3 @@ def check_reachable(address: str) -> None:
     if address.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as door:
             door.connect(address.removeprefix("unix://"))
-
-
-def hang_up(answer: Any) -> None:
-    """End an answer for the thread that reads it."""
-    with suppress(OSError, AttributeError):  # it has ended by itself
-        docker.types.CancellableStream(iter(()), answer).close()
