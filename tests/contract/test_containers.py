@@ -37,7 +37,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Containers
         made = ProcessContainersEnv(tmp_path)
     else:
         engine = request.getfixturevalue("docker_engine")
-        made = DockerContainersEnv(engine.address, engine.owner)
+        made = DockerContainersEnv(engine.address, engine.owner, tmp_path)
     yield made
     made.close()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference
+from kubeedge_actors.actors.edgecontroller.signing_requests import forbidden_wish
 from kubeedge_actors.kubernetes.object_types import BY_NAME, ReadableBy
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
@@ -37,7 +38,6 @@ Json = dict[str, Any]
 
 NODE_ANNOTATION = "kubeedge-actors.io/node"
 """On a certificate signing request: the node that asked for it."""
-SIGNERS = frozenset({"kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"})
 
 
 class PodLookup(Protocol):
@@ -147,9 +147,7 @@ def _token(node: str, request: RequestToken, lookup: PodLookup) -> str:
 
 
 def _certificate(node: str, request: RequestCertificate, lookup: PodLookup) -> str:
-    spec = request.object.get("spec")
-    signer = spec.get("signerName") if isinstance(spec, dict) else None
-    return "" if signer in SIGNERS else f"ask for a certificate of signer {signer}"
+    return forbidden_wish(node, request.object.get("spec"))
 
 
 def _event(node: str, request: ReportEvent, lookup: PodLookup) -> str:

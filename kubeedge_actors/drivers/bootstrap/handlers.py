@@ -1,8 +1,8 @@
 """The rules of the bootstrap server, without a socket: a request in, a response out.
 
 Texts and codes are those of the original (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver and
-certificate/certs.go); stricter in two cases: a node gets a certificate for its own name only, and only for the
-group of nodes.
+certificate/certs.go); stricter: a node gets a certificate for its own name only, only for the group of nodes, and only
+as a client.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ class BootstrapHandler:
                 text_response(401, f"failed to verify the request for edgenode: {node}, err: no valid NodeName header")
             )
         try:
-            return Response(200, self._authority.sign(request.body, node, _usages(request)), BINARY)
+            _check_usages(request)
+            return Response(200, self._authority.sign(request.body, node), BINARY)
         except CertificateError as error:
             return text_response(401, f"failed to verify the request for edgenode: {node}, err: {error}")
         except DriverError as error:
@@ -183,11 +184,14 @@ def _check_certificate(request: Request, node: str) -> None:
         )
 
 
-def _usages(request: Request) -> tuple[int, ...]:
+def _check_usages(request: Request) -> None:
+    """`CertificateError` when a node wants to be more than a client."""
     header = request.headers.get(USAGES_HEADER, "")
     if not header:
-        return (CLIENT_AUTH,)
+        return
     try:
-        return msgspec.json.decode(depth_limit.check_depth(header), type=tuple[int, ...])
+        usages = msgspec.json.decode(depth_limit.check_depth(header), type=tuple[int, ...])
     except msgspec.DecodeError as error:
         raise RequestRefused(text_response(500, f"failed to unmarshal http header, err: {error}")) from error
+    if set(usages) != {CLIENT_AUTH}:
+        raise CertificateError(f"a node's certificate is for the key usage 2 (clientAuth) only, not for {header[:80]}")

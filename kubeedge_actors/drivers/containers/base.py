@@ -12,6 +12,7 @@ Contract of every ContainerRuntime
 * A container that can not be started has ended: reason StartError, with the text of the error that `start` raised.
 * `stop`, `kill`, `remove` and `remove_pod_sandbox` of something that is gone are no errors.
 * Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
+* Nothing that a description names leads out of its place: a `subpath` out of its volume, a name out of a folder.
 * Errors are `ContainerError`, with a text fit for a pod's status, and `RuntimeUnavailable` when no engine answers.
 """
 
@@ -44,12 +45,17 @@ class PodName(DriverValue, frozen=True):
 
 
 class Mount(DriverValue, frozen=True):
-    """A file or folder of the machine at a path of the container. `name` is the volume's."""
+    """A file or folder of the machine at a path of the container. `name` is the volume's.
+
+    `subpath`: what of the folder `source` is meant; it is found, and made when it is not there, when the container is
+    created, and is never outside of `source`.
+    """
 
     name: str
     source: str
     target: str
     read_only: bool = False
+    subpath: str = ""
 
 
 class Port(DriverValue, frozen=True):
@@ -211,7 +217,10 @@ class ContainerRuntime(Protocol):
         """All containers of this owner, of one pod if given, ended ones too."""
 
     def create(self, spec: ContainerSpec) -> Container:
-        """Make a container. A pod network must be open when the spec wants one. The image must be present."""
+        """Make a container. A pod network must be open when the spec wants one. The image must be present.
+
+        Errors: ContainerConfigError for a description that asks for what may not be.
+        """
 
     def start(self, container_id: str) -> Container:
         """Run a created container; one that runs already is left alone."""

@@ -5,11 +5,13 @@ it is large.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -23,17 +25,16 @@ from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers import docker_streams, pause
 from kubeedge_actors.drivers.containers.base import (
     Container,
-    ContainerEnded,
     ContainerSpec,
     ExecResult,
     ExecStream,
     PodNetwork,
     RegistryAuth,
-    RuntimeLost,
-    RuntimeRecovered,
     Watcher,
 )
+from kubeedge_actors.drivers.containers.docker_events import BROKEN, DockerEvents, hang_up, open_answer
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 log = logging.getLogger(__name__)
@@ -42,10 +43,6 @@ DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 PAUSE_IMAGE = "pause-of-pods:1"
 OUTPUT_LIMIT = 64 * 1024
 PIECE = 16 * 1024
-RETRY_SECONDS = (0.5, 1, 2, 5)
-QUIET_SECONDS = 8.0
-"""After so long without an event the engine is asked for them anew: one that hangs does not answer that either."""
-_BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException, OSError)
 
 
 @contextmanager
@@ -55,7 +52,7 @@ def _translated() -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise ContainerError(str(error.explanation or error)) from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error
 
 
@@ -67,18 +64,22 @@ class DockerRuntime:
     """
 
     def __init__(
-        self, owner: str, address: str = DEFAULT_ADDRESS, pause_image: str = "", timeout: float = 60.0
+        self,
+        owner: str,
+        address: str = DEFAULT_ADDRESS,
+        pause_image: str = "",
+        timeout: float = 60.0,
+        *,
+        subpaths: Path,
     ) -> None:
         self._owner, self._pause_image = owner, pause_image
+        _check_reachable(address)
         with _translated():  # the library's stubs leave the low-level client half untyped
-            docker_streams.check_reachable(address)
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
         self._lock, self._opening = threading.Lock(), threading.Lock()
         self._seen: dict[str, Container] = {}
-        self._closing = threading.Event()
-        self._stream: Any = None
-        self._watcher: Watcher = lambda event: None
-        self._thread: threading.Thread | None = None
+        self._events = DockerEvents(self._client, owner, self._look)
+        self._subpaths, self._subpath_keys = SubpathMounts(subpaths), dict[str, str]()
 
     def version(self) -> str:
         """`docker://` and the engine's version."""
@@ -89,67 +90,8 @@ class DockerRuntime:
 
     def watch(self, watcher: Watcher) -> None:
         """Follow the engine's events with one thread."""
-        self._watcher = watcher
-        if self._thread is None:
-            with _translated():
-                self._stream = self._events()
-            self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
-            self._thread.start()
-
-    def _events(self, since: float = 0.0) -> Any:
-        return self._open("/events", params=forms.event_options(self._owner, since), timeout=QUIET_SECONDS)
-
-    def _open(self, path: str, method: str = "get", **more: Any) -> Any:
-        """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak
-        sockets.
-        """
-        url = f"{self._client.base_url}/v{self._client.api_version}{path}"
-        answer = self._client.request(method, url, stream=True, **more)
-        if answer.status_code >= 400:
-            with answer:
-                raise ContainerError(str(answer.json().get("message", answer.reason)))
-        return answer
-
-    def _follow(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._listen()
-            except Exception as error:  # noqa: BLE001 - whatever an engine that breaks down says, it is followed again
-                if not self._closing.is_set():
-                    self._watcher(RuntimeLost(reason=f"the Docker engine does not answer: {forms.root_cause(error)}"))
-                    self._reconnect()
-
-    def _listen(self) -> None:
-        """Tell ends until the engine is lost, which ends this with an error."""
-        while True:
-            since = time.time()
-            try:
-                with self._stream:
-                    for line in self._stream.iter_lines():
-                        self._died(msgspec.json.decode(line))
-                raise RuntimeUnavailable("its event stream ended")
-            except requests.exceptions.ConnectionError as error:
-                if not isinstance(next(iter(error.args), None), urllib3.exceptions.ReadTimeoutError):
-                    raise
-            self._stream = self._events(since)
-
-    def _died(self, event: dict[str, Any]) -> None:
-        carried = event.get("Actor", {}).get("Attributes", {})
-        if carried.get(forms.KIND) != forms.CONTAINER:
-            return
-        with suppress(ContainerError, RuntimeUnavailable):  # it is gone, or the engine is: a list will tell
-            self._look(event["id"])
-        self._watcher(ContainerEnded(id=event["id"], pod_uid=carried.get(forms.POD_UID, "")))
-
-    def _reconnect(self) -> None:
-        for pause_seconds in (*RETRY_SECONDS, *iter(lambda: RETRY_SECONDS[-1], None)):
-            if self._closing.wait(pause_seconds):
-                return
-            with suppress(ContainerError, *_BROKEN):  # still away: RuntimeLost has been told
-                self._client.ping()
-                self._stream = self._events()
-                self._watcher(RuntimeRecovered())
-                return
+        with _translated():
+            self._events.watch(watcher)
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -199,12 +141,22 @@ class DockerRuntime:
     # --- beginning --------------------------------------------------------------------------------------------------
 
     def create(self, spec: ContainerSpec) -> Container:
-        """Make it under its unique name."""
-        return self._look(
-            self._create_or_find(
-                forms.engine_name(spec.pod, spec.name, spec.restart_count), forms.container_config(self._owner, spec)
+        """Make it under its unique name. What its `subpath`s found is kept for it until it is started or removed."""
+        key = f"{spec.pod.uid}.{spec.name}" if any(mount.subpath for mount in spec.mounts) else ""
+        config = forms.container_config(self._owner, self._subpaths.mounted(key, spec))
+        try:
+            container = self._look(
+                self._create_or_find(forms.engine_name(spec.pod, spec.name, spec.restart_count), config)
             )
-        )
+        except BaseException:
+            self._subpaths.release(key)
+            raise
+        self._subpath_keys[container.id] = key
+        return container
+
+    def _release_subpaths(self, container_id: str) -> None:
+        if key := self._subpath_keys.pop(container_id, ""):
+            self._subpaths.release(key)
 
     def _create_or_find(self, name: str, config: dict[str, Any]) -> str:
         with _translated():
@@ -229,6 +181,8 @@ class DockerRuntime:
             with suppress(ContainerError):  # it is not there at all
                 self._look(container_id)
             raise
+        finally:
+            self._release_subpaths(container_id)
         return self._look(container_id)
 
     # --- ending -----------------------------------------------------------------------------------------------------
@@ -248,6 +202,7 @@ class DockerRuntime:
         """Remove it with its anonymous volumes."""
         with self._unless_gone():
             self._client.remove_container(container_id, v=True, force=True)
+        self._release_subpaths(container_id)
         with self._lock:
             self._seen.pop(container_id, None)
 
@@ -276,8 +231,8 @@ class DockerRuntime:
         params = forms.log_options(tail, since, follow, timestamps)
         with _translated():
             tty = bool(self._client.inspect_container(container_id)["Config"].get("Tty"))
-            answer = self._open(f"/containers/{container_id}/logs", params=params, timeout=None)
-        return InterruptibleLogStream(_closing(answer, tty=tty), lambda: _hang_up(answer))
+            answer = open_answer(self._client, f"/containers/{container_id}/logs", params=params, timeout=None)
+        return InterruptibleLogStream(_closing(answer, tty=tty), lambda: hang_up(answer))
 
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run `command` inside, behind a socket of the engine."""
@@ -310,7 +265,7 @@ class DockerRuntime:
     def _collect(self, exec_id: str, output: bytearray, deadline: float) -> None:
         remaining = max(deadline - time.monotonic(), 0.001)
         order = {"Detach": False, "Tty": False}
-        with self._open(f"/exec/{exec_id}/start", "post", json=order, timeout=remaining) as answer:
+        with open_answer(self._client, f"/exec/{exec_id}/start", "post", json=order, timeout=remaining) as answer:
             for data in forms.demultiplex_log(answer.raw):
                 output += data[: OUTPUT_LIMIT - len(output)]
                 if time.monotonic() > deadline:
@@ -337,8 +292,14 @@ class DockerRuntime:
 
     def _own_pause_image(self) -> str:
         if not self.image_id(PAUSE_IMAGE):
+            name, _, tag = PAUSE_IMAGE.partition(":")
             with _translated():
-                pause.install(self._client, PAUSE_IMAGE)
+                self._client.import_image_from_data(
+                    pause.image_layer(os.uname().machine),
+                    repository=name,
+                    tag=tag,
+                    changes=[f'ENTRYPOINT ["{pause.PROGRAM}"]'],
+                )
         return PAUSE_IMAGE
 
     def remove_pod_sandbox(self, pod_uid: str) -> None:
@@ -372,18 +333,15 @@ class DockerRuntime:
 
     def close(self) -> None:
         """Stop watching; containers go on."""
-        self._closing.set()
-        if self._stream is not None:
-            _hang_up(self._stream)
-        if self._thread is not None:
-            self._thread.join(timeout=5)
+        self._events.close()
         self._client.close()
 
 
-def _hang_up(answer: Any) -> None:
-    """End an answer for the thread that reads it."""
-    with suppress(OSError, AttributeError):  # it has ended by itself
-        docker.types.CancellableStream(iter(()), answer).close()
+def _check_reachable(address: str) -> None:
+    """Find out cheaply that nobody listens at a local socket: the library leaks one for each try."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as door, _translated():
+            door.connect(address.removeprefix("unix://"))
 
 
 def _closing(answer: Any, *, tty: bool) -> Generator[bytes, None, None]:
@@ -391,5 +349,5 @@ def _closing(answer: Any, *, tty: bool) -> Generator[bytes, None, None]:
     with answer:
         try:
             yield from answer.raw.stream(PIECE) if tty else forms.demultiplex_log(answer.raw)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error

@@ -11,13 +11,12 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from kubeedge_actors.drivers.containers.base import (
     LOG_LIMIT,
     START_ERROR,
     Container,
     ContainerSpec,
+    Mount,
     Phase,
     PodName,
     PodNetwork,
@@ -92,10 +91,16 @@ def container_config(owner: str, spec: ContainerSpec) -> dict[str, Any]:
     return config | {key: value for key, value in optional.items() if value}
 
 
+def _mount(mount: Mount) -> dict[str, Any]:
+    """A bind mount whose source the engine does not make: what is not there any more is an error, not an empty folder."""
+    config = {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
+    return config | {"BindOptions": {"Propagation": "rprivate"}}
+
+
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     network = {"own": "", "host": "host", "pod": f"container:{engine_name(spec.pod, SANDBOX_NAME)}"}[spec.network]
     config = {
-        "Binds": [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in spec.mounts],
+        "Mounts": [_mount(mount) for mount in spec.mounts],
         "NetworkMode": network,
         "IpcMode": network if spec.network == "pod" else "",
         "PortBindings": _bindings(spec.ports) if spec.network == "own" else {},
@@ -198,9 +203,3 @@ def log_options(tail: int | None, since: float | None, follow: bool, timestamps:
     """The parameters of a request for a log."""
     params = {"follow": int(follow), "timestamps": int(timestamps), "since": since or 0}
     return {"stdout": 1, "stderr": 1, "tail": "all" if tail is None else tail, **params}
-
-
-def event_options(owner: str, since: float) -> dict[str, str]:
-    """The parameters of a request for the ends of an owner's containers, from `since` (epoch seconds) on if that is not 0."""
-    kinds = {"type": ["container"], "event": ["die"], "label": [f"{OWNER}={owner}"]}
-    return {"filters": msgspec.json.encode(kinds).decode()} | ({"since": f"{since:.6f}"} if since else {})

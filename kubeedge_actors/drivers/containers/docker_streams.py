@@ -54,10 +54,3 @@ def connect(client: Any, rows: Sequence[Mapping[str, Any]], port: int) -> socket
             return pod_ports.connect_inside(pid, port)
     address = forms.address_of(inspection.get("NetworkSettings") or {})
     return pod_ports.connect(port, *filter(None, (address,)))
-
-
-def check_reachable(address: str) -> None:
-    """Find out cheaply that nobody listens at a local socket (OSError): the library leaks one for each try."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as door:
-            door.connect(address.removeprefix("unix://"))

@@ -7,10 +7,8 @@ The file is a static ELF program of three to eight instructions, so it needs no 
 from __future__ import annotations
 
 import io
-import os
 import struct
 import tarfile
-from typing import Any
 
 from kubeedge_actors.errors import ContainerError
 
@@ -62,11 +60,3 @@ def image_layer(machine: str) -> bytes:
         entry.size, entry.mode = len(code), 0o755
         archive.addfile(entry, io.BytesIO(code))
     return out.getvalue()
-
-
-def install(client: Any, image: str) -> None:
-    """Make the image in a Docker engine; `client`: of the Docker library."""
-    repository, _, tag = image.partition(":")
-    changes = [f'ENTRYPOINT ["{PROGRAM}"]']
-    layer = image_layer(os.uname().machine)
-    client.import_image_from_data(layer, repository=repository, tag=tag, changes=changes)

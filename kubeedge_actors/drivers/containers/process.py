@@ -38,6 +38,7 @@ from kubeedge_actors.drivers.containers.base import (
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.process_environment import command_line, environment
+from kubeedge_actors.drivers.containers.subpaths import with_subpaths_resolved
 from kubeedge_actors.errors import ContainerError
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class ProcessRuntime:
             raise ContainerError(
                 "no command given: the process runtime does not unpack images, spec.containers[].command is needed"
             )
+        spec = with_subpaths_resolved(spec)
         folder = self._root / spec.pod.uid / "containers" / spec.name / str(spec.restart_count)
         with self._lock:
             for process in self._processes.values():

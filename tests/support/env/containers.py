@@ -135,11 +135,11 @@ class ProcessContainersEnv(ContainersEnv):
 class DockerContainersEnv(ContainersEnv):
     kind = "docker"
 
-    def __init__(self, address: str, owner: str) -> None:
-        self.address, self.owner = address, owner
+    def __init__(self, address: str, owner: str, folder: Path) -> None:
+        self.address, self.owner, self.folder = address, owner, folder / "volume-subpaths"
         super().__init__()
 
     def make(self) -> ContainerRuntime:
         from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
-        return DockerRuntime(self.owner, self.address)
+        return DockerRuntime(self.owner, self.address, subpaths=self.folder)

@@ -32,6 +32,7 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 from tests.support.api_objects import pod, put_config, put_node, put_pod, put_secret, using
+from tests.support.certificates import signing_spec
 from tests.support.env.edgecontroller import EdgeControllerEnv
 
 ME, OTHER = "edge-1", "edge-2"
@@ -83,7 +84,7 @@ ALLOWED: list[LinkMessage] = [
     query(constants.NODE, ME, constants.CLUSTER_SCOPE),
     query(constants.PERSISTENTVOLUME, "any", constants.CLUSTER_SCOPE),
     token("mine", "mine"),
-    RequestCertificate(node=ME, name="c", object={"spec": {"signerName": "kubernetes.io/kubelet-serving"}}),
+    RequestCertificate(node=ME, name="c", object={"spec": signing_spec(ME)}),
     ReportEvent(node=ME, operation=constants.INSERT, namespace="default", name="e", content={"source": {"host": ME}}),
     ReportEvent(node=ME, operation=constants.PATCH, namespace="default", name="e", content={"event": {}}),
 ]
@@ -117,7 +118,10 @@ REFUSED: list[LinkMessage] = [
     token("theirs", "mine"),
     token("mine", "unknown"),
     RequestToken(node=ME, namespace="default", name="mine", object={"spec": {}}),
-    RequestCertificate(node=ME, name="c", object={"spec": {"signerName": "kubernetes.io/kube-apiserver-client"}}),
+    RequestCertificate(
+        node=ME, name="c", object={"spec": signing_spec(ME) | {"signerName": "kubernetes.io/kube-apiserver-client"}}
+    ),
+    RequestCertificate(node=ME, name="c", object={"spec": signing_spec(OTHER)}),
     RequestCertificate(node=ME, name="c", object={}),
     ReportEvent(
         node=ME, operation=constants.INSERT, namespace="default", name="e", content={"source": {"host": OTHER}}
@@ -142,9 +146,7 @@ def test_what_is_not_its_own_is_refused_with_a_sentence(request_: LinkMessage) -
 @given(st.sampled_from(ALLOWED))
 def test_what_one_node_may_another_may_not(request_: LinkMessage) -> None:
     """The same words from the other node: only what names nobody, and what is read before it is judged, is left."""
-    unnamed = isinstance(request_, RequestCertificate) or (
-        isinstance(request_, ReportEvent) and "event" in request_.content
-    )
+    unnamed = isinstance(request_, ReportEvent) and "event" in request_.content
     read_first = isinstance(request_, QueryObject) and request_.type == constants.PERSISTENTVOLUME
     unknown = isinstance(request_, PatchPod) and request_.name == "unknown"
     assert (authorize(OTHER, request_, facts()) is None) == (unnamed or read_first or unknown)

@@ -38,6 +38,7 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 from tests.support.api_objects import pod, put_config, put_node, put_pod, using
+from tests.support.certificates import signing_spec
 from tests.support.env.edgecontroller import ADDRESS, EdgeControllerEnv
 
 N = "edge-1"
@@ -343,10 +344,10 @@ def test_a_token_of_a_missing_account_is_truly_missing(edge: EdgeControllerEnv) 
 
 
 def test_a_signing_request_is_made_and_read_by_its_node_only(edge: EdgeControllerEnv) -> None:
-    object = {"metadata": {"name": "csr-1"}, "spec": {"request": "x", "signerName": "kubernetes.io/kubelet-serving"}}
+    object = {"metadata": {"name": "csr-1"}, "spec": signing_spec(N)}
     answer = edge.answer(RequestCertificate(node=N, name="csr-1", object=object))
     assert answer.content["Err"] is None
-    assert answer.content["Object"]["spec"]["request"] == "x"
+    assert answer.content["Object"]["spec"]["request"] == object["spec"]["request"]
     query = QueryObject(node=N, type=constants.CERTIFICATESIGNINGREQUEST, namespace="default", name="csr-1")
     assert edge.answer(query).content == edge.api.get(CSR_KIND, "", "csr-1")
     foreign = QueryObject(node="edge-2", type=constants.CERTIFICATESIGNINGREQUEST, namespace="default", name="csr-1")
