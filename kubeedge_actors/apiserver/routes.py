@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from .auth import REVIEWS, is_path_allowed, is_resource_allowed, path_forbidden_error, resource_forbidden_error
-from .errors import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
+from .errors import PlainNotFound, bad_request, method_not_allowed, no_such_resource
 from .handlers.access_reviews import AccessReviewHandler
 from .handlers.delete import Deleter
 from .handlers.exec import ExecSource, Upgrade, exec_response
@@ -160,12 +160,6 @@ class Routes:
         )
 
     def _upgrade(self, request: Request, target: RequestInfo, resource: Resource) -> Answer:
-        """Streams into containers: commands if there is somebody who runs them, the others are refused with a reason."""
+        """Streams into containers and to ports of pods, if there is somebody who carries them."""
         pod = self._to.reader.entry(target, resource).object()
-        if target.subresource == "exec":
-            return exec_response(request, pod, self.exec_source)
-        if not pod.get("spec", {}).get("nodeName"):
-            raise bad_request(f"pod {target.name} does not have a host assigned")
-        if "upgrade" not in request.headers:
-            raise bad_request("Upgrade request required")
-        raise ApiError(501, "NotImplemented", f"{target.subresource} is not served by this API server")
+        return exec_response(request, pod, target.subresource, self.exec_source)

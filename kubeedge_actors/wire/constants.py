@@ -204,6 +204,8 @@ HEADER_STREAM: Final = "Kubeedge-Actors-Stream"
 """Ours, among the headers of a request: the cloud says how much of a log was read, and takes the reason of an end."""
 PATH_LOGS: Final = "containerLogs"
 PATH_EXEC: Final = "exec"
+PATH_ATTACH: Final = "attach"
+PATH_PORT_FORWARD: Final = "portForward"
 
 # --- Kubernetes words -----------------------------------------------------------------------------------
 EDGE_LABEL: Final = "node-role.kubernetes.io/edge"

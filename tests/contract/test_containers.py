@@ -218,6 +218,52 @@ def test_a_command_ends_for_its_reader_when_another_thread_has_enough(bench: Con
     command.close()
 
 
+def test_a_command_on_a_terminal_has_its_size_and_one_output(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    script = "read go; test -t 0 && test -t 1 && test -t 2 && stty size; echo aside >&2; exit 3"
+    command = bench.runtime.exec(one.id, ("/bin/sh", "-c", script), stdin=True, tty=True)
+    command.resize(101, 33)
+    command.write(b"go\n")
+    said = b""
+    while (piece := command.read())[1]:
+        said += piece[1]
+    code = command.exit_code()
+    command.close()
+    if bench.kind != "fake":  # it runs nothing
+        assert said.splitlines()[-2:] == [b"33 101", b"aside"]
+        assert code == 3
+
+
+def test_a_terminal_ends_for_its_reader_when_another_thread_has_enough(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    command = bench.runtime.exec(one.id, ("/bin/sleep", "1000"), stdin=True, tty=True)
+    ending = threading.Timer(0.2, command.kill)
+    ending.start()
+    while command.read()[1]:
+        pass
+    ending.join()
+    command.close()
+
+
+def test_who_attaches_sees_what_is_written_and_leaves_the_container_running(bench: ContainersEnv) -> None:
+    one = bench.run(("/bin/sh", "-c", "while true; do echo said; sleep 0.1; done"))
+    attached = bench.runtime.attach(one.id, stdin=False)
+    if bench.kind != "fake":  # it runs nothing
+        assert b"said" in attached.read()[1]
+    attached.kill()
+    while attached.read()[1]:
+        pass
+    assert attached.exit_code() == 0
+    attached.close()
+    assert bench.state(one.id).phase == "running"
+
+
+def test_a_port_that_nobody_listens_at_takes_no_connection(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    with pytest.raises(ContainerError, match="nothing takes connections at port 1"):
+        bench.runtime.dial(one.pod.uid, 1)
+
+
 def test_no_command_runs_in_what_has_ended(bench: ContainersEnv) -> None:
     one = bench.run(exits(0))
     bench.await_end(one.id)
