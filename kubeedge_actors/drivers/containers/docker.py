@@ -14,12 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import docker
-import docker.errors
-import docker.types
 import msgspec
-import requests.exceptions
-import urllib3.exceptions
 
 from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers import docker_streams, pause
@@ -33,6 +28,7 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.docker_events import BROKEN, DockerEvents, hang_up, open_answer
+from kubeedge_actors.drivers.containers.docker_library import docker, requests, urllib3
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
