@@ -18,6 +18,7 @@ Contract of every ContainerRuntime
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, Protocol
 
@@ -103,6 +104,9 @@ class ContainerSpec(DriverValue, frozen=True):
     read_only_root: bool = False
     no_new_privileges: bool = False
     host_pids: bool = False
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
     hosts: tuple[tuple[str, str], ...] = ()
 
 
@@ -169,6 +173,9 @@ class ExecStream(Protocol):
 
     def close_input(self) -> None:
         """Close its standard input."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Set the size of its terminal; nothing where there is none."""
 
     def exit_code(self) -> int:
         """The exit code; only after `read` has returned no bytes."""
@@ -243,8 +250,14 @@ class ContainerRuntime(Protocol):
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run a command inside and collect up to 64 KiB of what it writes."""
 
-    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
-        """Run a command inside, with its input and output as a stream."""
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
+        """Run a command inside, with its input and output as a stream; with `tty` on a terminal, which has one output."""
+
+    def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
+        """Join what the container runs itself: its output from now on, its input where it has one. Its exit code is 0."""
+
+    def dial(self, pod_uid: str, port: int) -> socket.socket:
+        """A connection to a TCP port of a running pod, as from inside it. Blocks for seconds at most."""
 
     def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Create the network of a pod unless it exists; returns its address, empty on the host's network."""

@@ -14,15 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import docker
-import docker.errors
-import docker.types
 import msgspec
-import requests.exceptions
-import urllib3.exceptions
 
 from kubeedge_actors.drivers.containers import docker_api as forms
-from kubeedge_actors.drivers.containers import pause
+from kubeedge_actors.drivers.containers import docker_streams, pause
 from kubeedge_actors.drivers.containers.base import (
     Container,
     ContainerSpec,
@@ -33,7 +28,7 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.docker_events import BROKEN, DockerEvents, hang_up, open_answer
-from kubeedge_actors.drivers.containers.exec_streams import SocketExecStream
+from kubeedge_actors.drivers.containers.docker_library import docker, requests, urllib3
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
 from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
@@ -44,6 +39,7 @@ log = logging.getLogger(__name__)
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 PAUSE_IMAGE = "pause-of-pods:1"
 OUTPUT_LIMIT = 64 * 1024
+PIECE = 16 * 1024
 
 
 @contextmanager
@@ -232,13 +228,25 @@ class DockerRuntime:
         """Standard output and error, in the order of the engine."""
         params = forms.log_options(tail, since, follow, timestamps)
         with _translated():
+            tty = bool(self._client.inspect_container(container_id)["Config"].get("Tty"))
             answer = open_answer(self._client, f"/containers/{container_id}/logs", params=params, timeout=None)
-        return InterruptibleLogStream(_closing(answer), lambda: hang_up(answer))
+        return InterruptibleLogStream(_closing(answer, tty=tty), lambda: hang_up(answer))
 
-    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run `command` inside, behind a socket of the engine."""
         with _translated():
-            return SocketExecStream(self._client, container_id, command, stdin=stdin)
+            return docker_streams.exec_stream(self._client, container_id, command, stdin=stdin, tty=tty)
+
+    def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
+        """Join the container's own input and output, behind a socket of the engine."""
+        with _translated():
+            return docker_streams.attach_stream(self._client, container_id, stdin=stdin)
+
+    def dial(self, pod_uid: str, port: int) -> socket.socket:
+        """In the network of the pod where it is of this machine, else to its address."""
+        rows = self._rows(forms.SANDBOX, pod_uid) or self._rows(forms.CONTAINER, pod_uid)
+        with _translated():
+            return docker_streams.connect(self._client, rows, port)
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""
@@ -335,10 +343,10 @@ def _check_reachable(address: str) -> None:
             door.connect(address.removeprefix("unix://"))
 
 
-def _closing(answer: Any) -> Generator[bytes, None, None]:
-    """The frames of an answer, which is closed whenever the reader stops."""
+def _closing(answer: Any, *, tty: bool) -> Generator[bytes, None, None]:
+    """What a log says, which is closed whenever the reader stops. That of a terminal has no frames."""
     with answer:
         try:
-            yield from forms.demultiplex_log(answer.raw)
+            yield from answer.raw.stream(PIECE) if tty else forms.demultiplex_log(answer.raw)
         except BROKEN as error:
             raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error

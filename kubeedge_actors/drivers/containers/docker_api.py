@@ -84,6 +84,9 @@ def container_config(owner: str, spec: ContainerSpec) -> dict[str, Any]:
         "User": spec.user,
         "Hostname": spec.hostname if own else "",
         "ExposedPorts": _exposed(spec.ports) if own else {},
+        "OpenStdin": spec.stdin,
+        "StdinOnce": spec.stdin and spec.stdin_once,
+        "Tty": spec.tty,
     }
     return config | {key: value for key, value in optional.items() if value}
 

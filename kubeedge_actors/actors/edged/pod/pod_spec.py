@@ -8,8 +8,11 @@ from typing import Any, Literal
 import msgspec
 
 from kubeedge_actors.drivers.containers.base import PodName
+<<<<<<< HEAD
 from kubeedge_actors.kubernetes.names import is_dns_label, is_dns_subdomain, is_uid
 from kubeedge_actors.wire.constants import MIRROR_ANNOTATION
+=======
+>>>>>>> main
 
 Json = dict[str, Any]
 ContainerKind = Literal["init", "sidecar", "main"]
@@ -136,8 +139,3 @@ def _container(raw: Json, policy: str, *, init: bool) -> ContainerView:
     # HashContainer)
     version = hashlib.sha256(f"{raw['name']}\0{image}".encode()).hexdigest()[:8]
     return ContainerView(str(raw["name"]), kind, image, version, policies[kind], raw)
-
-
-def is_mirror(pod: Json) -> bool:
-    """Whether the v1.Pod is a mirror pod."""
-    return MIRROR_ANNOTATION in ((pod.get("metadata") or {}).get("annotations") or {})

@@ -30,7 +30,7 @@ UNSUPPORTED = (
 )
 WRITTEN_BY_NODE = ("configMap", "secret", "downwardAPI", "projected")
 """Kinds of volumes that containers only read, as a kubelet mounts them."""
-UNSUPPORTED_CONTAINER = ("stdin", "tty", "volumeDevices", "resizePolicy")
+UNSUPPORTED_CONTAINER = ("volumeDevices", "resizePolicy")
 
 
 def network_mode(pod: PodView) -> Network:
@@ -96,12 +96,16 @@ def container_spec(
         read_only_root=bool(context.get("readOnlyRootFilesystem")),
         no_new_privileges=context.get("allowPrivilegeEscalation") is False,
         host_pids=bool(pod.spec.get("hostPID")),
-        hosts=tuple(
-            (str(name), str(alias["ip"]))
-            for alias in pod.spec.get("hostAliases") or ()
-            for name in alias.get("hostnames") or ()
-        ),
+        stdin=bool(raw.get("stdin")),
+        stdin_once=bool(raw.get("stdinOnce")),
+        tty=bool(raw.get("tty")),
+        hosts=_hosts(pod),
     )
+
+
+def _hosts(pod: PodView) -> tuple[tuple[str, str], ...]:
+    aliases = pod.spec.get("hostAliases") or ()
+    return tuple((str(name), str(alias["ip"])) for alias in aliases for name in alias.get("hostnames") or ())
 
 
 def _context(pod: PodView, view: ContainerView) -> Json:

@@ -264,7 +264,10 @@ def test_a_pod_has_a_network_of_its_own_only_when_it_needs_one() -> None:
 
 
 def test_fields_without_effect_are_named() -> None:
-    assert unsupported_fields(view({"tty": True}, runtimeClassName="kata")) == ["spec.runtimeClassName", "main.tty"]
+    assert unsupported_fields(view({"resizePolicy": [{}]}, runtimeClassName="kata")) == [
+        "spec.runtimeClassName",
+        "main.resizePolicy",
+    ]
     assert unsupported_fields(view()) == []
 
 
