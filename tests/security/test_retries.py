@@ -23,9 +23,11 @@ from tests.support.env.edged import EdgedEnv, pod
 PACKAGE = Path(kubeedge_actors.__file__).parent
 LOOPS = {
     "actors/cloudhub/hub.py:_send_all": "no retry: each message is taken from the list once",
+    "actors/edgestream/portforward.py:_write": "no retry: waits for what comes next",
     "actors/edged/runtime/worker_pool.py:_work": "no retry: the next job",
     "assembly/prerequisites.py:_patiently": "LOOK_EVERY, for at most ANSWER_WITHIN",
     "control/server.py:_accept": "AGAIN",
+    "drivers/broker/admission.py:accepted": "ACCEPT_AGAIN",
     "drivers/broker/external.py:_run": "0.25 s doubled up to 5 s, with jitter",
     "drivers/broker/persistence.py:_run": "AGAIN",
     "drivers/cluster/informer.py:_run": "backoff_delay: doubled up to its maximum, with jitter",
@@ -44,6 +46,7 @@ DELAYED = {
     "actors/cloudhub/credential_rotation.py": "3600 s, 60 s after a failure",
     "actors/cloudhub/hub.py": "CHECK_SECONDS; the delay of acknowledgements",
     "actors/cloudhub/node_outbox.py": "CHECK_SECONDS; TURN_SECONDS between turns of 20 messages",
+    "actors/cloudhub/revocation_watch.py": "CHECK_SECONDS",
     "actors/cloudmodules/object_watcher.py": "RETRY_SECONDS",
     "actors/cloudstream/cloud_stream.py": "RETRY_SECONDS, a bounded number of tries",
     "actors/devicecontroller/controller.py": "CHECK_SECONDS; 0.5 s doubled up to 30 s",

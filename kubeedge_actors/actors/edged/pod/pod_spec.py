@@ -8,11 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from kubeedge_actors.drivers.containers.base import PodName
-<<<<<<< HEAD
 from kubeedge_actors.kubernetes.names import is_dns_label, is_dns_subdomain, is_uid
-from kubeedge_actors.wire.constants import MIRROR_ANNOTATION
-=======
->>>>>>> main
 
 Json = dict[str, Any]
 ContainerKind = Literal["init", "sidecar", "main"]
