@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.containers.base import (
     RegistryAuth,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.docker_events import BROKEN, DockerEvents, hang_up, open_answer
+from kubeedge_actors.drivers.containers.docker_events import BROKEN, DockerEvents, check_listening, hang_up, open_answer
 from kubeedge_actors.drivers.containers.docker_library import docker, requests, urllib3
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
@@ -70,12 +70,12 @@ class DockerRuntime:
         subpaths: Path,
     ) -> None:
         self._owner, self._pause_image = owner, pause_image
-        _check_reachable(address)
         with _translated():  # the library's stubs leave the low-level client half untyped
+            check_listening(address)
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
         self._lock, self._opening = threading.Lock(), threading.Lock()
         self._seen: dict[str, Container] = {}
-        self._events = DockerEvents(self._client, owner, self._look)
+        self._events = DockerEvents(self._client, address, owner, self._look)
         self._subpaths, self._subpath_keys = SubpathMounts(subpaths), dict[str, str]()
 
     def version(self) -> str:
@@ -334,13 +334,6 @@ class DockerRuntime:
         """Stop watching; containers go on."""
         self._events.close()
         self._client.close()
-
-
-def _check_reachable(address: str) -> None:
-    """Find out cheaply that nobody listens at a local socket: the library leaks one for each try."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as door, _translated():
-            door.connect(address.removeprefix("unix://"))
 
 
 def _closing(answer: Any, *, tty: bool) -> Generator[bytes, None, None]:

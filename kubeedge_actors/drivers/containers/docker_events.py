@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,13 @@ QUIET_SECONDS = 8.0
 """After so long without an event the engine is asked for them anew: one that hangs does not answer that either."""
 BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException, OSError)
 """What the library raises when no engine answers."""
+
+
+def check_listening(address: str) -> None:
+    """Find out cheaply whether somebody listens at a local socket: the library leaks one for each try. Error: OSError."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(address.removeprefix("unix://"))
 
 
 def open_answer(client: Any, path: str, method: str = "get", **more: Any) -> Any:
@@ -41,10 +50,12 @@ def hang_up(answer: Any) -> None:
 
 
 class DockerEvents:
-    """Events of the containers of one owner. `look` is called with the id of one that has ended, before that is told."""
+    """Events of the containers of one owner, from the engine at `address`. `look` is called with the id of one that has
+    ended, before that is told.
+    """
 
-    def __init__(self, client: Any, owner: str, look: Callable[[str], object]) -> None:
-        self._client, self._owner, self._look = client, owner, look
+    def __init__(self, client: Any, address: str, owner: str, look: Callable[[str], object]) -> None:
+        self._client, self._address, self._owner, self._look = client, address, owner, look
         self._closing = threading.Event()
         self._stream: Any = None
         self._watcher: Watcher = lambda event: None
@@ -103,10 +114,11 @@ class DockerEvents:
         self._watcher(ContainerEnded(id=event["id"], pod_uid=carried.get(forms.POD_UID, "")))
 
     def _reconnect(self) -> None:
-        for pause_seconds in (*RETRY_SECONDS, *iter(lambda: RETRY_SECONDS[-1], None)):
+        for pause_seconds in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
             if self._closing.wait(pause_seconds):
                 return
             with suppress(ContainerError, *BROKEN):  # still away: RuntimeLost has been told
+                check_listening(self._address)
                 self._client.ping()
                 self._stream = self._events()
                 self._watcher(RuntimeRecovered())
