@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_DNS_LABEL = re.compile(_LABEL)
-_DNS_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-_UID = re.compile("[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?")
-_CONFIG_KEY = re.compile("[-._a-zA-Z0-9]{1,253}")
+DNS_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+UID = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?"
+_DNS_LABEL = re.compile(DNS_LABEL)
+_DNS_SUBDOMAIN = re.compile(rf"{DNS_LABEL}(\.{DNS_LABEL})*")
+_UID = re.compile(UID)
 
 
 def is_dns_label(text: str) -> bool:
@@ -36,12 +36,3 @@ def is_uid(text: str) -> bool:
     (True, False, False, False)
     """
     return _UID.fullmatch(text) is not None
-
-
-def is_config_key(text: str) -> bool:
-    """Whether it may be a key of a ConfigMap or Secret (apimachinery: IsConfigMapKey).
-
-    >>> is_config_key("app.conf"), is_config_key(".hidden"), is_config_key("..data"), is_config_key("a/b")
-    (True, True, False, False)
-    """
-    return _CONFIG_KEY.fullmatch(text) is not None and text != "." and not text.startswith("..")

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 import msgspec
 
+from kubeedge_actors.kubernetes import names
+
 Json = dict[str, Any]
 Number = int | float | None
 Text = str | None
-Label = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z", max_length=63)]
+Label = Annotated[str, msgspec.Meta(pattern=rf"\A{names.DNS_LABEL}\Z")]
 """Of a container or a volume: a name of which a folder is made."""
-Uid = Annotated[str, msgspec.Meta(pattern=r"\A([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?\Z", max_length=128)]
+Uid = Annotated[str, msgspec.Meta(pattern=rf"\A({names.UID})?\Z")]
 
 
 class _Metadata(msgspec.Struct):
