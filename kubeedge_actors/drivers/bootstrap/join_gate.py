@@ -12,7 +12,7 @@ from kubeedge_actors.drivers.bootstrap.revocations import Revocations
 from kubeedge_actors.drivers.bootstrap.secret_client import SecretClient
 from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims
-from kubeedge_actors.errors import CertificateError, Conflict, NotFound
+from kubeedge_actors.errors import CertificateError, NotFound
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, NODE_LEASE_NAMESPACE
 from kubeedge_actors.kubernetes.time import parse_time
 
@@ -62,18 +62,16 @@ class JoinGate:
         """Count one use of a token for one node; CertificateError when it has none left."""
         if not claims.node:
             return
-        for _ in range(TRIES):
-            secret = self._secrets.get(USED)
-            used = _still_good(secret.data if secret is not None else {}, self._clock())
-            count = int(used.get(claims.id, b"0 0").split()[0])
-            if count >= claims.uses:
-                raise CertificateError(
-                    f"the token for node {claims.node} has been used {claims.uses} times: make another"
-                )
-            used[claims.id] = f"{count + 1} {int(claims.expires_at)}".encode()
-            if self._secrets.put(USED, used, secret):
-                return
-        raise Conflict({"message": f"{USED} changes all the time", "reason": "Conflict", "code": 409})
+        self._secrets.retry_on_conflict(USED, lambda: self._count_use(claims), TRIES)
+
+    def _count_use(self, claims: TokenClaims) -> bool | None:
+        secret = self._secrets.get(USED)
+        used = _still_good(secret.data if secret is not None else {}, self._clock())
+        count = int(used.get(claims.id, b"0 0").split()[0])
+        if count >= claims.uses:
+            raise CertificateError(f"the token for node {claims.node} has been used {claims.uses} times: make another")
+        used[claims.id] = f"{count + 1} {int(claims.expires_at)}".encode()
+        return self._secrets.put(USED, used, secret) or None
 
     def _condition(self, node: str) -> str:
         try:

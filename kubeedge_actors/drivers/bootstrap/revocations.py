@@ -17,7 +17,7 @@ from kubeedge_actors.drivers.bootstrap.secret_client import SecretClient
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.pem import write_file
-from kubeedge_actors.errors import CertificateError, ClusterError, Conflict
+from kubeedge_actors.errors import CertificateError, ClusterError
 
 log = logging.getLogger(__name__)
 
@@ -97,16 +97,16 @@ class Revocations:
             self._change(node, lambda now: now and Revocation(now.before, (*now.allowed, f"{info.serial:x}")))
 
     def _change(self, node: str, change: Callable[[Revocation | None], Revocation | None]) -> None:
-        for _ in range(TRIES):
+        def attempt() -> bool | None:
             secret = self._secrets.get(REVOKED)
             data = dict(secret.data) if secret is not None else {}
             changed = change(_parse(data).get(node))
             if changed is None:
-                return
-            if self._secrets.put(REVOKED, data | {node: msgspec.json.encode(changed)}, secret):
-                self.refresh()
-                return
-        raise Conflict({"message": f"{REVOKED} changes all the time", "reason": "Conflict", "code": 409})
+                return False
+            return self._secrets.put(REVOKED, data | {node: msgspec.json.encode(changed)}, secret) or None
+
+        if self._secrets.retry_on_conflict(REVOKED, attempt, TRIES):
+            self.refresh()
 
 
 def _parse(data: dict[str, bytes]) -> dict[str, Revocation]:

@@ -8,7 +8,7 @@ that make a Secret at the same time the first wins and the other takes the winne
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, expiry_of, spl
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthority
 from kubeedge_actors.drivers.pki.pem import write_file
-from kubeedge_actors.errors import CertificateError, ClusterError, Conflict, Unreachable
+from kubeedge_actors.errors import CertificateError, ClusterError, Unreachable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class SecretBackedAuthority:
         right to these Secrets the cloud goes on alone, with a warning.
         """
         try:
-            return self._retry_on_conflict(CA, self._agree_on_ca)
+            return self._secrets.retry_on_conflict(CA, self._agree_on_ca, TRIES)
         except Unreachable as error:
             if self._authority.fresh:
                 raise CertificateError(f"whether there is a CA already can not be asked: {error}") from error
@@ -70,7 +70,7 @@ class SecretBackedAuthority:
         if self._alone:
             return self._authority.server_certificate(own)
         try:
-            return self._retry_on_conflict(SERVER, lambda: self._agree_on_server(own))
+            return self._secrets.retry_on_conflict(SERVER, lambda: self._agree_on_server(own), TRIES)
         except (ClusterError, CertificateError) as error:
             log.warning("the certificate of the servers is not shared through %s: %s", self._place(SERVER), error)
             return self._authority.server_certificate(own)
@@ -80,7 +80,9 @@ class SecretBackedAuthority:
 
         `ClusterError`: no answer; `CertificateError`: the CA of the cluster is another one by now.
         """
-        return self._authority.token() if self._alone else self._retry_on_conflict(TOKEN, self._agree_on_token)
+        if self._alone:
+            return self._authority.token()
+        return self._secrets.retry_on_conflict(TOKEN, self._agree_on_token, TRIES)
 
     def write_token(self, path: Path) -> None:
         """Put such a token into a file that only its owner can read. While the API is away: one of our own."""
@@ -92,14 +94,6 @@ class SecretBackedAuthority:
         write_file(path, text.encode() + b"\n")
 
     # --- inside
-
-    def _retry_on_conflict(self, name: str, attempt: Callable[[], T | None]) -> T:
-        """The first answer that is not None; each None means that somebody else was faster."""
-        for _ in range(TRIES):
-            result = attempt()
-            if result is not None:
-                return result
-        raise Conflict({"message": f"{self._place(name)} changes all the time", "reason": "Conflict", "code": 409})
 
     def _agree_on_ca(self) -> bool | None:
         secret = self._secrets.get(CA)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.errors import AlreadyExists, CertificateError, Conflict, NotFound
 from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, SECRET_KIND
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,15 @@ class SecretClient:
         except (AlreadyExists, Conflict, NotFound):
             return False
         return True
+
+    def retry_on_conflict(self, name: str, attempt: Callable[[], T | None], tries: int) -> T:
+        """The first answer that is not None; each None means that somebody else was faster. Error: Conflict after so many."""
+        for _ in range(tries):
+            result = attempt()
+            if result is not None:
+                return result
+        text = f"{self.namespace}/{name} changes all the time"
+        raise Conflict({"message": text, "reason": "Conflict", "code": 409})
 
     def _create(self, secret: Json) -> None:
         try:
