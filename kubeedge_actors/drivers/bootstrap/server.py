@@ -17,7 +17,7 @@ import h11
 
 from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler, Request, Response, text_response
 from kubeedge_actors.drivers.link.loop_thread import LoopThread, bind_socket
-from kubeedge_actors.drivers.link.server_connection import issue_of, subject_of
+from kubeedge_actors.drivers.link.server_connection import identity_of
 from kubeedge_actors.drivers.link.server_tls import bootstrap_context, reload_certificate
 from kubeedge_actors.drivers.pki.base import TlsPaths
 
@@ -180,17 +180,12 @@ class _Connection(asyncio.Protocol):
         headers: dict[str, str] = {}
         for name, value in self._head.headers:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-        certificate = self._transport.get_extra_info("peercert")
-        subject, (serial, not_before) = subject_of(certificate), issue_of(certificate)
         return Request(
             method=self._head.method.decode("latin-1"),
             path=self._head.target.decode("latin-1"),
             headers=headers,
             body=bytes(self._body),
-            common_name=next(iter(subject.get("commonName", ())), ""),
-            organizations=tuple(subject.get("organizationName", ())),
-            serial=serial,
-            not_before=not_before,
+            **identity_of(self._transport.get_extra_info("peercert"))._asdict(),
         )
 
     def _send(self, reply: Response, *, last: bool) -> None:

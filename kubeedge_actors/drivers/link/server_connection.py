@@ -11,7 +11,7 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 from websockets.frames import OP_BINARY, OP_CLOSE, OP_CONT, OP_TEXT, Frame
@@ -156,18 +156,13 @@ class ServerConnection(asyncio.Protocol):
         self._owner.on_open(self, peer)
 
     def _peer(self, request: Request) -> Peer:
-        certificate = self._transport.get_extra_info("peercert")
-        subject, (serial, not_before) = subject_of(certificate), issue_of(certificate)
         address = self._transport.get_extra_info("peername") or ("",)
         return Peer(
             id=self._number,
             path=request.path,
             headers=_first_values(request),
-            common_name=next(iter(subject.get("commonName", ())), ""),
-            organizations=tuple(subject.get("organizationName", ())),
             address=":".join(map(str, address[:2])),
-            serial=serial,
-            not_before=not_before,
+            **identity_of(self._transport.get_extra_info("peercert"))._asdict(),
         )
 
     def _frame(self, frame: Frame) -> None:
@@ -233,17 +228,32 @@ def _first_values(request: Request) -> Mapping[str, str]:
     return values
 
 
-def issue_of(certificate: Mapping[str, object] | None) -> tuple[int, float]:
-    """Serial number and beginning (epoch seconds) of a certificate as `ssl` tells it; zeros for none."""
+class CertificateIdentity(NamedTuple):
+    """Whose a client's certificate is, and which one: its serial number and its beginning (epoch seconds)."""
+
+    common_name: str = ""
+    organizations: tuple[str, ...] = ()
+    serial: int = 0
+    not_before: float = 0.0
+
+
+def identity_of(certificate: Mapping[str, object] | None) -> CertificateIdentity:
+    """That of a certificate as `ssl` tells it; of nobody for none."""
     if not certificate:
-        return 0, 0.0
-    return int(str(certificate["serialNumber"]), 16), float(ssl.cert_time_to_seconds(str(certificate["notBefore"])))
+        return CertificateIdentity()
+    subject = _subject_of(certificate)
+    return CertificateIdentity(
+        next(iter(subject.get("commonName", ())), ""),
+        tuple(subject.get("organizationName", ())),
+        int(str(certificate["serialNumber"]), 16),
+        float(ssl.cert_time_to_seconds(str(certificate["notBefore"]))),
+    )
 
 
-def subject_of(certificate: Mapping[str, object] | None) -> dict[str, list[str]]:
-    """The parts of the subject of a certificate as `ssl` tells it: names to values."""
+def _subject_of(certificate: Mapping[str, object]) -> dict[str, list[str]]:
+    """The parts of the subject: names to values."""
     subject: dict[str, list[str]] = {}
-    for relative in cast(tuple[tuple[tuple[str, str], ...], ...], (certificate or {}).get("subject", ())):
+    for relative in cast(tuple[tuple[tuple[str, str], ...], ...], certificate.get("subject", ())):
         for key, value in relative:
             subject.setdefault(key, []).append(value)
     return subject
