@@ -5,6 +5,7 @@ NodeRestriction's, in `node_admission.py`. The rules are those of `kubernetes/`,
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from kubeedge_actors.kubernetes.node_graph import NodeGraph, is_private
@@ -36,10 +37,20 @@ class StoredPods:
     """What the store knows of pods that are bound to nodes (a PodLookup), as it is now."""
 
     def __init__(self, store: Store, node: str) -> None:
-        self._store, self._node, self._graph = store, node, NodeGraph()
-        self.pods = [entry.object() for entry in store.collection("pods").scan(None) if _bound_to(entry.fields) == node]
-        for pod in self.pods:
-            self._graph.put(pod)
+        self._store, self._node = store, node
+
+    @cached_property
+    def _pods(self) -> list[Json]:
+        """The pods of this node: all of the API are looked at, so only when they are asked for."""
+        found = self._store.collection("pods").scan(None)
+        return [entry.object() for entry in found if _bound_to(entry.fields) == self._node]
+
+    @cached_property
+    def _graph(self) -> NodeGraph:
+        graph = NodeGraph()
+        for pod in self._pods:
+            graph.put(pod)
+        return graph
 
     def node_of(self, namespace: str, pod: str) -> str | None:
         """The node of a bound pod."""
@@ -67,7 +78,7 @@ class StoredPods:
 
     def runs_as(self, namespace: str, account: str) -> bool:
         """Whether a pod of this node runs as this service account."""
-        names = [pod["metadata"]["name"] for pod in self.pods if pod["metadata"].get("namespace") == namespace]
+        names = [pod["metadata"]["name"] for pod in self._pods if pod["metadata"].get("namespace") == namespace]
         return any(self._graph.service_account_of(namespace, name) == account for name in names)
 
     def _in_volume(self, node: str, reference: ConfigReference) -> bool:
