@@ -18,8 +18,24 @@ from kubeedge_actors.errors import ContainerError
 PIECE = 16 * 1024
 
 
-class ProcessExecStream:
-    """A process with pipes; it leads a session of its own, so that all it started can be ended with it."""
+class ProcessEnd:
+    """How a process ends that leads a session of its own, so that all it started can be ended with it."""
+
+    _process: subprocess.Popen[bytes]
+
+    def exit_code(self) -> int:
+        """See the protocol."""
+        code = self._process.wait()
+        return code if code >= 0 else 128 - code
+
+    def kill(self) -> None:
+        """See the protocol."""
+        if self._process.poll() is None:
+            shim.signal_group(self._process.pid, signal.SIGKILL)
+
+
+class ProcessExecStream(ProcessEnd):
+    """A process with pipes."""
 
     def __init__(self, command: tuple[str, ...], env: dict[bytes, bytes], cwd: str, *, stdin: bool) -> None:
         if not command:
@@ -68,16 +84,6 @@ class ProcessExecStream:
 
     def resize(self, columns: int, rows: int) -> None:
         """See the protocol: pipes are no terminal."""
-
-    def exit_code(self) -> int:
-        """See the protocol."""
-        code = self._process.wait()
-        return code if code >= 0 else 128 - code
-
-    def kill(self) -> None:
-        """See the protocol."""
-        if self._process.poll() is None:
-            shim.signal_group(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """See the protocol."""

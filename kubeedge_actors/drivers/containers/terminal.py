@@ -6,24 +6,22 @@ import fcntl
 import os
 import select
 import shutil
-import signal
 import struct
 import subprocess
 import termios
 from contextlib import suppress
 
-from kubeedge_actors.drivers.containers import shim
+from kubeedge_actors.drivers.containers.exec_streams import PIECE, ProcessEnd
 from kubeedge_actors.errors import ContainerError
 
-PIECE = 16 * 1024
 END_OF_INPUT = b"\4"
 """What a terminal takes for the end of its input."""
 SCRIPT = 'exec <"$0" >"$0" 2>&1; exec "$@"'
 """A shell that leads a session and opens a terminal has it as its controlling one; then it becomes the command."""
 
 
-class TerminalExecStream:
-    """A process whose input and output are a pseudo-terminal; it leads a session of its own."""
+class TerminalExecStream(ProcessEnd):
+    """A process whose input and output are a pseudo-terminal."""
 
     def __init__(self, command: tuple[str, ...], env: dict[bytes, bytes], cwd: str) -> None:
         check_executable(command, env, cwd)
@@ -71,16 +69,6 @@ class TerminalExecStream:
         size = struct.pack("HHHH", min(rows, 0xFFFF), min(columns, 0xFFFF), 0, 0)
         with suppress(OSError):  # it has ended
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
-
-    def exit_code(self) -> int:
-        """See the protocol."""
-        code = self._process.wait()
-        return code if code >= 0 else 128 - code
-
-    def kill(self) -> None:
-        """See the protocol."""
-        if self._process.poll() is None:
-            shim.signal_group(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """See the protocol. Without its terminal, what the command left in it gets SIGHUP."""
