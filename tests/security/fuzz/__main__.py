@@ -12,13 +12,13 @@ import argparse
 import random
 import resource
 import sys
-import time
 import traceback
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.security.fuzz.judge import judged, mutated
+from tests.support.waiting import Patience
 
 if TYPE_CHECKING:
     from tests.security.fuzz.targets import Target
@@ -57,8 +57,8 @@ def at_random(name: str, target: Target, seconds: float, seed: int) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     choices, pool, count = random.Random(seed), list(target.seeds), 0
     print(f"{name}: without atheris, at random, --seed {seed}", flush=True)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    patience = Patience(seconds)
+    while not patience.over:
         data = mutated(choices, pool)
         count += 1
         try:
