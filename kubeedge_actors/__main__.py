@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.options.parsers import SCRIPT, main_parser, parser, program_name
 
 PACKAGES = ("control", "dashboard", "deadletters", "demo")
@@ -72,7 +73,6 @@ def _revoke(options: Namespace) -> None:
     from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
     from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
     from kubeedge_actors.options.value_kinds import NAME
-    from kubeedge_actors.wire import constants
 
     try:
         node = str(NAME.read(options.name or ""))
@@ -80,7 +80,7 @@ def _revoke(options: Namespace) -> None:
         raise UsageError(f"token revoke NODE: {error}") from error
     access = from_kubeconfig(options.kubeconfig or options.data_dir / "kubeconfig")
     with closing(KubernetesCluster(access)) as cluster:
-        Revocations(cluster, constants.SYSTEM_NAMESPACE).revoke(node)
+        Revocations(cluster, well_known.SYSTEM_NAMESPACE).revoke(node)
     print(f"what was issued to node {node} until now is refused; it joins again with: token --node {node}")
 
 

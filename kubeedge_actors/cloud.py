@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeedge_actors.install_hint import install_hint
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
@@ -298,7 +299,7 @@ def _api(
             )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
-            shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
+            shared = SecretBackedAuthority(authority, cluster, well_known.SYSTEM_NAMESPACE)
             if not shared.sync_ca() or configured_access:
                 stack.enter_context(attempt.pop_all())
                 return access, cluster, shared
@@ -330,7 +331,7 @@ def _bootstrap(
     tls: TlsPaths,
     stack: ExitStack,
 ) -> BootstrapServer:
-    gate = JoinGate(cluster, constants.SYSTEM_NAMESPACE, revocations=revocations)
+    gate = JoinGate(cluster, well_known.SYSTEM_NAMESPACE, revocations=revocations)
     server = BootstrapServer(BootstrapHandler(authority, lambda name: _exists(cluster, name), gate), loop)
     with naming_port_options(_port("--https-port", config.https_port, config)):
         server.start(config.host, config.https_port, tls)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .auth import User
 from .errors import ApiError
-from .handlers.exec import ExecSource, PodExecRequest
+from .handlers.exec import ATTACH, EXEC, PORT_FORWARD, ExecSource, PodExecRequest
 from .handlers.logs import LogSource, PodLogRequest
 from .http_messages import is_true
 from .kubeconfig import kubeconfig
@@ -17,6 +17,9 @@ from .server import ApiServer, TlsFiles
 from .storage.store import Store
 
 __all__ = [
+    "ATTACH",
+    "EXEC",
+    "PORT_FORWARD",
     "COMPILER",
     "ApiError",
     "ApiServer",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.node_graph import NodeGraph, is_private
 from kubeedge_actors.kubernetes.pod_references import CLAIM, CONFIGMAP, SECRET, ConfigReference, volume_references
 
@@ -19,7 +20,6 @@ from .storage.store import Store
 
 Json = dict[str, Any]
 NODE_USER = "system:node:"
-LEASE_NAMESPACE = "kube-node-lease"
 DEVICES, STATUSES = "devices.kubeedge.io/devices", "devices.kubeedge.io/devicestatuses"
 READ, WRITE = frozenset({"get", "list", "watch"}), frozenset({"update", "patch"})
 ALLOWED = ""
@@ -187,8 +187,8 @@ class NodeAuthorizer:
     def _leases(self, node: str, target: RequestInfo, action: str, request: Request) -> str:
         if action not in WRITE | {"get", "create", "delete"} or target.subresource:
             return "can only get, create, update, patch, or delete a node lease"
-        if target.namespace != LEASE_NAMESPACE:
-            return f'can only access leases in the "{LEASE_NAMESPACE}" system namespace'
+        if target.namespace != well_known.LEASE_NAMESPACE:
+            return f'can only access leases in the "{well_known.LEASE_NAMESPACE}" system namespace'
         if action != "create" and target.name != node:
             return "can only access node lease with the same name as the requesting node"
         return ALLOWED

@@ -8,7 +8,7 @@ from .auth import REVIEWS, is_path_allowed, is_resource_allowed, path_forbidden_
 from .errors import PlainNotFound, bad_request, method_not_allowed, no_such_resource
 from .handlers.access_reviews import AccessReviewHandler
 from .handlers.delete import Deleter
-from .handlers.exec import ExecSource, Upgrade, exec_response
+from .handlers.exec import ATTACH, EXEC, PORT_FORWARD, ExecSource, Upgrade, exec_response
 from .handlers.logs import LogSource, log_response
 from .handlers.read import Reader
 from .handlers.subresources import Subresources
@@ -26,7 +26,7 @@ from .request_info import RequestInfo, parse, verb
 Answer = Response | StreamingResponse | Upgrade
 # Verbs of one object; the others are of the collection.
 OF_NAMED = frozenset({"get", "update", "patch", "delete"})
-UPGRADES = frozenset({"exec", "attach", "portforward"})
+UPGRADES = frozenset({EXEC, ATTACH, PORT_FORWARD})
 
 
 class Handlers(msgspec.Struct):

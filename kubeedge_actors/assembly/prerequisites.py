@@ -13,6 +13,7 @@ from kubeedge_actors import deploy
 from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError, DriverError, NotFound, Unreachable, UsageError
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
     CLUSTEROBJECTSYNC_KIND,
     DEVICESTATUS_KIND,
@@ -21,7 +22,6 @@ from kubeedge_actors.kubernetes.object_types import (
     OBJECTSYNC_KIND,
     ResourceKind,
 )
-from kubeedge_actors.wire import constants
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +72,11 @@ def _patiently(step: Callable[[], None], asked_to_end: Callable[[], bool]) -> No
 
 def _namespace(cluster: KubernetesCluster) -> None:
     try:
-        cluster.get(NAMESPACE_KIND, "", constants.SYSTEM_NAMESPACE)
+        cluster.get(NAMESPACE_KIND, "", well_known.SYSTEM_NAMESPACE)
     except NotFound:
         _make(cluster, NAMESPACE_KIND, deploy.documents(deploy.NAMESPACE))
     except ClusterError as error:
-        raise _refusal(error, f"reading the namespace {constants.SYSTEM_NAMESPACE}") from error
+        raise _refusal(error, f"reading the namespace {well_known.SYSTEM_NAMESPACE}") from error
 
 
 def _missing(cluster: KubernetesCluster) -> list[ResourceKind]:

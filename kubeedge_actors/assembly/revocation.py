@@ -11,15 +11,15 @@ from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.link.base import Peer
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import node_of
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.supervisors import ChildSpec
-from kubeedge_actors.wire import constants
 
 
 def revocation_watch(
     cluster: Cluster, data_dir: Path, doors: Iterable[WebSocketServer | None]
 ) -> tuple[Revocations, ChildSpec]:
     """What was revoked, read before the doors open, and the module that reads it again and ends the connections that it concerns."""
-    revocations = Revocations(cluster, constants.SYSTEM_NAMESPACE, data_dir / "certs" / "revoked.json")
+    revocations = Revocations(cluster, well_known.SYSTEM_NAMESPACE, data_dir / "certs" / "revoked.json")
     servers = [door for door in doors if door is not None]
 
     def refusal(peer: Peer) -> str:

@@ -10,7 +10,16 @@ from urllib.parse import parse_qsl, urlencode
 from kubeedge_actors.actors.cloudstream.cloud_stream import CloudStream, TunnelListenConfig
 from kubeedge_actors.actors.cloudstream.stream import TunnelStream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
-from kubeedge_actors.apiserver import ExecSource, LogSource, PodExecRequest, PodLogRequest, is_true
+from kubeedge_actors.apiserver import (
+    ATTACH,
+    EXEC,
+    PORT_FORWARD,
+    ExecSource,
+    LogSource,
+    PodExecRequest,
+    PodLogRequest,
+    is_true,
+)
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -28,9 +37,9 @@ FIRST_SECONDS, NEXT_SECONDS = 3.0, 0.5
 SWITCHES = {"input": "stdin", "output": "stdout", "error": "stderr", "tty": "tty"}
 IN_A_KUBELET = {api: kubelet for kubelet, api in SWITCHES.items()} | {"command": "command", "ports": "port"}
 ENDPOINTS = {
-    "exec": constants.PATH_EXEC,
-    "attach": constants.PATH_ATTACH,
-    "portforward": constants.PATH_PORT_FORWARD,
+    EXEC: constants.PATH_EXEC,
+    ATTACH: constants.PATH_ATTACH,
+    PORT_FORWARD: constants.PATH_PORT_FORWARD,
 }
 KUBELET_PORT = 10351
 """What stands in the status of a node with a tunnel; on a cluster this port of the nodes is to be led to the cloud's stream port."""
@@ -88,7 +97,7 @@ def exec_source(tunnels: TunnelRegistry) -> ExecSource:
     """
 
     def source(query: PodExecRequest) -> TunnelStream:
-        kind = FrameType.ATTACH if query.subresource == "attach" else FrameType.EXEC
+        kind = FrameType.ATTACH if query.subresource == ATTACH else FrameType.EXEC
         place = "/".join(filter(None, (query.namespace, query.pod, query.container)))
         path = f"/{ENDPOINTS[query.subresource]}/{place}"
         return tunnels.open_stream(query.node, kind, path, kubelet_query(query.query), query.headers, query.method)

@@ -7,8 +7,9 @@ of KubeEdge's own namespace: the key of the CA is there.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.objects import is_mirror
 from kubeedge_actors.kubernetes.pod_references import (
     CONFIGMAP,
@@ -19,9 +20,6 @@ from kubeedge_actors.kubernetes.pod_references import (
 )
 
 Json = dict[str, Any]
-
-PRIVATE_NAMESPACE: Final = "kubeedge"
-"""Whose Secrets and ConfigMaps no node may read."""
 
 
 class PodLookup(Protocol):
@@ -112,7 +110,7 @@ def is_private(reference: ConfigReference) -> bool:
     >>> is_private(ConfigReference("secret", "kubeedge", "casecret"))
     True
     """
-    return reference.namespace == PRIVATE_NAMESPACE and reference.type in (SECRET, CONFIGMAP)
+    return reference.namespace == well_known.SYSTEM_NAMESPACE and reference.type in (SECRET, CONFIGMAP)
 
 
 def _bound(pod: Json, node: str) -> _BoundPod:

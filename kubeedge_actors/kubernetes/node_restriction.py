@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import Any, Final, ParamSpec
+from typing import Any, ParamSpec
 
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.node_graph import PodLookup
 from kubeedge_actors.kubernetes.objects import MIRROR_ANNOTATION
 from kubeedge_actors.kubernetes.pod_references import CLAIM, CONFIGMAP, SECRET, config_references
@@ -17,18 +18,6 @@ from kubeedge_actors.kubernetes.pod_references import CLAIM, CONFIGMAP, SECRET, 
 Json = dict[str, Any]
 P = ParamSpec("P")
 
-_LABEL_DOMAINS = ("kubernetes.io", "k8s.io")
-_RESTRICTED_DOMAIN = "node-restriction.kubernetes.io"
-_KUBELET_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
-KUBELET_LABELS: Final = frozenset(
-    {"kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os"}
-    | {"beta.kubernetes.io/arch", "beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"}
-    | {"topology.kubernetes.io/zone", "topology.kubernetes.io/region"}
-    | {"failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region"}
-)
-"""Labels of Kubernetes' own domains that a kubelet may give its Node."""
-EDGE_LABELS: Final = frozenset({"node-role.kubernetes.io/edge", "node-role.kubernetes.io/agent"})
-"""Labels with which every edgecore registers. Kubernetes refuses them to kubelets; a genuine cloudcore writes them for its nodes."""
 _LEFT_ALONE = ("ownerReferences", "finalizers")
 """Metadata of an object that a node only reports about: with it a node could have it deleted, or keep it for ever."""
 _CLAIM_STATUS = frozenset({"capacity", "conditions", "allocatedResources", "allocatedResourceStatuses"})
@@ -198,20 +187,7 @@ def forbidden_labels(keys: Iterable[str]) -> list[str]:
     >>> forbidden_labels(["zone", "kubernetes.io/os", "kubernetes.io/x", "a.node-restriction.kubernetes.io/b"])
     ['a.node-restriction.kubernetes.io/b', 'kubernetes.io/x']
     """
-    return sorted(key for key in keys if not _is_free(key))
-
-
-def _is_free(key: str) -> bool:
-    domain = key.partition("/")[0] if "/" in key else ""
-    if _within(domain, (_RESTRICTED_DOMAIN,)):
-        return False
-    return (
-        not _within(domain, _LABEL_DOMAINS) or key in KUBELET_LABELS | EDGE_LABELS or _within(domain, _KUBELET_DOMAINS)
-    )
-
-
-def _within(domain: str, domains: Iterable[str]) -> bool:
-    return any(domain == one or domain.endswith(f".{one}") for one in domains)
+    return sorted(key for key in keys if not well_known.is_node_label(key))
 
 
 # --- other objects ----------------------------------------------------------------------------------------------------

@@ -124,9 +124,6 @@ MEMBERSHIP: Final = "membership"
 CLUSTER_SCOPE: Final = "null"
 """The namespace segment of a cluster-scoped object."""
 DEFAULT_NAMESPACE: Final = "default"
-LEASE_NAMESPACE: Final = "kube-node-lease"
-SYSTEM_NAMESPACE: Final = "kubeedge"
-"""Where the cloud keeps what its replicas share."""
 
 # --- paths that name no object --------------------------------------------------------------------------
 PATH_MEMBERSHIP_DETAIL: Final = "membership/detail"
@@ -208,8 +205,6 @@ PATH_ATTACH: Final = "attach"
 PATH_PORT_FORWARD: Final = "portForward"
 
 # --- Kubernetes words -----------------------------------------------------------------------------------
-EDGE_LABEL: Final = "node-role.kubernetes.io/edge"
-AGENT_LABEL: Final = "node-role.kubernetes.io/agent"
 CLOUDCORE_ANNOTATION: Final = "cloudcore"
 """On a Node: the address of the cloud that its session is with."""
 TWIN_CONFLICT_ANNOTATION: Final = "twin.kubeedge-actors/conflict"

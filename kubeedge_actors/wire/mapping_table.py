@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.wire import constants as n
 from kubeedge_actors.wire import content as c
 from kubeedge_actors.wire import message_class as lane
@@ -103,7 +104,7 @@ _RESPONSES: Final = (n.RESPONSE, n.APPLICATION_RESPONSE)
 _NODE: Final = ObjectPathPattern(n.NODE, n.CLUSTER_SCOPE)
 _NODE_PATCH: Final = ObjectPathPattern(n.NODEPATCH, n.CLUSTER_SCOPE)
 _NODE_STATUS: Final = ObjectPathPattern(n.NODESTATUS, n.DEFAULT_NAMESPACE)
-_LEASE: Final = ObjectPathPattern(n.LEASE, n.LEASE_NAMESPACE, strict=True)
+_LEASE: Final = ObjectPathPattern(n.LEASE, well_known.LEASE_NAMESPACE, strict=True)
 _POD: Final = ObjectPathPattern(n.POD)
 _CSR: Final = ObjectPathPattern(n.CERTIFICATESIGNINGREQUEST, n.DEFAULT_NAMESPACE)
 _CA: Final = FixedPathPattern(n.PATH_CLUSTER_CA)

@@ -14,6 +14,7 @@ import pytest
 from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.cluster.base import Cluster, EventType
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec, ThreadsEngine
 from kubeedge_actors.wire import constants
@@ -125,7 +126,7 @@ class Records:
 
 
 def register(hub: Hub) -> None:
-    labels = {constants.EDGE_LABEL: "", "kubernetes.io/os": "linux"}
+    labels = {well_known.EDGE_LABEL: "", "kubernetes.io/os": "linux"}
     object = {"metadata": {"name": N, "labels": labels}, "spec": {}, "status": {}}
     assert hub.ask(RegisterNode(node=N, name=N, object=object))["Err"] is None
     assert hub.pushed(constants.UPDATE, constants.NODE).object["metadata"]["labels"] == labels
@@ -135,10 +136,10 @@ def register(hub: Hub) -> None:
 def test_a_node_a_pod_and_a_device_live_and_go(hub: Hub) -> None:
     records = Records(hub.cluster)
     register(hub)
-    lease = {"metadata": {"name": N, "namespace": constants.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
+    lease = {"metadata": {"name": N, "namespace": well_known.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
     made = hub.ask(WriteLease(node=N, operation=constants.INSERT, name=N, object=lease))["Object"]
     assert hub.ask(WriteLease(node=N, operation=constants.UPDATE, name=N, object=made))["Err"] is None
-    assert hub.cluster.get(LEASE_KIND, constants.LEASE_NAMESPACE, N)["spec"]["holderIdentity"] == N
+    assert hub.cluster.get(LEASE_KIND, well_known.LEASE_NAMESPACE, N)["spec"]["holderIdentity"] == N
 
     hub.cluster.create(POD_KIND, "default", pod("p", N))
     uid = hub.pushed(constants.INSERT, constants.POD).object["metadata"]["uid"]

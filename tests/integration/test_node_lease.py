@@ -12,6 +12,7 @@ from kubeedge_actors.actors.edgecontroller.node_lease import MIN_RENEW_SECONDS, 
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import NotFound
 from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire import constants
@@ -51,7 +52,7 @@ class Cloud:
         self.harness.publish(KeepaliveReceived(node=node))
 
     def renewed(self, node: str = "n1") -> str:
-        return str(self.api.get(LEASE_KIND, constants.LEASE_NAMESPACE, node)["spec"]["renewTime"])
+        return str(self.api.get(LEASE_KIND, well_known.LEASE_NAMESPACE, node)["spec"]["renewTime"])
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def cloud() -> Iterator[Cloud]:
 
 def test_the_first_beat_makes_the_lease_and_the_node_owns_it(cloud: Cloud) -> None:
     cloud.beat()
-    lease = cloud.api.get(LEASE_KIND, constants.LEASE_NAMESPACE, "n1")
+    lease = cloud.api.get(LEASE_KIND, well_known.LEASE_NAMESPACE, "n1")
     assert lease["spec"]["holderIdentity"] == "n1"
     assert lease["spec"]["leaseDurationSeconds"] == 40
     assert [(owner["kind"], owner["uid"]) for owner in lease["metadata"]["ownerReferences"]] == [("Node", cloud.uid)]
@@ -91,7 +92,7 @@ def test_a_node_that_is_not_registered_has_no_lease_until_it_is(cloud: Cloud) ->
 
 def test_a_node_that_was_removed_and_came_back_gets_its_lease_at_once(cloud: Cloud) -> None:
     cloud.beat()
-    cloud.api.delete(LEASE_KIND, constants.LEASE_NAMESPACE, "n1")
+    cloud.api.delete(LEASE_KIND, well_known.LEASE_NAMESPACE, "n1")
     cloud.harness.publish(NodeRemoved(node="n1"))
     cloud.beat()
     assert cloud.renewed()
@@ -144,6 +145,6 @@ def test_the_embedded_api_takes_it_too() -> None:
         harness.publish(KeepaliveReceived(node="n1"))
         harness.advance(15.0)
         harness.publish(KeepaliveReceived(node="n1"))
-        lease = api.get(LEASE_KIND, constants.LEASE_NAMESPACE, "n1")
+        lease = api.get(LEASE_KIND, well_known.LEASE_NAMESPACE, "n1")
         assert lease["metadata"]["ownerReferences"][0]["name"] == "n1"
         harness.stop()

@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
 from kubeedge_actors.apiserver.patch.strategic import StrategicMerge
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.wire import constants
 from tests.recordings.fake_cloud import FakeCloud
 from tests.recordings.scene import Json, Step, differences, parent, scene, sort, steady
@@ -28,7 +29,7 @@ from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, Patience
 
 NODE = "edge-2"
-RENEWAL = (constants.UPDATE, f"{constants.LEASE_NAMESPACE}/{constants.LEASE}/{NODE}", False)
+RENEWAL = (constants.UPDATE, f"{well_known.LEASE_NAMESPACE}/{constants.LEASE}/{NODE}", False)
 # of the patch with which a genuine node becomes Ready: it waits for its CSINode, ours is Ready when it registers
 READY_LATER = r'[{"message":"edge is posting ready status"'
 ALL = 10**9

@@ -12,6 +12,7 @@ import msgspec
 
 from kubeedge_actors.actors.edgecontroller.controller import child_specs
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
     CONFIGMAP_KIND,
     LEASE_KIND,
@@ -49,7 +50,7 @@ class Replay:
     def say(self, line: RecordedFrame) -> list[LinkMessage]:
         """Say a recorded request; what came back."""
         message = line.said(self._current)
-        if line.resource.startswith(constants.LEASE_NAMESPACE) and "object" in message.__struct_fields__:
+        if line.resource.startswith(well_known.LEASE_NAMESPACE) and "object" in message.__struct_fields__:
             message = self._with_current_version(message)
         self.hub.take()
         self.harness.publish(message)
@@ -61,7 +62,7 @@ class Replay:
         return text
 
     def _with_current_version(self, message: Any) -> Any:
-        lease = self.api.peek(LEASE_KIND, constants.LEASE_NAMESPACE, NODE)
+        lease = self.api.peek(LEASE_KIND, well_known.LEASE_NAMESPACE, NODE)
         if lease is None:
             return message
         metadata = {**message.object["metadata"]}

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.wire import constants as n
 
 Json = dict[str, Any]
@@ -37,9 +38,17 @@ USUAL = {n.EDGED: ROUTES[0], n.DEVICE: ROUTES[3]}
 
 TARGETS: dict[str, dict[str, tuple[str, str]]] = {
     n.NODE: {"own": ("null", A), "other": ("null", B), "cluster": ("null", "control")},
-    n.LEASE: {"own": (n.LEASE_NAMESPACE, A), "other": (n.LEASE_NAMESPACE, B), "cluster": (n.SYSTEM_NAMESPACE, "cloud")},
+    n.LEASE: {
+        "own": (well_known.LEASE_NAMESPACE, A),
+        "other": (well_known.LEASE_NAMESPACE, B),
+        "cluster": (well_known.SYSTEM_NAMESPACE, "cloud"),
+    },
     n.POD: {"own": ("default", "own"), "other": (NAMESPACE, "worker"), "cluster": ("kube-system", "dns")},
-    n.SECRET: {"own": ("default", "own"), "other": (NAMESPACE, "key"), "cluster": (n.SYSTEM_NAMESPACE, "casecret")},
+    n.SECRET: {
+        "own": ("default", "own"),
+        "other": (NAMESPACE, "key"),
+        "cluster": (well_known.SYSTEM_NAMESPACE, "casecret"),
+    },
     n.CONFIGMAP: {"own": ("default", "own"), "other": (NAMESPACE, "settings"), "cluster": ("kube-system", "settings")},
     n.SERVICEACCOUNTTOKEN: {
         "own": ("default", "default"),

@@ -18,6 +18,7 @@ from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import NotFound
 from kubeedge_actors.kubernetes import object_types as kinds
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.wire import constants as n
 from tests.recordings.fake_edge import PROJECT, bootstrap
@@ -82,10 +83,10 @@ class Member:
         self.say(n.KEEPALIVE, n.NODE, n.PING, n.SOURCE_EDGEHUB)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         lease = {
-            "metadata": {"name": self.name, "namespace": n.LEASE_NAMESPACE},
+            "metadata": {"name": self.name, "namespace": well_known.LEASE_NAMESPACE},
             "spec": {"holderIdentity": self.name, "renewTime": now},
         }
-        path = f"{n.LEASE_NAMESPACE}/{n.LEASE}/{self.name}"
+        path = f"{well_known.LEASE_NAMESPACE}/{n.LEASE}/{self.name}"
         found = self.ask(n.QUERY, path)["content"].get("Object") or {}
         operation = n.UPDATE if found.get("metadata", {}).get("uid") else n.INSERT
         answer = self.ask(
@@ -224,7 +225,7 @@ class Siege:
 
     def _join(self, name: str) -> Member:
         member = Member(name, self._hub, self._tls[name])
-        labels = {n.EDGE_LABEL: "", "kubernetes.io/os": "linux", "kubernetes.io/hostname": name}
+        labels = {well_known.EDGE_LABEL: "", "kubernetes.io/os": "linux", "kubernetes.io/hostname": name}
         ready = [{"type": "Ready", "status": "True", "reason": "EdgeReady", "message": "ready"}]
         status = {"conditions": ready, "allocatable": {"cpu": "4", "memory": "4Gi", "pods": "10"}}
         answer = member.ask(
@@ -264,7 +265,7 @@ class Siege:
         event = {"metadata": {"name": "worker.1"}, "involvedObject": about, "reason": "Started", "source": {"host": B}}
         create(kinds.EVENT_KIND, NAMESPACE, event)
         create(kinds.DEVICE_KIND, "kube-system", _device("lamp", ""))
-        found = self.api.get(kinds.SECRET_KIND, n.SYSTEM_NAMESPACE, "casecret")["data"].values()
+        found = self.api.get(kinds.SECRET_KIND, well_known.SYSTEM_NAMESPACE, "casecret")["data"].values()
         self._ca_key = tuple(value[40:100] for value in found)
 
     def _fill_node(self, node: str, namespace: str, pod: str, secret: str, config: str) -> None:
@@ -313,7 +314,7 @@ def _device(name: str, node: str) -> Json:
 def _steady(object: Json) -> Json:
     """An object without what changes by itself: who leads, and when it said so."""
     meta = object["metadata"]
-    if object["kind"] == "Lease" and meta["namespace"] == n.SYSTEM_NAMESPACE:
+    if object["kind"] == "Lease" and meta["namespace"] == well_known.SYSTEM_NAMESPACE:
         return {"name": meta["name"], "holder": object["spec"].get("holderIdentity")}
     return object
 

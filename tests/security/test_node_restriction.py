@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.errors import NotFound
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.node_restriction import (
-    EDGE_LABELS,
-    KUBELET_LABELS,
     changed_labels,
     claim_status_rejection,
     forbidden_labels,
@@ -39,7 +38,14 @@ ME, OTHER = "edge-1", "edge-2"
 TENANT = "node-restriction.kubernetes.io/tenant"
 ROLE = "node-role.kubernetes.io/control-plane"
 FORBIDDEN = [TENANT, "a.node-restriction.kubernetes.io/x", ROLE, "kubernetes.io/x", "storage.k8s.io/x", "k8s.io/x"]
-FREE = [*KUBELET_LABELS, *EDGE_LABELS, "zone", "example.com/a", "node.kubernetes.io/a", "a.kubelet.kubernetes.io/b"]
+FREE = [
+    *well_known.KUBELET_LABELS,
+    *well_known.EDGE_LABELS,
+    "zone",
+    "example.com/a",
+    "node.kubernetes.io/a",
+    "a.kubelet.kubernetes.io/b",
+]
 
 
 @pytest.fixture
@@ -90,7 +96,12 @@ def test_a_node_neither_gives_nor_takes_nor_changes_them(edge: EdgeControllerEnv
 @pytest.mark.parametrize("way", [0, 1])
 def test_to_repeat_what_an_administrator_gave_is_no_change(edge: EdgeControllerEnv, way: int) -> None:
     edge.ask(writes({TENANT: "blue", "topology.kubernetes.io/zone": "z", "own": "1"})[way])
-    assert labels_of(edge) == {constants.EDGE_LABEL: "", TENANT: "blue", "topology.kubernetes.io/zone": "z", "own": "1"}
+    assert labels_of(edge) == {
+        well_known.EDGE_LABEL: "",
+        TENANT: "blue",
+        "topology.kubernetes.io/zone": "z",
+        "own": "1",
+    }
 
 
 @pytest.mark.parametrize(
@@ -116,7 +127,7 @@ def test_no_directive_of_a_patch_reaches_what_is_not_reported(edge: EdgeControll
 
 @pytest.mark.parametrize("key", FORBIDDEN)
 def test_no_node_registers_with_them(edge: EdgeControllerEnv, key: str) -> None:
-    object = {"metadata": {"name": "edge-9", "labels": {key: "", constants.EDGE_LABEL: ""}}, "spec": {}}
+    object = {"metadata": {"name": "edge-9", "labels": {key: "", well_known.EDGE_LABEL: ""}}, "spec": {}}
     new = RegisterNode(node="edge-9", name="edge-9", object=object)
     assert key in edge.answer(new).content["Err"]["ErrStatus"]["message"]
     old = ReportNodeStatus(node="edge-9", operation=constants.INSERT, name="edge-9", content=object)
@@ -139,7 +150,7 @@ def test_a_genuine_edgecore_registers_as_recorded(edge: EdgeControllerEnv) -> No
 def test_a_node_registers_with_neither_owners_nor_finalizers(edge: EdgeControllerEnv) -> None:
     metadata = {
         "name": "edge-9",
-        "labels": {constants.EDGE_LABEL: ""},
+        "labels": {well_known.EDGE_LABEL: ""},
         "finalizers": ["x.com/y"],
         "ownerReferences": [],
     }

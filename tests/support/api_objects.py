@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
     CLUSTEROBJECTSYNC_KIND,
     CONFIGMAP_KIND,
@@ -20,7 +21,6 @@ from kubeedge_actors.kubernetes.object_types import (
     SECRET_KIND,
 )
 from kubeedge_actors.kubernetes.objects import MIRROR_ANNOTATION
-from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
 DEVICE, MODEL, STATUS = DEVICE_KIND, DEVICEMODEL_KIND, DEVICESTATUS_KIND
@@ -29,7 +29,7 @@ SYNC, CLUSTER_SYNC = OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND
 
 def node(name: str = "edge-1", *, edge: bool = True, ready: str = "True", **more: Any) -> Json:
     """A Node; an edge node unless told otherwise."""
-    labels = {constants.EDGE_LABEL: ""} if edge else {}
+    labels = {well_known.EDGE_LABEL: ""} if edge else {}
     status = {
         "conditions": [{"type": "Ready", "status": ready}],
         "allocatable": {"cpu": "2", "memory": "4Gi", "pods": "10"},

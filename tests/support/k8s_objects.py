@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND, LEASE_KIND, NODE_KIND, POD_KIND
-from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
 
@@ -19,7 +19,7 @@ def condition(type: str, status: str, **more: Any) -> Json:
 def node(name: str, *, ready: str = "True", labels: Json | None = None, spec: Json | None = None, **has: Any) -> Json:
     """An edge node; `has` in place of 4 CPUs, 4Gi of memory and room for 10 pods."""
     return {
-        "metadata": {"name": name, "labels": {constants.EDGE_LABEL: "", **(labels or {})}},
+        "metadata": {"name": name, "labels": {well_known.EDGE_LABEL: "", **(labels or {})}},
         "spec": spec or {},
         "status": {
             "allocatable": {"cpu": "4", "memory": "4Gi", "pods": "10", **has},
@@ -59,7 +59,7 @@ def set_status(cluster: FakeCluster, name: str, **changes: Any) -> None:
 
 def renew(cluster: FakeCluster, name: str, renewed: str) -> None:
     """A node renews its lease."""
-    cluster.replace(LEASE_KIND, constants.LEASE_NAMESPACE, name, lease(name, renewed))
+    cluster.replace(LEASE_KIND, well_known.LEASE_NAMESPACE, name, lease(name, renewed))
 
 
 def node_of(cluster: FakeCluster, name: str) -> str:

@@ -13,6 +13,7 @@ from kubeedge_actors.drivers.cluster.base import Cluster, EventType, InformerSet
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow, NodeOutboxStore
 from kubeedge_actors.errors import AnswerLost, StoreError, WireError
 from kubeedge_actors.hubs.rate_limits import OncePerInterval
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, ReplyTo, Undeliverable
@@ -69,7 +70,7 @@ class NodeOutboxState(InformerSet):
     """State of NodeOutbox that outlives its crashes: the informer of Nodes, the file, who is connected."""
 
     def __init__(self, cluster: Cluster, store: NodeOutboxStore) -> None:
-        super().__init__(cluster, [InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL)])
+        super().__init__(cluster, [InformerSpec(NODE_KIND, labels=well_known.EDGE_LABEL)])
         self.store = store
         self.nodes: set[str] = set()
         self.queues: dict[str, NodeOutboxCursor] = {}

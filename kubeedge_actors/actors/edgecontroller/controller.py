@@ -30,6 +30,7 @@ from kubeedge_actors.drivers.cluster.base import (
     object_reference,
 )
 from kubeedge_actors.hubs.node_budget import BudgetedQueue, size_of
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, POD_KIND, ObjectType, PushTargets
 from kubeedge_actors.kubernetes.pod_references import ConfigReference
 from kubeedge_actors.module import on
@@ -88,7 +89,7 @@ class EdgeControllerState(InformerSet):
 def _informer(row: ObjectType) -> InformerSpec:
     return InformerSpec(
         row.kind,
-        labels=constants.EDGE_LABEL if row.pushed_to is PushTargets.ITSELF else "",
+        labels=well_known.EDGE_LABEL if row.pushed_to is PushTargets.ITSELF else "",
         cache=not row.is_pod_config,
         wait_for_sync=row.kind == POD_KIND,  # whose everything else is turns out when all pods are known
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError, NotFound
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
@@ -78,9 +79,9 @@ class NodeLeaseRenewer(Module):
         try:
             if node not in self._renewed:
                 self._cluster.get(
-                    LEASE_KIND, constants.LEASE_NAMESPACE, node
+                    LEASE_KIND, well_known.LEASE_NAMESPACE, node
                 )  # some APIs let a patch make it, without owner
-            self._cluster.patch(LEASE_KIND, constants.LEASE_NAMESPACE, node, {"spec": spec})
+            self._cluster.patch(LEASE_KIND, well_known.LEASE_NAMESPACE, node, {"spec": spec})
         except NotFound:
             return self._create(node, spec)
         return True
@@ -91,9 +92,9 @@ class NodeLeaseRenewer(Module):
         except NotFound:
             return False
         owners = [owner_reference("v1", NODE_KIND.kind, node, owner.get("uid", ""))]
-        metadata = {"name": node, "namespace": constants.LEASE_NAMESPACE, "ownerReferences": owners}
+        metadata = {"name": node, "namespace": well_known.LEASE_NAMESPACE, "ownerReferences": owners}
         try:
-            self._cluster.create(LEASE_KIND, constants.LEASE_NAMESPACE, {"metadata": metadata, "spec": spec})
+            self._cluster.create(LEASE_KIND, well_known.LEASE_NAMESPACE, {"metadata": metadata, "spec": spec})
         except AlreadyExists:
             return False  # made by somebody else just now: the next beat renews it
         return True

@@ -27,6 +27,7 @@ from kubeedge_actors.actors.edgecontroller.responses import (
 )
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.node_graph import PodLookup
 from kubeedge_actors.kubernetes.node_restriction import (
     changed_labels,
@@ -122,7 +123,7 @@ class Upstream:
         """Finish a registration whose second write was lost: without its label a node is no edge node."""
         present = self._cluster.get(NODE_KIND, "", name)["metadata"].get("labels") or {}
         missing = {key: value for key, value in labels.items() if key not in present}
-        if constants.EDGE_LABEL in missing:
+        if well_known.EDGE_LABEL in missing:
             self._cluster.patch(NODE_KIND, "", name, {"metadata": {"labels": missing}})
 
     def _update_node(self, request: UpdateNode) -> list[Message]:
@@ -155,7 +156,7 @@ class Upstream:
 
     def _query_lease(self, request: QueryLease) -> list[Message]:
         try:
-            lease = self._cluster.get(LEASE_KIND, constants.LEASE_NAMESPACE, request.name)
+            lease = self._cluster.get(LEASE_KIND, well_known.LEASE_NAMESPACE, request.name)
         except NotFound as error:
             raise not_found_as_cached(error, constants.LEASE, LEASE_KIND, request.name) from error
         return [response(request, {constants.OBJECT: lease, constants.ERR: None})]
@@ -164,9 +165,9 @@ class Upstream:
         metadata = without_nulls(request.object.get("metadata")) | {"name": request.name}
         lease = {**request.object, "metadata": metadata}
         if request.operation == constants.INSERT:
-            stored = self._cluster.create(LEASE_KIND, constants.LEASE_NAMESPACE, lease)
+            stored = self._cluster.create(LEASE_KIND, well_known.LEASE_NAMESPACE, lease)
         else:
-            stored = self._cluster.replace(LEASE_KIND, constants.LEASE_NAMESPACE, request.name, lease)
+            stored = self._cluster.replace(LEASE_KIND, well_known.LEASE_NAMESPACE, request.name, lease)
         return [object_response(request, stored, versioned=False)]
 
     # --- pods ---------------------------------------------------------------------------------------------------------

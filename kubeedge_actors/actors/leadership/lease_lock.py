@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kubeedge_actors.actors.leadership.lease_observer import LeaseObserver
 from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
@@ -68,17 +69,21 @@ class LeaseLock(Module):
         if spec is None:
             return False
         if lease is None:
-            metadata = {"name": LEASE_NAME, "namespace": constants.SYSTEM_NAMESPACE}
-            written = self._cluster.create(LEASE_KIND, constants.SYSTEM_NAMESPACE, {"metadata": metadata, "spec": spec})
+            metadata = {"name": LEASE_NAME, "namespace": well_known.SYSTEM_NAMESPACE}
+            written = self._cluster.create(
+                LEASE_KIND, well_known.SYSTEM_NAMESPACE, {"metadata": metadata, "spec": spec}
+            )
         else:
-            written = self._cluster.replace(LEASE_KIND, constants.SYSTEM_NAMESPACE, LEASE_NAME, {**lease, "spec": spec})
+            written = self._cluster.replace(
+                LEASE_KIND, well_known.SYSTEM_NAMESPACE, LEASE_NAME, {**lease, "spec": spec}
+            )
         self._election.observe(dict(written.get("spec") or {}), now)
         self._held = written
         return True
 
     def _read(self) -> Json | None:
         try:
-            return self._cluster.get(LEASE_KIND, constants.SYSTEM_NAMESPACE, LEASE_NAME)
+            return self._cluster.get(LEASE_KIND, well_known.SYSTEM_NAMESPACE, LEASE_NAME)
         except NotFound:
             return None
 
@@ -90,6 +95,6 @@ class LeaseLock(Module):
             lease = self._read()
             spec = self._election.release_spec(lease, self.clock.now()) if lease is not None else None
             if lease is not None and spec is not None:
-                self._cluster.replace(LEASE_KIND, constants.SYSTEM_NAMESPACE, LEASE_NAME, {**lease, "spec": spec})
+                self._cluster.replace(LEASE_KIND, well_known.SYSTEM_NAMESPACE, LEASE_NAME, {**lease, "spec": spec})
         except ClusterError as error:
             self.log.info("the lease %s is left to expire: %s", LEASE_NAME, error)

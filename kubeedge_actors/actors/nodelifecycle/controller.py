@@ -21,6 +21,7 @@ from kubeedge_actors.drivers.cluster.base import (
     object_reference,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND, LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.wire import constants
@@ -63,8 +64,8 @@ class NodeLifecycle(ApiController):
         self, cluster: Cluster, grace: float = GRACE_PERIOD, random: Callable[[], float] | None = None
     ) -> None:
         watched = [
-            InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL),
-            InformerSpec(LEASE_KIND, namespace=constants.LEASE_NAMESPACE, cache=False),
+            InformerSpec(NODE_KIND, labels=well_known.EDGE_LABEL),
+            InformerSpec(LEASE_KIND, namespace=well_known.LEASE_NAMESPACE, cache=False),
         ]
         super().__init__(cluster, watched, random)
         self._grace = grace
@@ -174,7 +175,7 @@ class NodeLifecycle(ApiController):
 
     def _renewed(self, name: str) -> str:
         try:
-            return api_objects.renew_time(self.api.get(LEASE_KIND, constants.LEASE_NAMESPACE, name))
+            return api_objects.renew_time(self.api.get(LEASE_KIND, well_known.LEASE_NAMESPACE, name))
         except NotFound:
             return ""
 

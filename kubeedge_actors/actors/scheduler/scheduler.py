@@ -22,6 +22,7 @@ from kubeedge_actors.drivers.cluster.base import (
     is_temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound, Unreachable
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import Timer
@@ -53,7 +54,7 @@ class Scheduler(ApiController):
     emits = (*API_CONTROLLER_EMITS, RetryUnschedulableDue)
 
     def __init__(self, cluster: Cluster, random: Callable[[], float] | None = None) -> None:
-        watched = [InformerSpec(NODE_KIND, labels=constants.EDGE_LABEL), InformerSpec(POD_KIND)]
+        watched = [InformerSpec(NODE_KIND, labels=well_known.EDGE_LABEL), InformerSpec(POD_KIND)]
         super().__init__(cluster, watched, random)
         self._cache = SchedulerCache()
         self._bindings: deque[SchedulingDecision] = deque()

@@ -27,6 +27,7 @@ from kubeedge_actors.drivers.cluster.base import (
     InformerSpec,
     WatchEvent,
 )
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import BY_NAME, CLUSTEROBJECTSYNC_KIND, OBJECTSYNC_KIND, ResourceKind
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
@@ -79,7 +80,7 @@ class SyncControllerState(InformerSet):
 
 def _informer_spec(kind: ResourceKind) -> InformerSpec:
     cache = kind not in RECORD_KINDS and not BY_NAME[TYPES[kind]].is_pod_config
-    return InformerSpec(kind, labels=constants.EDGE_LABEL if TYPES.get(kind) == constants.NODE else "", cache=cache)
+    return InformerSpec(kind, labels=well_known.EDGE_LABEL if TYPES.get(kind) == constants.NODE else "", cache=cache)
 
 
 class SyncController(Controller):

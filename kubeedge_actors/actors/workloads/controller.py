@@ -21,6 +21,7 @@ from kubeedge_actors.drivers.cluster.base import (
     object_reference,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
     DAEMONSET_KIND,
     DEPLOYMENT_KIND,
@@ -196,7 +197,7 @@ class Workloads(ApiController):
         nodes = [
             node
             for node in self.informers.all(NODE_KIND)
-            if constants.EDGE_LABEL in (node["metadata"].get("labels") or {})
+            if well_known.EDGE_LABEL in (node["metadata"].get("labels") or {})
         ]
         plan = daemonsets.plan_daemon_set(object, nodes, pods, self.clock.now())
         self._status(key, object, plan.status)

@@ -23,6 +23,8 @@ RETRY_SECONDS = 0.02
 FORWARDED_HEADERS = ("upgrade", "connection", "sec-websocket-", "x-stream-protocol-version")
 
 
+EXEC, ATTACH, PORT_FORWARD = "exec", "attach", "portforward"
+"""The subresources of pods that are streams."""
 OUTPUTS = ("stdin", "stdout", "stderr")
 
 
@@ -79,8 +81,8 @@ def exec_response(request: Request, pod: Json, subresource: str, source: ExecSou
         raise bad_request("Upgrade request required")
     if source is None:
         raise ApiError(501, "NotImplemented", f"{subresource} is not served by this API server")
-    container = "" if subresource == "portforward" else log_container(request, meta["name"], spec)
-    if subresource != "portforward" and not any(request.flag(name) for name in OUTPUTS):
+    container = "" if subresource == PORT_FORWARD else log_container(request, meta["name"], spec)
+    if subresource != PORT_FORWARD and not any(request.flag(name) for name in OUTPUTS):
         raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
     headers = {name.title(): [value] for name, value in request.headers.items() if name.startswith(FORWARDED_HEADERS)}
     query = PodExecRequest(

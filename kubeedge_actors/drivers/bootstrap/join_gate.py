@@ -13,7 +13,8 @@ from kubeedge_actors.drivers.bootstrap.secret_client import SecretClient
 from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims
 from kubeedge_actors.errors import CertificateError, NotFound
-from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, NODE_LEASE_NAMESPACE
+from kubeedge_actors.kubernetes import well_known
+from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND
 from kubeedge_actors.kubernetes.time import parse_time
 
 USED = "nodetokensecret"
@@ -83,7 +84,7 @@ class JoinGate:
 
     def _lease_is_young(self, node: str) -> bool:
         try:
-            lease = self._cluster.get(LEASE_KIND, NODE_LEASE_NAMESPACE, node)
+            lease = self._cluster.get(LEASE_KIND, well_known.LEASE_NAMESPACE, node)
         except NotFound:
             return False
         renewed = parse_time(str((lease.get("spec") or {}).get("renewTime") or ""))

@@ -6,10 +6,10 @@ from typing import Any
 
 from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, POD_KIND
 from kubeedge_actors.supervisors import ManualClock
 from kubeedge_actors.testing import Harness, InjectedCrash, inline
-from kubeedge_actors.wire import constants
 from tests.support.k8s_objects import add_node, add_pod, condition, conditions, lease, node, pod, renew, set_status
 
 FAR_AWAY = "1999-12-31T23:59:59.000000Z"
@@ -36,7 +36,7 @@ class NodeLifecycleEnv:
 
     def join(self, name: str = "edge-1") -> None:
         add_node(self.cluster, node(name, ready=""))
-        self.cluster.create(LEASE_KIND, constants.LEASE_NAMESPACE, lease(name, FAR_AWAY))
+        self.cluster.create(LEASE_KIND, well_known.LEASE_NAMESPACE, lease(name, FAR_AWAY))
         self.say_ready(name)
 
     def say_ready(self, name: str = "edge-1") -> None:

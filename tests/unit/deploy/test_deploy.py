@@ -23,8 +23,8 @@ from kubeedge_actors.config import HTTPS_PORT, HUB_PORT
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.errors import Unreachable, UsageError
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND
-from kubeedge_actors.wire import constants
 from tests.support.guarded_api import GuardedApi, guarded_api
 from tests.support.rbac import Call, Rules
 from tests.support.waiting import PATIENCE
@@ -62,13 +62,15 @@ def test_the_definitions_for_a_cluster_are_those_of_the_embedded_api() -> None:
 
 
 def test_the_namespace_is_the_one_that_the_cloud_uses() -> None:
-    assert [object["metadata"]["name"] for object in deploy.documents(deploy.NAMESPACE)] == [constants.SYSTEM_NAMESPACE]
+    assert [object["metadata"]["name"] for object in deploy.documents(deploy.NAMESPACE)] == [
+        well_known.SYSTEM_NAMESPACE
+    ]
 
 
 def test_what_is_missing_is_made_and_served(cluster: KubernetesCluster) -> None:
     remove_definitions(cluster)
     ensure_prerequisites(cluster)
-    assert cluster.get(NAMESPACE_KIND, "", constants.SYSTEM_NAMESPACE)
+    assert cluster.get(NAMESPACE_KIND, "", well_known.SYSTEM_NAMESPACE)
     for kind in NEEDED:
         assert cluster.list(kind).items == []
     assert len(cluster.list(CRD_KIND).items) == len(definitions())
@@ -164,9 +166,9 @@ def test_the_deployment_has_two_replicas_behind_the_ports_that_nodes_dial() -> N
 
 def test_the_manifest_grants_the_election_and_no_secret_beyond_reading() -> None:
     rules = Rules(deploy.documents(deploy.RBAC))
-    assert rules.allow(Call("update", "coordination.k8s.io", "leases", constants.SYSTEM_NAMESPACE, LEASE_NAME))
-    assert not rules.allow(Call("update", "coordination.k8s.io", "leases", constants.SYSTEM_NAMESPACE, "another"))
-    assert not rules.allow(Call("update", "", "secrets", constants.SYSTEM_NAMESPACE, "another"))
+    assert rules.allow(Call("update", "coordination.k8s.io", "leases", well_known.SYSTEM_NAMESPACE, LEASE_NAME))
+    assert not rules.allow(Call("update", "coordination.k8s.io", "leases", well_known.SYSTEM_NAMESPACE, "another"))
+    assert not rules.allow(Call("update", "", "secrets", well_known.SYSTEM_NAMESPACE, "another"))
     assert not rules.allow(Call("update", "", "secrets", "default", "casecret"))
     assert not rules.allow(Call("delete", "", "nodes", "", "edge-1"))
     assert not rules.allow(Call("create", "apiextensions.k8s.io", "customresourcedefinitions"))

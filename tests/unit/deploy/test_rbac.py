@@ -33,6 +33,7 @@ from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, OBJECT_TYPES
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
@@ -75,7 +76,7 @@ def guarded(tmp_path: Path) -> Iterator[GuardedApi]:
 
 
 def lease() -> dict[str, Any]:
-    return {"metadata": {"name": N, "namespace": constants.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
+    return {"metadata": {"name": N, "namespace": well_known.LEASE_NAMESPACE}, "spec": {"holderIdentity": N}}
 
 
 def event(**more: Any) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def event(**more: Any) -> dict[str, Any]:
 
 def everything(cluster: KubernetesCluster) -> Iterator[LinkMessage]:
     """All that a node can ask for, in an order in which it makes sense."""
-    labels = {constants.EDGE_LABEL: ""}
+    labels = {well_known.EDGE_LABEL: ""}
     insert, update, change = constants.INSERT, constants.UPDATE, constants.PATCH
     yield RegisterNode(name=N, object={"metadata": {"name": N, "labels": labels}})
     uid = cluster.get(NODE_KIND, "", N)["metadata"]["uid"]
@@ -162,7 +163,7 @@ def test_the_rights_are_enough_and_each_is_needed(guarded: GuardedApi, tmp_path:
     write_down(cluster)
     watch(cluster, guarded)
     with contextlib.closing(FileAuthority(tmp_path / "certs")) as authority:
-        shared = SecretBackedAuthority(authority, cluster, constants.SYSTEM_NAMESPACE)
+        shared = SecretBackedAuthority(authority, cluster, well_known.SYSTEM_NAMESPACE)
         shared.sync_ca()
         shared.server_certificate(["127.0.0.1"])
         shared.write_token(tmp_path / "token")

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.drivers.machine.base import MachineInfo
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.quantity import format_kibibytes
 from kubeedge_actors.kubernetes.time import format_time
-from kubeedge_actors.wire.constants import AGENT_LABEL, EDGE_LABEL
 
 Json = dict[str, Any]
 
@@ -48,8 +48,8 @@ def node_labels(description: NodeDescription) -> dict[str, str]:
         "kubernetes.io/arch": machine,
         "kubernetes.io/hostname": description.name,
         "kubernetes.io/os": system,
-        AGENT_LABEL: "",
-        EDGE_LABEL: "",
+        well_known.AGENT_LABEL: "",
+        well_known.EDGE_LABEL: "",
     }
     return own | description.labels
 

@@ -23,6 +23,7 @@ from kubeedge_actors.actors.edged.status.node_status import (
     node_status,
 )
 from kubeedge_actors.actors.edged.status.request_schedule import RESPONSE_TIMEOUT, RequestSchedule
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.kubernetes.time import format_micro_time
 from kubeedge_actors.wire.constants import (
@@ -30,7 +31,6 @@ from kubeedge_actors.wire.constants import (
     ERR,
     ERR_STATUS,
     INSERT,
-    LEASE_NAMESPACE,
     NODE,
     OBJECT,
     UPDATE,
@@ -148,7 +148,7 @@ class NodeStatusManager:
 
     def _new_lease(self, uid: str, now: float) -> Json:
         owner = owner_reference("v1", "Node", self.name, uid)
-        metadata: Json = {"name": self.name, "namespace": LEASE_NAMESPACE, "creationTimestamp": None}
+        metadata: Json = {"name": self.name, "namespace": well_known.LEASE_NAMESPACE, "creationTimestamp": None}
         metadata["ownerReferences"] = [owner]
         spec = {"holderIdentity": self.name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": format_micro_time(now)}
         return {"metadata": metadata, "spec": spec}

@@ -17,6 +17,7 @@ from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.errors import AnswerLost, StoreError
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Reason
@@ -48,7 +49,7 @@ class Env:
         self.harness.run()
 
     def register(self, name: str, **annotations: str) -> None:
-        labels = {constants.EDGE_LABEL: ""}
+        labels = {well_known.EDGE_LABEL: ""}
         self.cluster.create(NODE_KIND, "", {"metadata": {"name": name, "labels": labels, "annotations": annotations}})
 
     def publish(self, topic: str, node: str = "n1", **more: Any) -> BusPublish:

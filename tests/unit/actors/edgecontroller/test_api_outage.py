@@ -20,6 +20,7 @@ from kubeedge_actors.actors.edgecontroller.upstream_worker import (
 )
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster, Request
 from kubeedge_actors.errors import AskTimeout, ClusterError
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND, LEASE_KIND
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, SupervisorSpec, ThreadsEngine
 from kubeedge_actors.testing import Probe, inline
@@ -249,7 +250,7 @@ def test_a_slow_request_of_one_node_delays_neither_leases_nor_other_nodes() -> N
         with arrived:
             assert arrived.wait_for(lambda: len(received) == 2, PATIENCE)
         assert {answer.node for answer in received} == {N, "edge-2"}
-        assert api.peek(LEASE_KIND, constants.LEASE_NAMESPACE, N) is not None
+        assert api.peek(LEASE_KIND, well_known.LEASE_NAMESPACE, N) is not None
         api.gate.set()
         with arrived:
             assert arrived.wait_for(lambda: len(received) == 3, PATIENCE)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kubeedge_actors.actors.edgecontroller.controller import child_specs
 from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND
 from kubeedge_actors.kubernetes.pod_references import ConfigReference, config_references
 from kubeedge_actors.testing import crash_at, inline
@@ -249,7 +250,7 @@ def test_a_node_that_is_gone_holds_nothing_any_more() -> None:
 
 
 def test_a_node_that_is_no_edge_node_any_more_is_gone(edge: EdgeControllerEnv) -> None:
-    edge.api.patch(NODE_KIND, "", "edge-1", {"metadata": {"labels": {constants.EDGE_LABEL: None}}})
+    edge.api.patch(NODE_KIND, "", "edge-1", {"metadata": {"labels": {well_known.EDGE_LABEL: None}}})
     edge.harness.run()
     assert edge.hub.take() == [NodeRemoved(node="edge-1")]
-    assert node("x")["metadata"]["labels"] == {constants.EDGE_LABEL: ""}
+    assert node("x")["metadata"]["labels"] == {well_known.EDGE_LABEL: ""}

@@ -9,6 +9,7 @@ import pytest
 
 from kubeedge_actors.drivers.cluster.base import object_reference
 from kubeedge_actors.errors import NotFound
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
     CSR_KIND,
     EVENT_KIND,
@@ -42,7 +43,7 @@ from tests.support.certificates import signing_spec
 from tests.support.env.edgecontroller import ADDRESS, EdgeControllerEnv
 
 N = "edge-1"
-LABELS = {constants.EDGE_LABEL: "", "kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "amd64", "zone": "a"}
+LABELS = {well_known.EDGE_LABEL: "", "kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "amd64", "zone": "a"}
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_an_update_merges_labels_and_annotations_only(edge: EdgeControllerEnv) -
     object = {"metadata": {"name": N, "labels": {"x": "y"}, "annotations": {"n": "m"}}, "spec": {"unschedulable": True}}
     answer = edge.answer(UpdateNode(node=N, name=N, object=object))
     stored = edge.api.get(NODE_KIND, "", N)
-    assert stored["metadata"]["labels"] == {constants.EDGE_LABEL: "", "x": "y"}
+    assert stored["metadata"]["labels"] == {well_known.EDGE_LABEL: "", "x": "y"}
     assert stored["metadata"]["annotations"] == {"n": "m"}
     assert stored["spec"] == {}
     assert (answer.content, answer.resource_version) == ("OK", object_reference(stored).version)
@@ -139,7 +140,7 @@ def test_an_update_merges_labels_and_annotations_only(edge: EdgeControllerEnv) -
 
 def test_an_old_edge_registers_and_reports_its_whole_status() -> None:
     edge = EdgeControllerEnv()
-    content = {"metadata": {"name": N, "labels": {constants.EDGE_LABEL: ""}}, "status": {}}
+    content = {"metadata": {"name": N, "labels": {well_known.EDGE_LABEL: ""}}, "status": {}}
     for _ in range(2):
         answer = edge.answer(ReportNodeStatus(node=N, operation=constants.INSERT, name=N, content=content))
         assert (answer.content, answer.resource) == ("OK", "default/node/edge-1")
@@ -169,7 +170,7 @@ def test_a_lease_is_asked_for_made_and_renewed(edge: EdgeControllerEnv) -> None:
     assert status["details"] == {"name": N, "group": "coordination.k8s.io", "kind": "lease"}
 
     lease = {
-        "metadata": {"name": N, "namespace": constants.LEASE_NAMESPACE, "creationTimestamp": None},
+        "metadata": {"name": N, "namespace": well_known.LEASE_NAMESPACE, "creationTimestamp": None},
         "spec": {"holderIdentity": N},
     }
     made = edge.answer(WriteLease(node=N, operation=constants.INSERT, name=N, object=lease)).content
@@ -181,7 +182,7 @@ def test_a_lease_is_asked_for_made_and_renewed(edge: EdgeControllerEnv) -> None:
     stale = edge.answer(WriteLease(node=N, operation=constants.UPDATE, name=N, object=renewed))
     assert (error_of(stale)["reason"], stale.content["Object"]) == ("Conflict", None)
     assert edge.answer(QueryLease(node=N, name=N)).content["Object"] == edge.api.get(
-        LEASE_KIND, constants.LEASE_NAMESPACE, N
+        LEASE_KIND, well_known.LEASE_NAMESPACE, N
     )
 
 

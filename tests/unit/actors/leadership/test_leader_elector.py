@@ -19,11 +19,11 @@ from kubeedge_actors.actors.leadership.lease_observer import (
 from kubeedge_actors.drivers.cluster.base import Json
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError, RegistrationError
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.testing import Harness, inline
-from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.constants import LEADERSHIP
 from kubeedge_actors.wire.messages import LeadershipChanged
 
@@ -98,7 +98,7 @@ def api() -> FakeCluster:
 
 
 def record(api: FakeCluster) -> Json:
-    lease = api.peek(LEASE_KIND, constants.SYSTEM_NAMESPACE, LEASE_NAME)
+    lease = api.peek(LEASE_KIND, well_known.SYSTEM_NAMESPACE, LEASE_NAME)
     assert lease is not None
     return dict(lease["spec"])
 
@@ -179,7 +179,7 @@ def test_one_that_starts_again_under_its_name_leads_at_once(api: FakeCluster) ->
 
 def test_the_wall_clock_of_the_holder_does_not_matter(api: FakeCluster) -> None:
     spec = {"holderIdentity": "other", "leaseDurationSeconds": 15, "renewTime": "1999-01-01T00:00:00.000000Z"}
-    api.create(LEASE_KIND, constants.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE_NAME}, "spec": spec})
+    api.create(LEASE_KIND, well_known.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE_NAME}, "spec": spec})
     first = Replica(api, "one")
     first.advance(LEASE_DURATION - 1)
     assert not first.leads()
@@ -204,7 +204,7 @@ def test_a_leader_whose_elector_crashed_keeps_the_lease(api: FakeCluster) -> Non
 
 def test_a_conflict_is_not_a_victory(api: FakeCluster) -> None:
     stale = ClusterError({"code": 409, "reason": "Conflict", "message": "modified"})
-    api.create(LEASE_KIND, constants.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE_NAME}, "spec": {}})
+    api.create(LEASE_KIND, well_known.SYSTEM_NAMESPACE, {"metadata": {"name": LEASE_NAME}, "spec": {}})
 
     def refuse(request: Request) -> ClusterError | None:
         return stale if request[0] == "replace" else None

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
-from kubeedge_actors.wire import constants
 from tests.support.env.nodelifecycle import FAR_AWAY, LIMIT, NOT_READY, READY, NodeLifecycleEnv
 from tests.support.k8s_objects import add_node, add_pod, condition, conditions, events, node, pod, set_status
 
@@ -193,7 +193,7 @@ def test_a_node_that_is_gone_is_forgotten_and_one_of_its_name_begins_anew(env: N
 
 def test_nodes_that_are_no_edge_nodes_are_not_judged(env: NodeLifecycleEnv) -> None:
     plain = node("server")
-    del plain["metadata"]["labels"][constants.EDGE_LABEL]
+    del plain["metadata"]["labels"][well_known.EDGE_LABEL]
     add_node(env.cluster, plain)
     env.settle(600)
     assert env.status("server") == {"Ready": "True"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND, NODE_KIND, POD_KIND
-from kubeedge_actors.wire import constants
 from tests.support.env.scheduler import SchedulerEnv
 from tests.support.k8s_objects import add_node, add_pod, conditions, events, node, node_of, pod, set_status
 
@@ -51,7 +51,7 @@ def test_what_was_there_before_it_started_is_counted(env: SchedulerEnv) -> None:
 
 def test_only_edge_nodes_are_taken(env: SchedulerEnv) -> None:
     plain = node("server")
-    del plain["metadata"]["labels"][constants.EDGE_LABEL]
+    del plain["metadata"]["labels"][well_known.EDGE_LABEL]
     add_node(env.cluster, plain)
     add_pod(env.cluster, pod("p"))
     env.settle()
