@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.containers.base import ContainerEnded, PodName, PodNetwork, RuntimeEvent
+from kubeedge_actors.drivers.containers.base import ContainerEnded, ExecStream, PodName, PodNetwork, RuntimeEvent
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import (
     DEAF,
@@ -209,7 +209,11 @@ def test_a_command_is_run_with_both_its_ends_in_hand(bench: ContainersEnv) -> No
 
 def test_a_command_ends_for_its_reader_when_another_thread_has_enough(bench: ContainersEnv) -> None:
     one = bench.run(FOREVER)
-    command = bench.runtime.exec(one.id, ("/bin/sleep", "1000"), stdin=False)
+    read_until_killed(bench.runtime.exec(one.id, ("/bin/sleep", "1000"), stdin=False))
+
+
+def read_until_killed(command: ExecStream) -> None:
+    """Returns when the reader has been told the end, by another thread's `kill`."""
     ending = threading.Timer(0.2, command.kill)
     ending.start()
     while command.read()[1]:
@@ -236,13 +240,7 @@ def test_a_command_on_a_terminal_has_its_size_and_one_output(bench: ContainersEn
 
 def test_a_terminal_ends_for_its_reader_when_another_thread_has_enough(bench: ContainersEnv) -> None:
     one = bench.run(FOREVER)
-    command = bench.runtime.exec(one.id, ("/bin/sleep", "1000"), stdin=True, tty=True)
-    ending = threading.Timer(0.2, command.kill)
-    ending.start()
-    while command.read()[1]:
-        pass
-    ending.join()
-    command.close()
+    read_until_killed(bench.runtime.exec(one.id, ("/bin/sleep", "1000"), stdin=True, tty=True))
 
 
 def test_who_attaches_sees_what_is_written_and_leaves_the_container_running(bench: ContainersEnv) -> None:

@@ -13,6 +13,7 @@ from kubeedge_actors.actors.edgestream import stream_params, websocket
 from kubeedge_actors.actors.edgestream.remote_channels import (
     NORMAL_CLOSURE,
     ClientLeft,
+    client_messages,
     first_common,
     spdy_response,
     words,
@@ -181,11 +182,9 @@ class TunneledForwarding(SpdyForwarding):
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """See the protocol."""
-        for opcode, message in self._messages.feed(data):
-            if opcode == websocket.PING:
-                yield websocket.encode_frame(websocket.PONG, message)
-            elif opcode == websocket.CLOSE:
-                raise ClientLeft("the client has closed the connection")
+        for opcode, message in client_messages(self._messages, data):
+            if opcode == websocket.PONG:
+                yield message
             elif opcode == websocket.BINARY:
                 yield from super().feed(message)
 
@@ -210,12 +209,10 @@ class ChannelForwarding:
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """See the protocol."""
-        for opcode, message in self._parser.feed(data):
-            if opcode == websocket.PING:
-                yield websocket.encode_frame(websocket.PONG, message)
-            elif opcode == websocket.CLOSE:
-                raise ClientLeft("the client has closed the connection")
-            elif opcode in (websocket.TEXT, websocket.BINARY) and message:
+        for opcode, message in client_messages(self._parser, data):
+            if opcode == websocket.PONG:
+                yield message
+            elif message:
                 yield self._received(message)
 
     def _received(self, message: bytes) -> Forwarded:

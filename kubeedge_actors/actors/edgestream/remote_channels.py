@@ -77,6 +77,17 @@ def negotiate(opening: StreamRequest, channels: Collection[int]) -> RemoteChanne
     raise ContainerError("a container is reached over WebSocket or SPDY/3.1: an upgrade to either is required")
 
 
+def client_messages(parser: websocket.FrameParser, data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Opcode and content of a client's messages. PONG: the frame with which a ping is answered at once. Errors: FrameError, ClientLeft."""
+    for opcode, message in parser.feed(data):
+        if opcode == websocket.PING:
+            yield websocket.PONG, websocket.encode_frame(websocket.PONG, message)
+        elif opcode == websocket.CLOSE:
+            raise ClientLeft("the client has closed the connection")
+        elif opcode in (websocket.TEXT, websocket.BINARY):
+            yield opcode, message
+
+
 def words(header: str) -> tuple[str, ...]:
     """The values of a header that lists them."""
     return tuple(filter(None, (word.strip() for word in header.split(","))))
@@ -113,12 +124,10 @@ class WebSocketChannels:
 
     def feed(self, data: bytes) -> Iterator[Received | bytes]:
         """See the protocol."""
-        for opcode, message in self._parser.feed(data):
-            if opcode == websocket.PING:
-                yield websocket.encode_frame(websocket.PONG, message)
-            elif opcode == websocket.CLOSE:
-                raise ClientLeft("the client has closed the connection")
-            elif opcode in (websocket.TEXT, websocket.BINARY) and message:
+        for opcode, message in client_messages(self._parser, data):
+            if opcode == websocket.PONG:
+                yield message
+            elif message:
                 yield self._received(message)
 
     def _received(self, message: bytes) -> Received:
