@@ -33,13 +33,6 @@ READY = '{range .status.conditions[?(@.type=="Ready")]}{.status} {.reason} {.mes
 
 
 @pytest.fixture
-def relay(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[EngineRelay]:
-    made = EngineRelay(tmp_path / "engine.sock", docker_engine.address)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def away(tmp_path: Path, relay: EngineRelay) -> Iterator[CloudAndEdge]:
     env = CloudAndEdge(tmp_path, "--runtime", "docker", "--docker-host", relay.address)
     try:

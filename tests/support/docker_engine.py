@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.fakes.docker_relay import EngineRelay
 from tests.support.waiting import PATIENCE
 
 IMAGE = "busybox-of-tests:1"
@@ -144,3 +145,11 @@ def docker_engine() -> Iterator[DockerEngine]:
     owner = f"test-{uuid.uuid4().hex[:12]}"
     yield DockerEngine(_address(), IMAGE, owner)
     _clean(_address(), owner)
+
+
+@pytest.fixture
+def relay(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[EngineRelay]:
+    """What stands between an edge and that engine, at a socket of its own."""
+    made = EngineRelay(tmp_path / "engine.sock", docker_engine.address)
+    yield made
+    made.stop()

@@ -27,8 +27,17 @@ from kubeedge_actors.drivers.containers.base import (
     RegistryAuth,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.docker_events import BROKEN, DockerEvents, check_listening, hang_up, open_answer
-from kubeedge_actors.drivers.containers.docker_library import docker, requests, urllib3
+from kubeedge_actors.drivers.containers.docker_events import DockerEvents
+from kubeedge_actors.drivers.containers.docker_library import (
+    BROKEN,
+    check_listening,
+    docker,
+    hang_up,
+    open_answer,
+    requests,
+    translated,
+    urllib3,
+)
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
 from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
@@ -40,17 +49,6 @@ DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 PAUSE_IMAGE = "pause-of-pods:1"
 OUTPUT_LIMIT = 64 * 1024
 PIECE = 16 * 1024
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Docker's and requests' errors as ours."""
-    try:
-        yield
-    except docker.errors.APIError as error:
-        raise ContainerError(str(error.explanation or error)) from error
-    except BROKEN as error:
-        raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error
 
 
 class DockerRuntime:
@@ -70,7 +68,7 @@ class DockerRuntime:
         subpaths: Path,
     ) -> None:
         self._owner, self._pause_image = owner, pause_image
-        with _translated():  # the library's stubs leave the low-level client half untyped
+        with translated():  # the library's stubs leave the low-level client half untyped
             check_listening(address)
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
         self._lock, self._opening = threading.Lock(), threading.Lock()
@@ -80,21 +78,21 @@ class DockerRuntime:
 
     def version(self) -> str:
         """`docker://` and the engine's version."""
-        with _translated():
+        with translated():
             return f"docker://{self._client.version()['Version']}"
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
     def watch(self, watcher: Watcher) -> None:
         """Follow the engine's events with one thread."""
-        with _translated():
+        with translated():
             self._events.watch(watcher)
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
     def _look(self, container_id: str) -> Container:
         """Inspect one container; what has ended does not change and is remembered."""
-        with _translated():
+        with translated():
             container = forms.parse_inspection(self._client.inspect_container(container_id))
         with self._lock:
             self._seen[container.id] = container
@@ -104,7 +102,7 @@ class DockerRuntime:
         labels = [f"{forms.OWNER}={self._owner}", f"{forms.KIND}={kind}"]
         if pod_uid:
             labels.append(f"{forms.POD_UID}={pod_uid}")
-        with _translated():
+        with translated():
             rows: list[dict[str, Any]] = self._client.containers(all=True, filters={"label": labels})
         return rows
 
@@ -157,7 +155,7 @@ class DockerRuntime:
             self._subpaths.release(key)
 
     def _create_or_find(self, name: str, config: dict[str, Any]) -> str:
-        with _translated():
+        with translated():
             try:
                 return str(self._client.create_container_from_config(config, name)["Id"])
             except docker.errors.APIError as error:
@@ -173,7 +171,7 @@ class DockerRuntime:
     def start(self, container_id: str) -> Container:
         """Run it."""
         try:
-            with _translated():
+            with translated():
                 self._client.start(container_id)
         except ContainerError:
             with suppress(ContainerError):  # it is not there at all
@@ -207,7 +205,7 @@ class DockerRuntime:
     @contextmanager
     def _unless_gone(self) -> Iterator[None]:
         """404: it is not there; 409: it does not run, or is being removed. Both are what was wanted."""
-        with _translated():
+        with translated():
             try:
                 yield
             except docker.errors.APIError as error:
@@ -227,31 +225,31 @@ class DockerRuntime:
     ) -> InterruptibleLogStream:
         """Standard output and error, in the order of the engine."""
         params = forms.log_options(tail, since, follow, timestamps)
-        with _translated():
+        with translated():
             tty = bool(self._client.inspect_container(container_id)["Config"].get("Tty"))
             answer = open_answer(self._client, f"/containers/{container_id}/logs", params=params, timeout=None)
         return InterruptibleLogStream(_closing(answer, tty=tty), lambda: hang_up(answer))
 
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run `command` inside, behind a socket of the engine."""
-        with _translated():
+        with translated():
             return docker_streams.exec_stream(self._client, container_id, command, stdin=stdin, tty=tty)
 
     def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
         """Join the container's own input and output, behind a socket of the engine."""
-        with _translated():
+        with translated():
             return docker_streams.attach_stream(self._client, container_id, stdin=stdin)
 
     def dial(self, pod_uid: str, port: int) -> socket.socket:
         """In the network of the pod where it is of this machine, else to its address."""
         rows = self._rows(forms.SANDBOX, pod_uid) or self._rows(forms.CONTAINER, pod_uid)
-        with _translated():
+        with translated():
             return docker_streams.connect(self._client, rows, port)
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""
         deadline = time.monotonic() + timeout
-        with _translated():
+        with translated():
             exec_id = self._client.exec_create(container_id, list(command))["Id"]
             output = bytearray()
             try:
@@ -275,7 +273,7 @@ class DockerRuntime:
         """Start the pause container of the pod, unless it runs. One at a time: containers of a pod start side by side."""
         check_pod_name(network.pod)
         name = forms.engine_name(network.pod, forms.SANDBOX_NAME)
-        with self._opening, _translated():
+        with self._opening, translated():
             image = self._pause_image or self._own_pause_image()
             try:
                 inspection = self._client.inspect_container(name)
@@ -292,7 +290,7 @@ class DockerRuntime:
     def _own_pause_image(self) -> str:
         if not self.image_id(PAUSE_IMAGE):
             name, _, tag = PAUSE_IMAGE.partition(":")
-            with _translated():
+            with translated():
                 self._client.import_image_from_data(
                     pause.image_layer(os.uname().machine),
                     repository=name,
@@ -312,7 +310,7 @@ class DockerRuntime:
 
     def image_id(self, image: str) -> str:
         """The engine's id of the image."""
-        with _translated():
+        with translated():
             try:
                 return str(self._client.inspect_image(image)["Id"])
             except docker.errors.NotFound:
@@ -322,7 +320,7 @@ class DockerRuntime:
         """Pull from the image's registry. Error: ContainerError."""
         auth = None if credentials is None else {"username": credentials.username, "password": credentials.password}
         repository, tag = forms.split_image(image)
-        with _translated():
+        with translated():
             for line in self._client.pull(repository, tag=tag, auth_config=auth, stream=True, decode=True):
                 if "error" in line:
                     raise ContainerError(str(line["error"]))

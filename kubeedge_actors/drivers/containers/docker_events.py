@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -14,39 +13,19 @@ import msgspec
 
 from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers.base import ContainerEnded, RuntimeLost, RuntimeRecovered, Watcher
-from kubeedge_actors.drivers.containers.docker_library import docker, requests, urllib3
+from kubeedge_actors.drivers.containers.docker_library import (
+    BROKEN,
+    check_listening,
+    hang_up,
+    open_answer,
+    requests,
+    urllib3,
+)
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 RETRY_SECONDS = (0.5, 1, 2, 5)
 QUIET_SECONDS = 8.0
 """After so long without an event the engine is asked for them anew: one that hangs does not answer that either."""
-BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException, OSError)
-"""What the library raises when no engine answers."""
-
-
-def check_listening(address: str) -> None:
-    """Find out cheaply whether somebody listens at a local socket: the library leaks one for each try. Error: OSError."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as door:
-            door.connect(address.removeprefix("unix://"))
-
-
-def open_answer(client: Any, path: str, method: str = "get", **more: Any) -> Any:
-    """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak
-    sockets. Errors: ContainerError, and those of BROKEN.
-    """
-    url = f"{client.base_url}/v{client.api_version}{path}"
-    answer = client.request(method, url, stream=True, **more)
-    if answer.status_code >= 400:
-        with answer:
-            raise ContainerError(str(answer.json().get("message", answer.reason)))
-    return answer
-
-
-def hang_up(answer: Any) -> None:
-    """End an answer for the thread that reads it."""
-    with suppress(OSError, AttributeError):  # it has ended by itself
-        docker.types.CancellableStream(iter(()), answer).close()
 
 
 class DockerEvents:

@@ -21,13 +21,6 @@ LIMIT_KIB = 64 << 10
 
 
 @pytest.fixture
-def relay(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[EngineRelay]:
-    made = EngineRelay(tmp_path / "engine.sock", docker_engine.address)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def bench(relay: EngineRelay, docker_engine: DockerEngine, tmp_path: Path) -> Iterator[DockerContainersEnv]:
     made = DockerContainersEnv(relay.address, docker_engine.owner, tmp_path)
     yield made
