@@ -27,8 +27,9 @@ class TooDeep(msgspec.DecodeError):
 
 
 def check_depth(text: Text) -> Text:
-    """The JSON text itself, to be decoded next. Errors: TooDeep."""
-    data = text.encode(errors="replace") if isinstance(text, str) else bytes(text)
+    """The JSON text itself, to be decoded next. Errors: TooDeep, and as of a decoder TypeError for what is no text."""
+    # a view first: of a number, which a malformed message may hold in a text's place, `bytes` would make so many zeros
+    data = text.encode(errors="replace") if isinstance(text, str) else bytes(memoryview(text))
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(data):
         raise TooDeep
     return text

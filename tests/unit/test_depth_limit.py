@@ -137,3 +137,8 @@ def test_configuration_files(tmp_path: Path) -> None:
 def test_the_registries_of_a_pull_secret() -> None:
     secret = {"data": {".dockerconfigjson": base64.b64encode(DEEP.encode()).decode()}}
     assert registry_credentials("registry.example/app", [secret]) is None
+
+
+def test_a_number_in_the_place_of_a_text_is_no_text_and_costs_no_memory() -> None:
+    with pytest.raises(TypeError):
+        depth_limit.check_depth(1 << 50)  # type: ignore[type-var]
