@@ -1,10 +1,12 @@
-"""Listening sockets, and why one can not be had."""
+"""Listening sockets, why one can not be had, and who may be at the other end."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import socket
+from collections.abc import Collection
+from urllib.parse import urlsplit
 
 BACKLOG = 128
 
@@ -55,3 +57,21 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_cross_site(host: str, origin: str, names: Collection[str] = ()) -> bool:
+    """Whether a browser speaks for a page of another site: loopback is within its reach, and DNS names mean what their owner wants.
+
+    That is, whether the headers `Host` and `Origin` (empty: not there) name anything but loopback, or one of our own `names`.
+
+    >>> is_cross_site("127.0.0.1:10550", ""), is_cross_site("rebound.example:10550", "")
+    (False, True)
+    >>> is_cross_site("localhost", "http://evil.example"), is_cross_site("172.17.0.1:10550", "", {"172.17.0.1"})
+    (True, False)
+    """
+    places = (f"//{host or 'localhost'}", origin or "//localhost")
+    try:
+        found = [urlsplit(place).hostname or "" for place in places]
+    except ValueError:  # no address at all
+        return True
+    return not all(is_loopback(name) or name in names for name in found)
