@@ -20,15 +20,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import websocket
+from websocket._abnf import frame_buffer
 
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents
 from kubeedge_actors.drivers.link.client_tls import PinnedTls, dial
 from kubeedge_actors.drivers.link.incoming_limits import (
     MAX_ANSWER,
     MAX_MESSAGE,
-    LimitedFrames,
     MessageTooLong,
     UpgradeAnswer,
+    check_length,
 )
 from kubeedge_actors.drivers.link.keepalive import Keepalive, KeepaliveAction
 from kubeedge_actors.drivers.link.send_queue import SendQueue
@@ -90,6 +91,15 @@ class WebSocketLink:
     def close(self) -> None:
         """See the protocol."""
         self._queue.terminate()
+
+
+class LimitedFrames(frame_buffer):
+    """Takes frames apart; MessageTooLong as soon as a header names more bytes than a message may have."""
+
+    def recv_length(self) -> None:
+        """The library's, looked at before anything is read for it."""
+        super().recv_length()
+        check_length(self.length or 0)
 
 
 class _Connect:

@@ -9,9 +9,6 @@ import socket
 import time
 from typing import Any
 
-import websocket
-from websocket._abnf import frame_buffer
-
 from kubeedge_actors.errors import LinkError
 
 MAX_MESSAGE = 32 << 20
@@ -20,18 +17,14 @@ MAX_ANSWER = 64 << 10
 """Bytes of the answer to the upgrade."""
 
 
-class MessageTooLong(websocket.WebSocketException):
+class MessageTooLong(Exception):
     """The other side announces a longer message than is taken."""
 
 
-class LimitedFrames(frame_buffer):
-    """Takes frames apart; MessageTooLong as soon as a header names more bytes than MAX_MESSAGE."""
-
-    def recv_length(self) -> None:
-        """The library's, looked at before anything is read for it."""
-        super().recv_length()
-        if self.length is not None and self.length > MAX_MESSAGE:
-            raise MessageTooLong(f"a frame of {self.length} bytes, {MAX_MESSAGE} are taken")
+def check_length(size: int) -> None:
+    """MessageTooLong when a frame has more bytes than MAX_MESSAGE."""
+    if size > MAX_MESSAGE:
+        raise MessageTooLong(f"a frame of {size} bytes, {MAX_MESSAGE} are taken")
 
 
 class UpgradeAnswer:
