@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench clean FORCE .about-run
+.PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench attack fuzz lock audit sbom clean FORCE .about-run
 .NOTPARALLEL:
 # Tests start hundreds of processes: without bytecode each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -69,13 +69,41 @@ mutants: $(VENV)/.dev  ## make small mistakes in a copy of the code, and list th
 bench: $(VENV)/.dev  ## measure every budget, or BENCH="store codec", about 25 minutes; what is over its budget is marked
 	@$(BIN)/python benchmarks/run.py $(BENCH)
 
+attack: $(VENV)/.dev  ## 636,000 hostile frames of a joined node against a real cloud, 700 hostile pods against a real edge: 4 minutes; FRAMES=50000
+	@$(BIN)/python -m tests.security.attack $(FRAMES)
+
+lock: .venv-audit/.audit  ## write constraints.txt, requirements/*.txt and deploy/edge-requirements.txt anew: UPGRADE=1, or UPGRADE="h11 docker"
+	@tools/lock .venv-audit/bin/uv $(if $(filter 1,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package=,$(UPGRADE)))
+
+audit: .venv-audit/.audit  ## whether a fault is known of a locked library (pip-audit); says so when no database can be reached
+	@.venv-audit/bin/python tools/audit.py .venv-audit/bin/pip-audit constraints.txt requirements/audit.txt
+
+sbom: .venv-audit/.audit .venv-sbom/.run  ## write build/sbom.json: what a cloud, an edge, Docker pods and the dashboard are made of (CycloneDX)
+	@mkdir -p build
+	@.venv-audit/bin/cyclonedx-py environment --output-reproducible --output-file build/sbom.json .venv-sbom/bin/python
+	@echo "build/sbom.json"
+
+fuzz: $(VENV)/.dev  ## feed what reads bytes from outside with bad ones: SECONDS=60 TARGET=mqtt|hub|http|protobuf|yaml|tunnel
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/pip install --quiet --only-binary :all: "atheris>=2.3" || echo "atheris can not be had for this Python"
+	@for target in $(or $(TARGET),mqtt hub http protobuf yaml tunnel); do $(BIN)/python -m tests.security.fuzz $$target $(or $(SECONDS),60) || exit 1; done
+
 clean:  ## remove what the targets above made
-	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .mutants .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage .mutants .fuzz .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.run: setup.cfg constraints.txt
-	@tools/environment $(PYTHON) $(VENV) $@ cloud,docker,dashboard "what the demo needs, 20 MB to fetch, about a minute"
+$(VENV)/.run: setup.cfg requirements/build.txt requirements/run.txt
+	@tools/environment $(PYTHON) $(VENV) $@ requirements/run.txt "what the demo needs, 20 MB to fetch, about a minute"
 
-$(VENV)/.dev: setup.cfg constraints.txt
-	@tools/environment $(PYTHON) $(VENV) $@ cloud,docker,dashboard,dmi,hosts,dev "what the tests need, 60 MB to fetch, two or three minutes"
+$(VENV)/.dev: setup.cfg requirements/build.txt constraints.txt
+	@tools/environment $(PYTHON) $(VENV) $@ constraints.txt "what the tests need, 60 MB to fetch, two or three minutes"
 	@touch $(VENV)/.run
+
+# what looks at the libraries is none of them
+.venv-audit/.audit: requirements/audit.txt
+	@echo "Setting up .venv-audit, once: pip-audit, cyclonedx-bom, uv ..."
+	@rm -rf .venv-audit && $(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/pip --quiet --disable-pip-version-check install --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+.venv-sbom/.run: setup.cfg requirements/build.txt requirements/run.txt
+	@tools/environment $(PYTHON) .venv-sbom $@ requirements/run.txt "what the bill of materials is written of"

@@ -68,8 +68,7 @@ def main() -> None:
 
 def installed() -> float:
     """Size of the libraries that an edge needs, in MB, bytecode included."""
-    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    names = [re.split(r"[<>=]", line)[0] for line in lines if line and not line.startswith("#")]
+    names = re.findall(r"^([\w.-]+)==", REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE)
     return sum(_size(metadata.distribution(name)) for name in names) / MB
 
 

@@ -38,15 +38,19 @@ from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
+from kubeedge_actors.assembly.own_names import ANY_ADDRESS, names_of_machine
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.assembly.ready_line import not_started_text
+from kubeedge_actors.assembly.revocation import revocation_watch
 from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
+from kubeedge_actors.drivers.bootstrap.join_gate import JoinGate
+from kubeedge_actors.drivers.bootstrap.revocations import Revocations
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -119,7 +123,6 @@ EXTENSION_POINTS = frozenset(
 """What a router or a module of one's own may take or say; nothing is wrong when nobody does."""
 PLUGIN_STRATEGY = OneForOne(Intensity(max_restarts=1_000, period=10.0))
 """Modules of one's own share no fate with the process: however often they fail, back-off is all that slows them."""
-ANY_ADDRESS = ("0.0.0.0", "::", "")
 ELECTION_TIMEOUT = 3.0
 """Seconds for each step of a request about the Lease: one that takes longer must not keep the next from being tried."""
 REPLICA = "replica"
@@ -147,14 +150,14 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
         authority = stack.enter_context(closing(FileAuthority(data.path / "certs", node_days=config.certificate_days)))
-        own_names = [*config.advertise, *_names(config.host)]
-        loop = _loop(stack)
+        own_names = [*config.advertise, *names_of_machine(config.host)]
+        loop, tunnels = _loop(stack), TunnelRegistry()
         server = _hub_server(config, loop, stack)
-        tunnels = TunnelRegistry()
         tunnel_server = tunnel_listener(config, loop, stack)
         access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels)
         tls = shared.server_certificate(own_names)
-        bootstrap = _bootstrap(config, authority, cluster, loop, tls, stack)
+        revocations, watch = revocation_watch(cluster, data.path, (server, tunnel_server))
+        bootstrap = _bootstrap(config, authority, cluster, revocations, loop, tls, stack)
         refresh = partial(shared.write_token, data.path / "token")
         refresh()
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
@@ -164,7 +167,6 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         hub = _hub(config, server, tls, system, traffic)
         streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster)
         renew = partial(_renew, shared, own_names, (server, bootstrap, *([tunnel_server] if tunnel_server else [])))
-        keys = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
         voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
         duties = leader_specs(cluster) if cluster.compiler() == COMPILER else []
         candidates = leadership.child_specs(voting, replica_identity(data.path), system, duties)
@@ -172,14 +174,15 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         stack.callback(system.stop, STOP_TIMEOUT)
         process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
         show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        others = [keys, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
+        keys = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
+        others = [keys, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
         system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic))
         shut_down_with_root_supervisor(system, shutdown)
         show()
         if config.host in ANY_ADDRESS:
             print_hint("cloud", _how_to_advertise(own_names))
-        without = "" if tunnel_server else _without_streams(config)
-        print_ready(f"cloud: {_how_to_reach(config)}{without}{not_started_text(system.tree())}", shutdown)
+        reach = _how_to_reach(config) + _without_streams(config, tunnel_server)
+        print_ready(f"cloud: {reach}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
 
 
@@ -272,8 +275,8 @@ def _how_to_advertise(names: Sequence[str]) -> str:
     return f"its certificate is for {valid_names}: nodes dial one of these, or start it with --advertise ADDRESS for another"
 
 
-def _without_streams(config: CloudConfig) -> str:
-    return "" if config.tunnel_port == 0 else ", no kubectl logs and exec (--tunnel-port)"
+def _without_streams(config: CloudConfig, tunnels: WebSocketServer | None) -> str:
+    return "" if tunnels or config.tunnel_port == 0 else ", no kubectl logs and exec (--tunnel-port)"
 
 
 def _api(
@@ -321,9 +324,16 @@ def _hub(
 
 
 def _bootstrap(
-    config: CloudConfig, authority: FileAuthority, cluster: Cluster, loop: LoopThread, tls: TlsPaths, stack: ExitStack
+    config: CloudConfig,
+    authority: FileAuthority,
+    cluster: Cluster,
+    revocations: Revocations,
+    loop: LoopThread,
+    tls: TlsPaths,
+    stack: ExitStack,
 ) -> BootstrapServer:
-    server = BootstrapServer(BootstrapHandler(authority, lambda name: _exists(cluster, name)), loop)
+    gate = JoinGate(cluster, constants.SYSTEM_NAMESPACE, revocations=revocations)
+    server = BootstrapServer(BootstrapHandler(authority, lambda name: _exists(cluster, name), gate), loop)
     with naming_port_options(_port("--https-port", config.https_port, config)):
         server.start(config.host, config.https_port, tls)
     stack.callback(server.stop)
@@ -360,29 +370,6 @@ def _embedded_api(
     text = kubeconfig(f"https://{host}:{api.port}", *(file.read_bytes() for file in files))
     write_atomically(path, text.encode())
     return from_kubeconfig(path)
-
-
-def _names(host: str) -> list[str]:
-    """What nodes and kubectl may call this machine: the address it binds, or every name it knows of itself."""
-    if host not in ANY_ADDRESS:
-        return [host]
-    own = socket.gethostname()
-    try:
-        names = {str(info[4][0]) for info in socket.getaddrinfo(own, None)}
-    except OSError:
-        names = set()  # a host name that resolves to nothing
-    names |= {own, *_routed()}
-    return sorted(names, key=lambda name: (name.startswith("127."), name))
-
-
-def _routed() -> list[str]:
-    """The address by which this machine goes out, if it does; its name often stands for loopback only. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return []
-        return [str(probe.getsockname()[0])]
 
 
 def _exists(cluster: Cluster, name: str) -> bool:

@@ -23,6 +23,7 @@ KubeEdgeActorsError
     │   └── MapperAway          it did not answer
     ├── RuntimeUnavailable    no container engine answers
     ├── ContainerError        one container could not be started, stopped or removed
+    │   └── ContainerConfigError its description asks for what may not be
     └── ClusterError          the Kubernetes API answered with a Status (code, reason)
         ├── NotFound            404
         ├── AlreadyExists       409 AlreadyExists
@@ -130,6 +131,10 @@ class RuntimeUnavailable(DriverError):
 
 class ContainerError(DriverError):
     """One container could not be started, stopped or removed; the text is fit for a pod's status."""
+
+
+class ContainerConfigError(ContainerError):
+    """The description of a container or pod asks for what may not be: no engine was asked, and none would do it."""
 
 
 class ClusterError(DriverError):

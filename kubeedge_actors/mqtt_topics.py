@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TypeGuard
 
 _LONGEST = 65_535
+MAX_LEVELS = 200
+"""Levels of a topic or a filter, as mosquitto has it: what trees of topics cost in memory depends on them."""
 
 
 def valid_topic(topic: object) -> TypeGuard[str]:
-    """Whether one may publish on it: a text of 1 to 65535 bytes of UTF-8, no NUL, no wildcard."""
+    """Whether one may publish on it: a text of 1 to 65535 bytes of UTF-8 in at most 200 levels, no NUL, no wildcard."""
     return _valid_text(topic) and "+" not in topic and "#" not in topic
 
 
@@ -25,7 +27,7 @@ def _plain(level: str) -> bool:
 
 
 def _valid_text(text: object) -> TypeGuard[str]:
-    if not isinstance(text, str) or not text or "\0" in text:
+    if not isinstance(text, str) or not text or "\0" in text or text.count("/") >= MAX_LEVELS:
         return False
     try:
         return len(text.encode()) <= _LONGEST

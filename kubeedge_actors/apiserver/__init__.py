@@ -10,6 +10,7 @@ from .auth import User
 from .errors import ApiError
 from .handlers.exec import ExecSource, PodExecRequest
 from .handlers.logs import LogSource, PodLogRequest
+from .http_messages import is_true
 from .kubeconfig import kubeconfig
 from .registry.discovery import COMPILER
 from .server import ApiServer, TlsFiles
@@ -26,5 +27,6 @@ __all__ = [
     "Store",
     "TlsFiles",
     "User",
+    "is_true",
     "kubeconfig",
 ]

@@ -37,7 +37,7 @@ class Request(msgspec.Struct):
 
     def flag(self, name: str) -> bool:
         """Whether a query parameter says true."""
-        return self.query.get(name, "").lower() in ("true", "1")
+        return name in self.query and is_true(self.query[name])
 
     @property
     def dry_run(self) -> bool:
@@ -63,6 +63,11 @@ class StreamingResponse(msgspec.Struct):
     content_type: str = JSON_TYPE
     headers: dict[str, str] = {}
     patient: bool = False
+
+
+def is_true(value: str) -> bool:
+    """Whether a parameter that is there says true: all but `false` and `0` does (apimachinery: Convert_Slice_string_To_bool)."""
+    return value.lower() != "false" and value != "0"
 
 
 def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

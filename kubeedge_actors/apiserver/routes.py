@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from .auth import REVIEWS, is_path_allowed, is_resource_allowed, path_forbidden_error, resource_forbidden_error
-from .errors import ApiError, PlainNotFound, bad_request, method_not_allowed, no_such_resource
+from .errors import PlainNotFound, bad_request, method_not_allowed, no_such_resource
 from .handlers.access_reviews import AccessReviewHandler
 from .handlers.delete import Deleter
 from .handlers.exec import ExecSource, Upgrade, exec_response
@@ -16,6 +16,7 @@ from .handlers.token_request import TokenRequestHandler
 from .handlers.watch import Watcher
 from .handlers.write import Writer
 from .http_messages import Request, Response, StreamingResponse
+from .node_authorizer import NodeAuthorizer, node_of_user
 from .registry.builtin import Resource, Subresource
 from .registry.discovery import Discovery
 from .registry.openapi import OpenApi
@@ -40,6 +41,7 @@ class Handlers(msgspec.Struct):
     subresources: Subresources
     reviews: AccessReviewHandler
     tokens: TokenRequestHandler
+    nodes: NodeAuthorizer
 
 
 class Routes:
@@ -107,9 +109,17 @@ class Routes:
         raise no_such_resource()
 
     def _authorise(self, request: Request, target: RequestInfo, action: str) -> None:
-        if not is_resource_allowed(request.user, target.plural):
-            plural = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
-            raise resource_forbidden_error(request.user, action, target.group, plural, target.name, target.namespace)
+        if is_resource_allowed(request.user, target.plural):
+            return
+        node, reason = node_of_user(request.user), ""
+        if node is not None:
+            reason = self._to.nodes.rejection(node, target, action, request)
+            if not reason:
+                return
+        plural = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
+        raise resource_forbidden_error(
+            request.user, action, target.group, plural, target.name, target.namespace, reason
+        )
 
     def _main(self, request: Request, target: RequestInfo, resource: Resource, action: str) -> Answer:
         if action not in resource.verbs or (action in OF_NAMED) != bool(target.name):
@@ -152,7 +162,7 @@ class Routes:
         if sub.name == "finalize":
             return self._to.subresources.finalize(request, target, resource)
         if sub.name == "token":
-            return self._to.tokens.create(request, self._to.reader.entry(target, resource))
+            return self._to.tokens.create(request, resource, self._to.reader.entry(target, resource))
         if sub.name == "log":
             return log_response(request, self._to.reader.entry(target, resource).object(), self.log_source)
         return (
@@ -162,12 +172,6 @@ class Routes:
         )
 
     def _upgrade(self, request: Request, target: RequestInfo, resource: Resource) -> Answer:
-        """Streams into containers: commands if there is somebody who runs them, the others are refused with a reason."""
+        """Streams into containers and to ports of pods, if there is somebody who carries them."""
         pod = self._to.reader.entry(target, resource).object()
-        if target.subresource == "exec":
-            return exec_response(request, pod, self.exec_source)
-        if not pod.get("spec", {}).get("nodeName"):
-            raise bad_request(f"pod {target.name} does not have a host assigned")
-        if "upgrade" not in request.headers:
-            raise bad_request("Upgrade request required")
-        raise ApiError(501, "NotImplemented", f"{target.subresource} is not served by this API server")
+        return exec_response(request, pod, target.subresource, self.exec_source)

@@ -20,6 +20,8 @@ from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequestHandler
 from .handlers.watch import Watcher, WatchNotifier
 from .handlers.write import Writer
+from .node_admission import NodeAdmission
+from .node_authorizer import NodeAuthorizer
 from .patch.patcher import Patcher
 from .registry.discovery import Discovery
 from .registry.openapi import OpenApi
@@ -48,13 +50,13 @@ def build_server(database: Database, later: Later, clock: Callable[[], float]) -
     definitions = CrdController(registry, clock)
     intake = ObjectDecoder(BuiltinTypes(), definitions.structural_schema)
     renderings = ResponseEncoders(definitions.table_printer, definitions.needs_conversion, clock)
-    patcher, bell = Patcher(intake.types), WatchNotifier()
-    writer, remover = (Writer(store, intake, patcher, renderings, clock), Deleter(store, renderings, clock))
+    patcher, bell, admission = Patcher(intake.types), WatchNotifier(), NodeAdmission(store)
+    writer = Writer(store, intake, patcher, renderings, admission, clock)
+    remover = Deleter(store, renderings, admission, clock)
     collector, namespaces = (
         GarbageCollector(store, registry, remover, later),
         NamespaceController(store, registry, remover, later),
     )
-    expiry = EventTtl(store, clock)
 
     def published(collection: Collection) -> None:
         definitions.on_published(store, collection)
@@ -76,7 +78,8 @@ def build_server(database: Database, later: Later, clock: Callable[[], float]) -
         Watcher(store, renderings, bell),
         Subresources(store, registry, intake, patcher, writer, remover, clock),
         AccessReviewHandler(intake, clock),
-        TokenRequestHandler(intake, clock),
+        TokenRequestHandler(intake, admission, clock),
+        NodeAuthorizer(store),
     )
     routes = Routes(registry, handlers)
-    return ServerParts(store, routes, bell, expiry.tick)
+    return ServerParts(store, routes, bell, EventTtl(store, clock).tick)

@@ -148,7 +148,9 @@ def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime
             from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
             # two nodes of one name may share an engine, their data directories differ
-            return DockerRuntime(f"{config.name}@{config.data_dir}", address)
+            return DockerRuntime(
+                f"{config.name}@{config.data_dir}", address, subpaths=config.data_dir / "volume-subpaths"
+            )
         except ImportError as error:
             if config.runtime == "docker":
                 raise UsageError(f"the Docker runtime needs its library: {install_hint('docker')}") from error

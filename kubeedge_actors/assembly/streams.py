@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from kubeedge_actors.actors.cloudstream.cloud_stream import CloudStream, TunnelListenConfig
 from kubeedge_actors.actors.cloudstream.stream import TunnelStream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
-from kubeedge_actors.apiserver import ExecSource, LogSource, PodExecRequest, PodLogRequest
+from kubeedge_actors.apiserver import ExecSource, LogSource, PodExecRequest, PodLogRequest, is_true
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -26,7 +26,12 @@ log = logging.getLogger(__name__)
 
 FIRST_SECONDS, NEXT_SECONDS = 3.0, 0.5
 SWITCHES = {"input": "stdin", "output": "stdout", "error": "stderr", "tty": "tty"}
-IN_A_KUBELET = {api: kubelet for kubelet, api in SWITCHES.items()} | {"command": "command"}
+IN_A_KUBELET = {api: kubelet for kubelet, api in SWITCHES.items()} | {"command": "command", "ports": "port"}
+ENDPOINTS = {
+    "exec": constants.PATH_EXEC,
+    "attach": constants.PATH_ATTACH,
+    "portforward": constants.PATH_PORT_FORWARD,
+}
 KUBELET_PORT = 10351
 """What stands in the status of a node with a tunnel; on a cluster this port of the nodes is to be led to the cloud's stream port."""
 
@@ -77,21 +82,31 @@ def log_source(tunnels: TunnelRegistry) -> LogSource:
 
 
 def exec_source(tunnels: TunnelRegistry) -> ExecSource:
-    """Commands in containers for the embedded API."""
+    """Commands in containers, what runs there, and ports of pods, for the embedded API.
+
+    A frame of its own type there is for exec and attach only: a request for ports goes as an exec, which a genuine node carries to its kubelet too.
+    """
 
     def source(query: PodExecRequest) -> TunnelStream:
-        path = f"/{constants.PATH_EXEC}/{query.namespace}/{query.pod}/{query.container}"
-        return tunnels.open_stream(
-            query.node, FrameType.EXEC, path, kubelet_query(query.query), query.headers, query.method
-        )
+        kind = FrameType.ATTACH if query.subresource == "attach" else FrameType.EXEC
+        place = "/".join(filter(None, (query.namespace, query.pod, query.container)))
+        path = f"/{ENDPOINTS[query.subresource]}/{place}"
+        return tunnels.open_stream(query.node, kind, path, kubelet_query(query.query), query.headers, query.method)
 
     return source
 
 
 def kubelet_query(query: str) -> str:
-    """The options of an exec in a kubelet's words."""
-    pairs = [(IN_A_KUBELET.get(name, ""), value) for name, value in parse_qsl(query, keep_blank_values=True)]
-    return urlencode([(name, "1" if name in SWITCHES else value) for name, value in pairs if name and value != "false"])
+    """The options of a stream in a kubelet's words: switches that are on, the words of the command one by one, ports."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    translated = [(IN_A_KUBELET[name], value) for name, value in pairs if name in IN_A_KUBELET]
+    return urlencode(
+        [
+            (name, "1" if name in SWITCHES else value)
+            for name, value in translated
+            if name not in SWITCHES or is_true(value)
+        ]
+    )
 
 
 def kubelet_path(query: PodLogRequest) -> str:

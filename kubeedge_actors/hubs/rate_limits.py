@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 WARN_INTERVAL = 60.0
+MAX_KEY = 300
+"""Characters of a key that count: it may be a node's own words, of any length."""
 
 
 class OncePerInterval:
@@ -18,6 +20,7 @@ class OncePerInterval:
 
     def allow(self, key: str, now: float) -> bool:
         """Whether this key may be logged now."""
+        key = key[:MAX_KEY]
         if now < self._next.get(key, now):
             return False
         self._next.pop(key, None)  # so that the oldest is always the first

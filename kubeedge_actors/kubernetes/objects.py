@@ -9,6 +9,8 @@ Json = dict[str, Any]
 SERVER_METADATA = frozenset({"resourceVersion", "generation", "managedFields"})
 """Metadata that the API server writes by itself, at every change."""
 DEFAULT_SERVICE_ACCOUNT = "default"
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+"""On the mirror of a static pod: the uid of that."""
 
 
 def differs_beyond_status(old: Json | None, new: Json) -> bool:
@@ -32,6 +34,11 @@ def node_name(object: Json) -> str:
 def service_account_name(spec: Json) -> str:
     """The service account that a v1.Pod of this spec runs as, by either field."""
     return str(spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT_SERVICE_ACCOUNT)
+
+
+def is_mirror(pod: Json) -> bool:
+    """Whether the v1.Pod is the mirror of a static pod."""
+    return MIRROR_ANNOTATION in ((pod.get("metadata") or {}).get("annotations") or {})
 
 
 def owner_reference(api_version: str, kind: str, name: str, uid: str, **flags: bool) -> Json:

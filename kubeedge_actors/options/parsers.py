@@ -107,7 +107,30 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 def _token(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print the token with which an edge node joins this cloud. The cloud writes it anew every 12 hours; it is good for 24."
+    parser.epilog = f"A node that is set up anew under its old name: {program_name()} token --node NAME (or wait 40 s after it went silent)."
     _add_data_dir(parser, "cloud", "the cloud's")
+    add = parser.add_argument
+    add(
+        "action",
+        nargs="?",
+        choices=("revoke",),
+        metavar="revoke",
+        help="refuse all certificates that a node got until now, at every replica",
+    )
+    add("name", nargs="?", metavar="NODE", help="whose, with revoke")
+    add(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="of the cluster, for revoke (default: kubeconfig in the data directory)",
+    )
+    add(
+        "--node",
+        metavar="NAME",
+        help="make a token for this node only, which joins also while a node of that name is there",
+    )
+    add("--uses", type=int, default=1, metavar="NUMBER", help="how often that one is good (default: 1)")
+    add("--ttl", default="1h", metavar="TIME", help="how long that one is good: 90s, 30m, 1h, 7d (default: 1h)")
 
 
 def _dashboard(parser: argparse.ArgumentParser) -> None:

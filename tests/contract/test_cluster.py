@@ -121,6 +121,16 @@ def test_status_and_the_rest_are_written_apart_where_the_kind_has_a_status_resou
     assert by_status["spec"]["nodeName"] == "n"
 
 
+def test_a_status_write_of_a_pod_or_a_node_takes_labels_too(cluster: Cluster) -> None:
+    """So whoever writes a status for others sees to what else is in it."""
+    cluster.create(POD_KIND, "default", pod("p", "n"))
+    cluster.create(NODE_KIND, "", {"metadata": {"name": "n"}})
+    change = {"metadata": {"labels": {"a": "b"}}, "status": {"phase": "Running"}}
+    for kind, namespace, name in ((POD_KIND, "default", "p"), (NODE_KIND, "", "n")):
+        patched = cluster.patch(kind, namespace, name, change, form="strategic", subresource="status")
+        assert patched["metadata"]["labels"] == {"a": "b"}
+
+
 def test_a_device_takes_status_through_its_main_resource(cluster: Cluster) -> None:
     cluster.create(DEVICE, "default", device("d"))
     patched = cluster.patch(DEVICE, "default", "d", {"status": {"reportCycle": 7}})

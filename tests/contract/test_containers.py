@@ -17,6 +17,7 @@ from tests.support.env.containers import (
     DEAF,
     FOREVER,
     MISSING,
+    OBEDIENT,
     ContainersEnv,
     DockerContainersEnv,
     FakeContainersEnv,
@@ -36,7 +37,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Containers
         made = ProcessContainersEnv(tmp_path)
     else:
         engine = request.getfixturevalue("docker_engine")
-        made = DockerContainersEnv(engine.address, engine.owner)
+        made = DockerContainersEnv(engine.address, engine.owner, tmp_path)
     yield made
     made.close()
 
@@ -60,16 +61,15 @@ def test_the_end_of_a_container_is_told_with_its_exit_code(bench: ContainersEnv,
 
 
 def test_stop_asks_and_returns_at_once(bench: ContainersEnv) -> None:
-    one = bench.run(FOREVER)
+    one = bench.run(OBEDIENT)
+    bench.await_output(one.id, b"ready")
     bench.runtime.stop(one.id)
     assert bench.await_end(one.id).phase == "exited"
 
 
 def test_a_deaf_container_survives_stop_and_not_kill(bench: ContainersEnv) -> None:
     one = bench.run(DEAF)
-    for chunk in bench.runtime.logs(one.id, follow=True):
-        if b"deaf" in chunk:
-            break
+    bench.await_output(one.id, b"deaf")
     bench.runtime.stop(one.id)
     assert bench.state(one.id).phase == "running"
     bench.runtime.kill(one.id)
@@ -94,7 +94,8 @@ def test_a_running_container_can_be_removed(bench: ContainersEnv) -> None:
 
 
 def test_containers_outlive_the_runtime_and_are_adopted(bench: ContainersEnv) -> None:
-    running = bench.run(FOREVER, name="runs")
+    running = bench.run(OBEDIENT, name="runs")
+    bench.await_output(running.id, b"ready")
     ended = bench.run(exits(4), name="ends")
     before = bench.await_end(ended.id)
     old = bench.runtime
@@ -215,6 +216,52 @@ def test_a_command_ends_for_its_reader_when_another_thread_has_enough(bench: Con
         pass
     ending.join()
     command.close()
+
+
+def test_a_command_on_a_terminal_has_its_size_and_one_output(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    script = "read go; test -t 0 && test -t 1 && test -t 2 && stty size; echo aside >&2; exit 3"
+    command = bench.runtime.exec(one.id, ("/bin/sh", "-c", script), stdin=True, tty=True)
+    command.resize(101, 33)
+    command.write(b"go\n")
+    said = b""
+    while (piece := command.read())[1]:
+        said += piece[1]
+    code = command.exit_code()
+    command.close()
+    if bench.kind != "fake":  # it runs nothing
+        assert said.splitlines()[-2:] == [b"33 101", b"aside"]
+        assert code == 3
+
+
+def test_a_terminal_ends_for_its_reader_when_another_thread_has_enough(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    command = bench.runtime.exec(one.id, ("/bin/sleep", "1000"), stdin=True, tty=True)
+    ending = threading.Timer(0.2, command.kill)
+    ending.start()
+    while command.read()[1]:
+        pass
+    ending.join()
+    command.close()
+
+
+def test_who_attaches_sees_what_is_written_and_leaves_the_container_running(bench: ContainersEnv) -> None:
+    one = bench.run(("/bin/sh", "-c", "while true; do echo said; sleep 0.1; done"))
+    attached = bench.runtime.attach(one.id, stdin=False)
+    if bench.kind != "fake":  # it runs nothing
+        assert b"said" in attached.read()[1]
+    attached.kill()
+    while attached.read()[1]:
+        pass
+    assert attached.exit_code() == 0
+    attached.close()
+    assert bench.state(one.id).phase == "running"
+
+
+def test_a_port_that_nobody_listens_at_takes_no_connection(bench: ContainersEnv) -> None:
+    one = bench.run(FOREVER)
+    with pytest.raises(ContainerError, match="nothing takes connections at port 1"):
+        bench.runtime.dial(one.pod.uid, 1)
 
 
 def test_no_command_runs_in_what_has_ended(bench: ContainersEnv) -> None:

@@ -70,7 +70,19 @@ class Shell:
 
     def __init__(self, machine: Machine, folder: Path, environment: dict[str, str]) -> None:
         self._terminal, theirs = os.openpty()
-        line = [*machine.enter, "setsid", "--ctty", "--wait", "bash", "--noprofile", "--norc", "--noediting", "-i"]
+        signals = ["env", "--default-signal=INT,QUIT,HUP,TERM"]  # a person's shell ignores none, whoever runs the tests
+        line = [
+            *machine.enter,
+            *signals,
+            "setsid",
+            "--ctty",
+            "--wait",
+            "bash",
+            "--noprofile",
+            "--norc",
+            "--noediting",
+            "-i",
+        ]
         prompt = {"PS1": "\x1d$?\x1d", "PS2": "", "TERM": "dumb", "COLUMNS": "200"}
         self._process = subprocess.Popen(
             line, env={**environment, **prompt}, stdin=theirs, stdout=theirs, stderr=theirs

@@ -104,7 +104,7 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
         engine: DockerEngine = request.getfixturevalue("docker_engine")
         from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
-        made = Node(tmp_path, lambda: DockerRuntime(engine.owner, engine.address))
+        made = Node(tmp_path, lambda: DockerRuntime(engine.owner, engine.address, subpaths=tmp_path / "subpaths"))
     made.start()
     yield made
     for one in made.containers.list():

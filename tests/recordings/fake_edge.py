@@ -26,7 +26,7 @@ NODE = "edge-2"
 PROJECT = "e632aba927ea4ac2b575ec1603d56f10"
 
 
-def bootstrap(port: int, token: str, folder: Path) -> TlsPaths:
+def bootstrap(port: int, token: str, folder: Path, node: str = NODE) -> TlsPaths:
     """The two requests of a genuine edge; the files of its new certificate."""
     blind = ssl.create_default_context()
     blind.check_hostname = False
@@ -35,12 +35,12 @@ def bootstrap(port: int, token: str, folder: Path) -> TlsPaths:
     ca_file = folder / "ca.crt"
     ca_file.write_bytes(x509.load_der_x509_certificate(ca).public_bytes(serialization.Encoding.PEM))
     key = ec.generate_private_key(ec.SECP256R1())
-    names = [(NameOID.ORGANIZATION_NAME, "system:nodes"), (NameOID.COMMON_NAME, f"system:node:{NODE}")]
+    names = [(NameOID.ORGANIZATION_NAME, "system:nodes"), (NameOID.COMMON_NAME, f"system:node:{node}")]
     subject = x509.Name([x509.NameAttribute(oid, value) for oid, value in names])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     trusting = ssl.create_default_context(cafile=str(ca_file))
     connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=trusting)
-    headers = {"Authorization": f"Bearer {token.partition('.')[2]}", "NodeName": NODE}
+    headers = {"Authorization": f"Bearer {token.partition('.')[2]}", "NodeName": node}
     issued = _get(connection, "/edge.crt", request.public_bytes(serialization.Encoding.DER), headers)
     cert_file, key_file = folder / "edge.crt", folder / "edge.key"
     cert_file.write_bytes(x509.load_der_x509_certificate(issued).public_bytes(serialization.Encoding.PEM))

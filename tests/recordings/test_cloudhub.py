@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.cloudhub.hub import HANDLED_HERE
+from kubeedge_actors.actors.cloudhub.messages import HANDLED_HERE
 from kubeedge_actors.wire import beehive, mapping
 from kubeedge_actors.wire.messages import ObjectAcked, SessionClosed, SessionOpened, UnknownMessage
 from tests.support.env.cloudhub import CloudHubEnv

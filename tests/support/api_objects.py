@@ -19,6 +19,7 @@ from kubeedge_actors.kubernetes.object_types import (
     POD_KIND,
     SECRET_KIND,
 )
+from kubeedge_actors.kubernetes.objects import MIRROR_ANNOTATION
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
@@ -42,6 +43,20 @@ def pod(name: str, node: str = "edge-1", **spec: Any) -> Json:
     if node:
         pod_spec["nodeName"] = node
     return {"metadata": {"name": name}, "spec": pod_spec}
+
+
+def mirror_pod(name: str, node: str = "edge-1", node_uid: str = "", **spec: Any) -> Json:
+    """The mirror of a static pod, as a kubelet makes it."""
+    object = pod(name, node, **spec)
+    owner = {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node_uid, "controller": True}
+    object["metadata"] |= {"annotations": {MIRROR_ANNOTATION: "hash"}, "ownerReferences": [owner]}
+    return object
+
+
+def token_request(pod: Json) -> Json:
+    """A TokenRequest for a pod that is in the API, as a kubelet words it."""
+    bound = {"kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+    return {"spec": {"audiences": ["a"], "expirationSeconds": 3600, "boundObjectRef": bound}}
 
 
 def using(config: str = "", secret: str = "", account: str = "") -> Json:

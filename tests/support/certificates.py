@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.drivers.pki.base import TlsPaths, node_subject
+from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, execute
 
 DAY = datetime.timedelta(days=1)
 
@@ -97,6 +100,12 @@ class TestCa:
             return ()
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return x509.SubjectKeyIdentifier.from_public_key(key), issuer
+
+
+def signing_spec(node: str, signer: str = "kubernetes.io/kubelet-serving") -> dict[str, Any]:
+    """The spec of a CertificateSigningRequest in which a node asks a cluster for a certificate of its own."""
+    csr = x509.load_der_x509_csr(execute(CreateCsr(node_subject(node))).cert)
+    return {"request": base64.b64encode(csr.public_bytes(serialization.Encoding.PEM)).decode(), "signerName": signer}
 
 
 def _key_usage(authority: bool) -> x509.KeyUsage:

@@ -68,9 +68,10 @@ class Kubectl:
         """`kubectl get -o json`."""
         return msgspec.json.decode(self("get", *arguments, "-o", "json"))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stderr: int | None = None) -> subprocess.Popen[str]:
         """Starts it and does not wait."""
-        return subprocess.Popen(["kubectl", *arguments], stdout=subprocess.PIPE, text=True, env=self.environment)
+        line = ["kubectl", *arguments]
+        return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=stderr, text=True, env=self.environment)
 
 
 def text_of(*objects: object) -> str:

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from kubeedge_actors import cloud
+from kubeedge_actors.assembly import own_names
 
 
 def test_a_cloud_for_all_addresses_has_the_names_of_the_machine_and_the_one_it_goes_out_by(
@@ -14,9 +15,9 @@ def test_a_cloud_for_all_addresses_has_the_names_of_the_machine_and_the_one_it_g
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "box")
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", ("127.0.1.1", 0))])
-    monkeypatch.setattr(cloud, "_routed", lambda: ["192.168.1.7"])
-    assert cloud._names("0.0.0.0") == ["192.168.1.7", "box", "127.0.1.1"]
-    assert cloud._names("10.0.0.5") == ["10.0.0.5"]
+    monkeypatch.setattr(own_names, "_routed", lambda: ["192.168.1.7"])
+    assert own_names.names_of_machine("0.0.0.0") == ["192.168.1.7", "box", "127.0.1.1"]
+    assert own_names.names_of_machine("10.0.0.5") == ["10.0.0.5"]
 
 
 def test_a_machine_whose_name_stands_for_nothing_has_its_name_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,8 +26,8 @@ def test_a_machine_whose_name_stands_for_nothing_has_its_name_all_the_same(monke
 
     monkeypatch.setattr(socket, "gethostname", lambda: "box")
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
-    monkeypatch.setattr(cloud, "_routed", list)
-    assert cloud._names("::") == ["box"]
+    monkeypatch.setattr(own_names, "_routed", list)
+    assert own_names.names_of_machine("::") == ["box"]
 
 
 def test_the_hint_names_each_name_once() -> None:

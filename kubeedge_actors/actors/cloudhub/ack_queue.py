@@ -24,6 +24,8 @@ from kubeedge_actors.wire.messages import LinkMessage, ObjectPushed
 
 RESEND_SECONDS = 5.0
 MAX_SENDS = 5
+MAX_ANSWERS = 500
+"""Answers about one object that may wait: each has a copy of it. The pods of a node that use one object are some 110."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,8 @@ class AckQueue:
         self._acked_versions: dict[str, str] = {}  # key -> version of the last push that was acknowledged
         self._path_order = PathOrder()
         self.next_due = float("inf")
+        self.is_flooded = False
+        """Whether the node has asked for one object too often without acknowledging an answer."""
 
     def enqueue(self, message: LinkMessage) -> bool:
         """Enqueue a message. False when a version at least as new is queued, in flight or acked.
@@ -74,7 +78,9 @@ class AckQueue:
         """
         key = ack_key(message)
         if not isinstance(message, ObjectPushed):
-            self._slot(key).answers.append(message)
+            answers = self._slot(key).answers
+            answers.append(message)
+            self.is_flooded = self.is_flooded or len(answers) > MAX_ANSWERS
             return True
         if not message.resource_version and not is_deletion(message):
             return False

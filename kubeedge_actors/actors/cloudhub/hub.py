@@ -13,9 +13,11 @@ from kubeedge_actors.actors.cloudhub.control_messages import (
     control_response,
     is_final_empty_message,
 )
+from kubeedge_actors.actors.cloudhub.frame_limits import MAX_ID, too_large_sentence
 from kubeedge_actors.actors.cloudhub.link_adapter import ServerEventsAdapter
 from kubeedge_actors.actors.cloudhub.messages import (
     DURABLE,
+    HANDLED_HERE,
     HUB_MESSAGES,
     SENT_ONCE,
     DelayedAcksDue,
@@ -66,15 +68,12 @@ from kubeedge_actors.wire.messages import (
     UnknownMessage,
 )
 
-CHECK_SECONDS = 0.25
-ACK_DELAY, METRICS_INTERVAL = 0.02, 5.0
+CHECK_SECONDS, ACK_DELAY = 0.25, 0.02
 UNKNOWN_PER_MINUTE = 600
 """Messages of unknown meaning that a node may say in a minute: who takes none keeps each as a dead letter."""
 MAILBOX = 20_000
 CLOSED, TAKEN_OVER = 4000, 4409
 """Codes with which a WebSocket is closed, for programs; the reason is for people."""
-HANDLED_HERE = frozenset({KeepAlive, Response, ErrorResponse, QueryClusterCa, CustomMessage})
-"""Upward types that end here."""
 
 
 class CloudHub(Module):
@@ -119,7 +118,6 @@ class CloudHub(Module):
         self._by_peer: dict[int, NodeSession] = {}
         fan_out = FanOut(self, accepting, types)
         self._inbox = DurableInbox(fan_out.hand_out, lambda: self.after(ACK_DELAY, DelayedAcksDue()))
-        self._measure_at = 0.0
         self._takeovers = TakeoverDetector()
         self._warned = OncePerInterval()
         self._unknown_quota = Quota(UNKNOWN_PER_MINUTE, 60.0)
@@ -131,8 +129,8 @@ class CloudHub(Module):
 
     def on_start(self) -> None:
         """Start to serve; take over the connections that outlived a crash."""
-        gate = ServerEventsAdapter(self.ref, self.clock, self._join_limiter, self._traffic, self._full)
-        self._server.start(self._listen.host, self._listen.port, self._listen.tls, gate)
+        self._gate = ServerEventsAdapter(self.ref, self.clock, self._join_limiter, self._traffic, self._full)
+        self._server.start(self._listen.host, self._listen.port, self._listen.tls, self._gate)
         for peer in self._server.peers():
             self._join(peer)
         self.after(CHECK_SECONDS, SessionCheckDue(due=self.clock.monotonic() + CHECK_SECONDS))
@@ -165,19 +163,13 @@ class CloudHub(Module):
         """Close sessions without keepalive; resend what was not acknowledged."""
         now = self.clock.monotonic()
         self.after(CHECK_SECONDS, SessionCheckDue(due=now + CHECK_SECONDS))
-        self._measure(now)
+        self._traffic.measure(now, self._sessions.values())
         for session in list(self._sessions.values()):
             # at `due`, not now: what came before `due` has been handled, while a late tick proves nothing
             if session.is_expired(tick.due):
                 self._close(session, "no heart-beat")
             elif session.next_due <= now:
                 self._send_all(session, session.due(now))
-
-    def _measure(self, now: float) -> None:
-        self._traffic.sessions = len(self._sessions)
-        if now >= self._measure_at:
-            self._measure_at = now + METRICS_INTERVAL
-            self._traffic.pending = sum(session.pending for session in self._sessions.values())
 
     def _full(self, peer: Peer) -> bool:
         return len(self._sessions) >= self._limit and node_of(peer) not in self._sessions
@@ -235,6 +227,7 @@ class CloudHub(Module):
     def on_frame_received(self, events: list[FrameReceived]) -> None:
         """Decode frames of nodes and publish the messages."""
         for event in events:
+            self._gate.on_frame_read(event)
             session = self._by_peer.get(event.peer.id)
             if session is None:
                 self._traffic.count_outcome("dropped: said after the session's end")
@@ -247,15 +240,26 @@ class CloudHub(Module):
         try:
             record = beehive.decode(text)
             message = mapping.from_beehive(record, session.node)
+            if len(message.msg_id) > MAX_ID:
+                raise FrameError(f"an id of {len(message.msg_id)} characters")
         except FrameError as error:
             self._warn_limited(f"node {session.node} sent a malformed frame: {error}", session.node)
         except Exception:  # a defect of ours in reading must not let one node stop all others
             self.log.exception("a frame of node %s can not be decoded", session.node)
         else:
             self._traffic.count(UP, record.route, text)
-            return message
+            return message if self._has_room(session, message, len(text)) else None
         self._close(session, "a malformed message")
         return None
+
+    def _has_room(self, session: NodeSession, message: LinkMessage, size: int) -> bool:
+        sentence = too_large_sentence(message, size)
+        if sentence:
+            self._traffic.count_outcome("dropped: too large")
+            self._warn_limited(sentence, session.node)
+            if session.acknowledging and type(message) in DURABLE:  # or it comes again for ever
+                self._send_all(session, [OutboxAcknowledged(node=session.node, ids=[message.msg_id])])
+        return not sentence
 
     def _on_message(self, session: NodeSession, message: LinkMessage, at: float) -> None:
         match message:
@@ -360,7 +364,7 @@ class CloudHub(Module):
             self._traffic.count_outcome("dropped: node without session")
             return None
         if not message.timestamp:
-            message = msgspec.structs.replace(message, timestamp=self._now_ms())
+            message = msgspec.structs.replace(message, timestamp=int(self.clock.now() * 1000))
         try:
             sending = session.send(message, self.clock.monotonic())
         except WireError as error:
@@ -385,7 +389,7 @@ class CloudHub(Module):
                 waiting.extend(session.drop(message, self.clock.monotonic()))
 
     def _write(self, peer: Peer, message: LinkMessage) -> None:
-        record = mapping.to_beehive(message, self._now_ms())
+        record = mapping.to_beehive(message, int(self.clock.now() * 1000))
         text = beehive.encode(record)
         self._traffic.count(DOWN, record.route, text)
         self._server.send(peer, text)
@@ -393,6 +397,3 @@ class CloudHub(Module):
     def _encode_failed(self, session: NodeSession, message: LinkMessage, error: WireError) -> None:
         self.log.warning("a %s for %s can not be written: %s", type(message).__name__, session.node, error)
         self._traffic.count_outcome("dropped: can not be written")
-
-    def _now_ms(self) -> int:
-        return int(self.clock.now() * 1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from kubeedge_actors.actors.cloudhub.frame_limits import UnreadFrames
 from kubeedge_actors.actors.cloudhub.messages import FrameReceived, PeerJoined, PeerLeft
 from kubeedge_actors.actors.cloudhub.peer_authorization import admit
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
@@ -40,6 +41,7 @@ class ServerEventsAdapter:
         self._full = full
         self._warned = OncePerInterval()
         self._unannounced: set[int] = set()
+        self._unread = UnreadFrames()
 
     def admit(self, peer: Peer) -> UpgradeResponse:
         """Authorize a connection; rejections are counted, and logged if an operator has to act."""
@@ -59,12 +61,21 @@ class ServerEventsAdapter:
             self._unannounced.add(peer.id)
 
     def on_text(self, peer: Peer, text: str) -> bool:
-        """Pass a text to the mailbox; False while that is full."""
+        """Pass a text to the mailbox; False while that is full, or has too much of this peer."""
         if peer.id in self._unannounced:
             if not self._ref.offer(PeerJoined(peer=peer)):
                 return False
             self._unannounced.discard(peer.id)
-        return self._ref.offer(FrameReceived(peer=peer, text=text, at=self._clock.monotonic()))
+        if not self._unread.add(peer.id, len(text)):
+            return False
+        taken = self._ref.offer(FrameReceived(peer=peer, text=text, at=self._clock.monotonic()))
+        if not taken:
+            self._unread.remove(peer.id, len(text))
+        return taken
+
+    def on_frame_read(self, event: FrameReceived) -> None:
+        """The hub has taken it out of its mailbox."""
+        self._unread.remove(event.peer.id, len(event.text))
 
     def on_close(self, peer: Peer, reason: str) -> None:
         """Tell the hub that a node has left; if the mailbox is full, it finds out by the missing keepalive."""

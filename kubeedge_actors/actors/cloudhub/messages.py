@@ -13,9 +13,12 @@ from kubeedge_actors.wire.messages import (
     CustomMessage,
     DeletePod,
     DeviceStateReported,
+    ErrorResponse,
+    KeepAlive,
     MembershipDetail,
     MembershipUpdate,
     Message,
+    QueryClusterCa,
     ReportEvent,
     ReportStored,
     Response,
@@ -67,6 +70,8 @@ class DelayedAcksDue(Message, frozen=True, kw_only=True):
     """Time to acknowledge what was handled."""
 
 
+HANDLED_HERE = frozenset({KeepAlive, Response, ErrorResponse, QueryClusterCa, CustomMessage})
+"""Upward types that end in the hub."""
 HUB_MESSAGES = (PeerJoined, FrameReceived, PeerLeft, SessionCheckDue, DelayedAcksDue)
 
 DownstreamMessage = (

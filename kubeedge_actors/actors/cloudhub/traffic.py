@@ -7,8 +7,10 @@ socket and for metrics.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
+from kubeedge_actors.actors.cloudhub.session import NodeSession
 from kubeedge_actors.wire.beehive import Route
 from kubeedge_actors.wire.resource import traffic_label
 
@@ -17,6 +19,7 @@ MAX_KEYS = 500
 """Kinds that are told apart; what is beyond them counts as OTHER, whatever a node invents."""
 OTHER = "other"
 MAX_LABEL = 64
+METRICS_INTERVAL = 5.0
 
 Key = tuple[str, str, str]
 
@@ -31,6 +34,7 @@ class TrafficCounters:
         self._others: dict[str, Counter[str]] = {}
         self.sessions = 0
         self.pending = 0
+        self._measure_at = 0.0
 
     def count(self, direction: str, route: Route, text: str) -> None:
         """Count a message; the overhead of WebSocket and TLS is not counted."""
@@ -39,6 +43,13 @@ class TrafficCounters:
             key = (direction, OTHER, OTHER)
         self._messages[key] += 1
         self._bytes[key] += len(text) if text.isascii() else len(text.encode())
+
+    def measure(self, now: float, sessions: Collection[NodeSession]) -> None:
+        """Look at the open sessions; at what waits in them every few seconds only."""
+        self.sessions = len(sessions)
+        if now >= self._measure_at:
+            self._measure_at = now + METRICS_INTERVAL
+            self.pending = sum(session.pending for session in sessions)
 
     def count_outcome(self, outcome: str) -> None:
         """Count an outcome: dropped, refused, repeated, closed ..."""

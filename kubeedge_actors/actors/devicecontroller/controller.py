@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
+from kubeedge_actors.actors.devicecontroller.unknown_reports import UnknownReports
 from kubeedge_actors.actors.devicecontroller.upstream import (
     DeviceStatusQueue,
     RemoveStatus,
@@ -27,6 +28,7 @@ from kubeedge_actors.drivers.cluster.base import (
     WatchEvent,
 )
 from kubeedge_actors.errors import AskTimeout
+from kubeedge_actors.hubs.node_budget import BudgetedQueue, size_of
 from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICEMODEL_KIND
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, ReplyTo
@@ -50,7 +52,9 @@ UNKNOWN_DEVICE_SECONDS = 60.0
 """Seconds after which a report of a device that nobody knows is confirmed all the same, so that it does not block its
 edge's outbox for ever.
 """
-MAX_DEFERRED = 10_000
+MAX_DEFERRED, NODE_DEFERRED, NODE_DEFERRED_BYTES = 10_000, 1_000, 4 * 1024 * 1024
+"""What waits for the devices to be known: of all nodes, and of each."""
+TOO_MANY_UNKNOWN = "too many reports of this node wait for devices that nobody knows"
 WRONG_NODE = "the device is not on that node"
 
 
@@ -81,7 +85,8 @@ class DeviceControllerState(InformerSet):
         super().__init__(cluster, [InformerSpec(DEVICEMODEL_KIND), InformerSpec(DEVICE_KIND)])
         self.downstream = DeviceDownstream()
         self.status_queue = DeviceStatusQueue()
-        self.deferred: deque[DeferredMessage] = deque()
+        self.unknown = UnknownReports()
+        self.deferred: BudgetedQueue[DeferredMessage] = BudgetedQueue(MAX_DEFERRED, NODE_DEFERRED, NODE_DEFERRED_BYTES)
         self.counts: Counter[str] = Counter() if counts is None else counts
         self.warned: set[str] = set()
 
@@ -163,6 +168,7 @@ class DeviceController(Controller):
             self.publish(late)
         now = self.clock.monotonic()
         for device, senders in self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS).items():
+            self._state.unknown.release(device)
             self._state.counts["reports of unknown devices"] += len(senders)
             self.log.warning("%d reports of device %s are dropped: there is no such device", len(senders), device)
             self._confirm(senders)
@@ -184,15 +190,15 @@ class DeviceController(Controller):
         if self._state.synced:
             self._handle(message, reply_to)
             return
-        self._state.deferred.append(DeferredMessage(message, reply_to))
-        if len(self._state.deferred) > MAX_DEFERRED:
-            oldest = self._state.deferred.popleft()
+        dropped = self._state.deferred.append(DeferredMessage(message, reply_to), message.node, size_of(message))
+        if dropped is not None:
             self._state.counts["dropped: devices not known yet"] += 1
             self.log.warning(
-                "%s of %s is dropped: the devices are not known yet", type(oldest.message).__name__, oldest.message.node
+                "%s of %s is dropped: the devices are not known yet",
+                *(type(dropped.message).__name__, dropped.message.node),
             )
-            if oldest.reply is not None:
-                oldest.reply.fail(AskTimeout("the devices are not known yet"))
+            if dropped.reply is not None:
+                dropped.reply.fail(AskTimeout("the devices are not known yet"))
 
     def _handle(self, message: LinkMessage, reply_to: ReplyTo | None) -> None:
         if isinstance(message, MembershipRequest):
@@ -206,12 +212,17 @@ class DeviceController(Controller):
         refusal = "it can not be understood" if batch is None else ""
         if device_object is not None and node_of(device_object) != message.node:
             refusal = WRONG_NODE
+        elif device_object is None and not refusal and not self._may_wait(message):
+            refusal = TOO_MANY_UNKNOWN
         if refusal or batch is None:
             self._reject(message.device, [sender], refusal)
             return
         for forgotten in self._state.status_queue.add(message.device, batch):
             forgotten.done(False)
         self._write_next(message.device)
+
+    def _may_wait(self, message: TwinReported | DeviceStateReported) -> bool:
+        return self._state.unknown.take(message.node, message.device, size_of(message))
 
     def _reject(self, device: str, senders: Sequence[ReportAck], reason: str = WRONG_NODE) -> None:
         """Acked although not stored: a resend would be rejected again. Counted and logged."""
@@ -237,6 +248,7 @@ class DeviceController(Controller):
         if device_object is None:
             self._state.status_queue.mark_unknown(device, now)
             return
+        self._state.unknown.release(device)
         strangers = self._state.status_queue.drop_wrong_node(device, node_of(device_object))
         if strangers:
             self._reject(device, strangers)

@@ -27,6 +27,8 @@ WRITE_INTERVAL = 0.2
 """Seconds between two writes of one device."""
 BACKOFF_INITIAL, BACKOFF_MAX = 0.5, 30.0
 MAX_ACKS = 1_000
+MAX_PROPERTIES = 2_000
+"""Properties of one device that wait to be written; of more the ones reported last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class StatusBatch:
     def add(self, newer: StatusBatch) -> None:
         """Merge a newer batch into this one."""
         self.twins = merge_reports(self.twins, newer.twins)
+        if len(self.twins) > MAX_PROPERTIES:
+            self.twins = dict(list(self.twins.items())[-MAX_PROPERTIES:])
         self.state = {**self.state, **newer.state}
         self.acks += newer.acks
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 
 from kubeedge_actors.actors.edgecontroller import downstream
 from kubeedge_actors.actors.edgecontroller.cloudcore_annotation import CloudCoreAnnotator
 from kubeedge_actors.actors.edgecontroller.duplicate_node import DuplicateNodeReporter
-from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference, LocationCache
+from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection_error
@@ -19,6 +19,7 @@ from kubeedge_actors.actors.edgecontroller.upstream_worker import (
     UpstreamWorkerState,
     nack,
 )
+from kubeedge_actors.actors.edgecontroller.write_budgets import WriteBudgets
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller, worker_for
 from kubeedge_actors.drivers.cluster.base import (
     Cluster,
@@ -28,7 +29,9 @@ from kubeedge_actors.drivers.cluster.base import (
     WatchEvent,
     object_reference,
 )
+from kubeedge_actors.hubs.node_budget import BudgetedQueue, size_of
 from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES, POD_KIND, ObjectType, PushTargets
+from kubeedge_actors.kubernetes.pod_references import ConfigReference
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants
@@ -54,8 +57,8 @@ from kubeedge_actors.wire.messages import (
 )
 
 WORKERS, LEASE_WORKERS = 4, 2
-MAX_DEFERRED = 10_000
-"""Requests that wait at most for the first list of pods to be complete."""
+MAX_DEFERRED, NODE_DEFERRED, NODE_DEFERRED_BYTES = 10_000, 2_000, 8 * 1024 * 1024
+"""Requests that wait at most for the first list of pods to be complete: of all nodes, and of each."""
 MAILBOX = 20_000
 
 NodeRequest = (
@@ -75,7 +78,8 @@ class EdgeControllerState(InformerSet):
         super().__init__(cluster, [_informer(row) for row in PUSHED.values()])
         self.location_cache = LocationCache()
         self.nodes: set[str] = set()
-        self.deferred: deque[UpstreamRequest] = deque()
+        self.deferred: BudgetedQueue[UpstreamRequest] = BudgetedQueue(MAX_DEFERRED, NODE_DEFERRED, NODE_DEFERRED_BYTES)
+        self.budgets = WriteBudgets()
         self.early: list[WatchEvent] = []
         self.counts: Counter[str] = Counter() if counts is None else counts
         self.warned: set[str] = set()
@@ -151,6 +155,7 @@ class EdgeController(Controller):
             return downstream.node_pushes(change)
         self._state.nodes.discard(name)
         self._state.location_cache.forget_node(name)
+        self._state.budgets.forget(name)
         self._state.warned.discard(name)
         self.publish(NodeRemoved(node=name))
         return []
@@ -178,24 +183,26 @@ class EdgeController(Controller):
         if self._state.synced:
             self._admit(upstream_request)
             return
-        self._state.deferred.append(upstream_request)
-        if len(self._state.deferred) > MAX_DEFERRED:
-            oldest = self._state.deferred.popleft()
+        dropped = self._state.deferred.append(upstream_request, request.node, size_of(request))
+        if dropped is not None:
             self._state.counts["dropped: pods not known yet"] += 1
             self.log.warning(
-                "%s of %s is dropped: the pods are not known yet", type(oldest.request).__name__, oldest.request.node
+                "%s of %s is dropped: the pods are not known yet", type(dropped.request).__name__, dropped.request.node
             )
-            nack(oldest)
+            nack(dropped)
 
     def _admit(self, upstream_request: UpstreamRequest) -> None:
-        refusal = authorize(upstream_request.request.node, upstream_request.request, self._state.location_cache)
-        if refusal is None:
-            self.tell(self._worker(upstream_request.request), upstream_request)
+        request = upstream_request.request
+        refusal = authorize(request.node, request, self._state.location_cache)
+        pods = self._state.location_cache.pods_on(request.node)
+        sentence = refusal.sentence if refusal else self._state.budgets.rejection(request, pods, self.clock.monotonic())
+        if not sentence:
+            self.tell(self._worker(request), upstream_request)
             return
-        self._state.counts[f"refused: {type(upstream_request.request).__name__}"] += 1
-        self._warn_rejected(upstream_request.request.node, refusal.sentence)
-        if not isinstance(upstream_request.request, OBJECT_QUERIES):
-            for answer in error_responses(upstream_request.request, rejection_error(refusal.sentence)):
+        self._state.counts[f"refused: {type(request).__name__}"] += 1
+        self._warn_rejected(request.node, sentence)
+        if not isinstance(request, OBJECT_QUERIES):
+            for answer in error_responses(request, rejection_error(sentence)):
                 self.publish(answer)
         if upstream_request.reply is not None:
             upstream_request.reply.send(None)

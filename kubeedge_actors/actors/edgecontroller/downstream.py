@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference, LocationCache
+from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.drivers.cluster.base import EventType, WatchEvent, object_reference
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
+from kubeedge_actors.kubernetes.pod_references import ConfigReference
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.link_messages import OPERATION_OF_EVENT
 from kubeedge_actors.wire.messages import ObjectPushed

@@ -1,19 +1,28 @@
 """Node authorizer: a node may write what is its own and read what its pods use (Kubernetes:
 plugin/pkg/auth/authorizer/node). Pure.
 
-The rules are those of Kubernetes' node authoriser and NodeRestriction, as far as they concern what crosses the link.
-What a look at the known pods cannot decide (a volume, a signing request) is decided once the object has been read:
-`authorize_object`.
+The rules are those of Kubernetes' node authoriser and NodeRestriction (`kubernetes/node_graph.py`,
+`kubernetes/node_restriction.py`), as far as they concern what crosses the link. What a look at the known pods cannot decide (a
+volume, a signing request) is decided once the object has been read: `authorize_object`; what a change makes of a stored
+object, where it is written: `upstream.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference
+from kubeedge_actors.actors.edgecontroller.signing_requests import forbidden_wish
+from kubeedge_actors.kubernetes.node_graph import PodLookup
+from kubeedge_actors.kubernetes.node_restriction import (
+    event_rejection,
+    node_create_rejection,
+    pod_create_rejection,
+    token_rejection,
+)
 from kubeedge_actors.kubernetes.object_types import BY_NAME, ReadableBy
+from kubeedge_actors.kubernetes.pod_references import ConfigReference
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
@@ -37,15 +46,6 @@ Json = dict[str, Any]
 
 NODE_ANNOTATION = "kubeedge-actors.io/node"
 """On a certificate signing request: the node that asked for it."""
-SIGNERS = frozenset({"kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"})
-
-
-class PodLookup(Protocol):
-    """Node and service account of pods, for authorization; LocationCache implements it."""
-
-    def node_of(self, namespace: str, pod: str) -> str | None: ...
-    def service_account_of(self, namespace: str, pod: str) -> str | None: ...
-    def node_uses(self, node: str, reference: ConfigReference) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +104,25 @@ def _pods(node: str, request: ReportPodStatus, lookup: PodLookup) -> str:
     return ""
 
 
+def _register(node: str, request: RegisterNode, lookup: PodLookup) -> str:
+    return _own_object(node, request, lookup) or _because("register", node_create_rejection(node, request.object))
+
+
+def _node_status(node: str, request: ReportNodeStatus, lookup: PodLookup) -> str:
+    object = request.content if request.operation == constants.INSERT else {}
+    return _own_name(node, request, lookup) or _because("register", node_create_rejection(node, object))
+
+
 def _mirror(node: str, request: InsertPod, lookup: PodLookup) -> str:
-    metadata, spec = request.object.get("metadata"), request.object.get("spec")
-    if not isinstance(metadata, dict) or not isinstance(spec, dict) or spec.get("nodeName") != node:
-        return "create a pod that does not run on it"
-    if constants.MIRROR_ANNOTATION not in (metadata.get("annotations") or {}):
-        return "create a pod that is no mirror of a static pod"
-    if metadata.get("name", request.name) != request.name:
-        return "create a pod under another name"
-    return "create a pod with a service account" if spec.get("serviceAccountName") else ""
+    action = f"create pod {request.namespace}/{request.name}"
+    sentence = pod_create_rejection(node, request.object)
+    if not sentence and request.object["metadata"].get("name", request.name) != request.name:
+        sentence = "it has another name"
+    return _because(action, sentence)
+
+
+def _because(action: str, sentence: str) -> str:
+    return f"{action}: {sentence}" if sentence else ""
 
 
 def _query(node: str, request: QueryObject, lookup: PodLookup) -> str:
@@ -134,36 +144,23 @@ def _query(node: str, request: QueryObject, lookup: PodLookup) -> str:
 
 def _token(node: str, request: RequestToken, lookup: PodLookup) -> str:
     action = f"have a token of {request.namespace}/{request.name}"
-    spec = request.object.get("spec")
-    bound = spec.get("boundObjectRef") if isinstance(spec, dict) else None
-    pod = str(bound.get("name", "")) if isinstance(bound, dict) and bound.get("kind") == "Pod" else ""
-    if lookup.node_of(request.namespace, pod) != node:
-        return f"{action} that is not bound to a pod on it"
-    return (
-        ""
-        if lookup.service_account_of(request.namespace, pod) == request.name
-        else f"{action}: pod {pod} does not run as it"
-    )
+    return _because(action, token_rejection(node, request.namespace, request.name, request.object, lookup))
 
 
 def _certificate(node: str, request: RequestCertificate, lookup: PodLookup) -> str:
-    spec = request.object.get("spec")
-    signer = spec.get("signerName") if isinstance(spec, dict) else None
-    return "" if signer in SIGNERS else f"ask for a certificate of signer {signer}"
+    return forbidden_wish(node, request.object.get("spec"))
 
 
 def _event(node: str, request: ReportEvent, lookup: PodLookup) -> str:
     content = request.content.get("event") if request.operation == constants.PATCH else request.content
-    source = content.get("source") if isinstance(content, dict) else None
-    host = source.get("host") if isinstance(source, dict) else None
-    return "" if host in (None, "", node) else f"report an event in the name of {host}"
+    return event_rejection(node, content or {}, lookup)
 
 
 _RULES: dict[type[LinkMessage], Callable[[str, Any, PodLookup], str]] = {
-    RegisterNode: _own_object,
+    RegisterNode: _register,
     UpdateNode: _own_object,
     PatchNode: _own_name,
-    ReportNodeStatus: _own_name,
+    ReportNodeStatus: _node_status,
     QueryLease: _own_name,
     WriteLease: _own_object,
     InsertPod: _mirror,

@@ -14,11 +14,8 @@ import msgspec
 from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.edgecontroller import pre_1_13_status
 from kubeedge_actors.actors.edgecontroller.downstream import pod_deletion_push
-from kubeedge_actors.actors.edgecontroller.node_authorizer import (
-    NODE_ANNOTATION,
-    PodLookup,
-    authorize_object,
-)
+from kubeedge_actors.actors.edgecontroller.node_authorizer import NODE_ANNOTATION, authorize_object
+from kubeedge_actors.actors.edgecontroller.node_writes import event_changes, node_patch, stamped_event, without_nulls
 from kubeedge_actors.actors.edgecontroller.responses import (
     BAD_REQUEST,
     not_found_as_cached,
@@ -30,6 +27,14 @@ from kubeedge_actors.actors.edgecontroller.responses import (
 )
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.kubernetes.node_graph import PodLookup
+from kubeedge_actors.kubernetes.node_restriction import (
+    changed_labels,
+    event_change_rejection,
+    forbidden_labels,
+    label_rejection,
+    pod_create_rejection,
+)
 from kubeedge_actors.kubernetes.object_types import (
     BY_NAME,
     CSR_KIND,
@@ -99,11 +104,11 @@ class Upstream:
     # --- nodes --------------------------------------------------------------------------------------------------------
 
     def _register(self, request: RegisterNode) -> list[Message]:
-        metadata = _without_nulls(request.object.get("metadata"))
-        labels = metadata.get("labels") or {}
+        sent = without_nulls(request.object.get("metadata"))
+        labels = sent.get("labels") or {}
         plain = {key: value for key, value in labels.items() if not _is_kubernetes_label(key)}
-        annotations = {**(metadata.get("annotations") or {}), constants.CLOUDCORE_ANNOTATION: self._address}
-        metadata |= {"name": request.name, "labels": plain, "annotations": annotations}
+        annotations = {**(sent.get("annotations") or {}), constants.CLOUDCORE_ANNOTATION: self._address}
+        metadata = {"name": request.name, "labels": plain, "annotations": annotations}
         try:
             node = self._cluster.create(NODE_KIND, "", {**request.object, "metadata": metadata})
         except AlreadyExists:
@@ -121,15 +126,30 @@ class Upstream:
             self._cluster.patch(NODE_KIND, "", name, {"metadata": {"labels": missing}})
 
     def _update_node(self, request: UpdateNode) -> list[Message]:
-        metadata = _without_nulls(request.object.get("metadata"))
+        metadata = without_nulls(request.object.get("metadata"))
         changes = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
+        if "labels" in changes:
+            changes["labels"] = self._own_labels(request.name, changes["labels"])
         node = self._cluster.patch(NODE_KIND, "", request.name, {"metadata": changes})
         return [response(request, constants.OK, object_reference(node).version)]
 
     def _patch_node(self, request: PatchNode) -> list[Message]:
-        patch = _object_of(request.patch)
+        patch = node_patch(_object_of(request.patch))
+        if labels := patch.get("metadata", {}).get("labels"):
+            patch["metadata"]["labels"] = self._own_labels(request.name, labels)
         node = self._cluster.patch(NODE_KIND, "", request.name, patch, form="strategic", subresource="status")
         return [object_response(request, node, versioned=True), version_delivered(request, constants.NODE, node)]
+
+    def _own_labels(self, name: str, labels: Json) -> Json:
+        """The labels that a node may change of its Node. Those that it may not are left out when it only repeats them; otherwise 403."""
+        restricted = forbidden_labels(labels)
+        if not restricted:
+            return labels
+        stored = self._cluster.get(NODE_KIND, "", name)["metadata"].get("labels") or {}
+        sentence = label_rejection(changed_labels({**stored, **labels}, stored))
+        if sentence:
+            raise rejection_error(f"node {name} {sentence}")
+        return {key: value for key, value in labels.items() if key not in restricted}
 
     # --- leases -------------------------------------------------------------------------------------------------------
 
@@ -141,7 +161,7 @@ class Upstream:
         return [response(request, {constants.OBJECT: lease, constants.ERR: None})]
 
     def _write_lease(self, request: WriteLease) -> list[Message]:
-        metadata = _without_nulls(request.object.get("metadata")) | {"name": request.name}
+        metadata = without_nulls(request.object.get("metadata")) | {"name": request.name}
         lease = {**request.object, "metadata": metadata}
         if request.operation == constants.INSERT:
             stored = self._cluster.create(LEASE_KIND, constants.LEASE_NAMESPACE, lease)
@@ -152,13 +172,17 @@ class Upstream:
     # --- pods ---------------------------------------------------------------------------------------------------------
 
     def _insert_pod(self, request: InsertPod) -> list[Message]:
-        metadata = _without_nulls(request.object.get("metadata")) | {"name": request.name}
+        metadata = without_nulls(request.object.get("metadata")) | {"name": request.name}
+        node_uid = object_reference(self._cluster.get(NODE_KIND, "", request.node)).uid
+        sentence = pod_create_rejection(request.node, request.object, node_uid)
+        if sentence:
+            raise rejection_error(sentence)
         pod = self._cluster.create(POD_KIND, request.namespace, {**request.object, "metadata": metadata})
         return [object_response(request, pod, versioned=True), version_delivered(request, constants.POD, pod)]
 
     def _patch_pod(self, request: PatchPod) -> list[Message]:
         node_patch = _object_of(request.patch)
-        uid = _without_nulls(node_patch.get("metadata")).get("uid")
+        uid = without_nulls(node_patch.get("metadata")).get("uid")
         # a node reports status and nothing else: what the API would take beside it (labels, finalizers) is left out
         patch: Json = {"metadata": {"uid": uid}} if uid else {}
         patch["status"] = node_patch.get("status") or {}
@@ -186,7 +210,7 @@ class Upstream:
         if isinstance(options, str):
             options = {"gracePeriodSeconds": 0, "preconditions": {"uid": options}}
         options = options or {}
-        grace, uid = options.get("gracePeriodSeconds"), _without_nulls(options.get("preconditions")).get("uid", "")
+        grace, uid = options.get("gracePeriodSeconds"), without_nulls(options.get("preconditions")).get("uid", "")
         with contextlib.suppress(NotFound):  # what was to be reached is reached
             self._check_ownership(request.node, request.namespace, request.name)
             self._cluster.delete(POD_KIND, request.namespace, request.name, grace=grace, uid=str(uid))
@@ -220,24 +244,25 @@ class Upstream:
         return [query_response(request, object)]
 
     def _token(self, request: RequestToken) -> list[Message]:
-        token_request = {**request.object, "metadata": _without_nulls(request.object.get("metadata"))}
+        token_request = {**request.object, "metadata": without_nulls(request.object.get("metadata"))}
         token = self._cluster.create(
             SERVICEACCOUNT_KIND, request.namespace, token_request, name=request.name, subresource="token"
         )
         return [response(request, token)]
 
     def _certificate(self, request: RequestCertificate) -> list[Message]:
-        metadata = _without_nulls(request.object.get("metadata"))
+        metadata = without_nulls(request.object.get("metadata"))
         annotations = {**(metadata.get("annotations") or {}), NODE_ANNOTATION: request.node}
         metadata |= {"name": request.name, "annotations": annotations}
         csr = self._cluster.create(CSR_KIND, "", {**request.object, "metadata": metadata})
         return [object_response(request, csr, versioned=False)]
 
     def _event(self, request: ReportEvent) -> list[Message]:
-        event = request.content.get("event") if request.operation == constants.PATCH else request.content
-        if not isinstance(event, dict):
+        content = request.content.get("event") if request.operation == constants.PATCH else request.content
+        if not isinstance(content, dict):
             raise rejection_error("the event is no object", BAD_REQUEST, "BadRequest")
-        event = {**event, "metadata": _without_nulls(event.get("metadata")) | {"name": request.name}}
+        metadata = without_nulls(content.get("metadata")) | {"name": request.name}
+        event = stamped_event(request.node, {**content, "metadata": metadata})
         with contextlib.suppress(AlreadyExists):  # said twice, or tried again after an answer was lost
             try:
                 self._write_event(request, event)
@@ -247,13 +272,18 @@ class Upstream:
         return []
 
     def _write_event(self, request: ReportEvent, event: Json) -> None:
+        namespace, name = request.namespace, request.name
+        if request.operation == constants.INSERT:
+            self._cluster.create(EVENT_KIND, namespace, event)
+            return
+        sentence = event_change_rejection(request.node, self._cluster.get(EVENT_KIND, namespace, name))
+        if sentence:
+            raise rejection_error(f"node {request.node} may not {sentence}")
         if request.operation == constants.PATCH:
-            change = str(request.content.get("patchData") or "{}")
-            self._cluster.patch(EVENT_KIND, request.namespace, request.name, change, form="strategic")
-        elif request.operation == constants.UPDATE:
-            self._cluster.replace(EVENT_KIND, request.namespace, request.name, event)
+            changes = event_changes(_object_of(str(request.content.get("patchData") or "{}")))
+            self._cluster.patch(EVENT_KIND, namespace, name, changes, form="strategic")
         else:
-            self._cluster.create(EVENT_KIND, request.namespace, event)
+            self._cluster.replace(EVENT_KIND, namespace, name, event)
 
 
 class PodNotFound(NotFound):
@@ -272,11 +302,6 @@ def _object_of(text: str) -> Json:
     if not isinstance(value, dict):
         raise rejection_error("the patch is no JSON object", BAD_REQUEST, "BadRequest")
     return value
-
-
-def _without_nulls(value: Any) -> Json:
-    """A map without its null entries; empty for anything else."""
-    return {key: field for key, field in value.items() if field is not None} if isinstance(value, dict) else {}
 
 
 def _is_kubernetes_label(key: str) -> bool:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 
 from kubeedge_actors.actors.edgecontroller.responses import NO_RESPONSE, RETRY_SECONDS, error_responses, rejection_error
 from kubeedge_actors.actors.edgecontroller.upstream import PodNotFound, Upstream
 from kubeedge_actors.drivers.cluster.base import is_temporary
 from kubeedge_actors.errors import AskTimeout, ClusterError, Unreachable
+from kubeedge_actors.hubs.node_budget import BudgetedQueue, size_of
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ReplyTo
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LinkMessage, ObjectPushed, ObjectVersionDelivered, Response
 
 BACKOFF_INITIAL, BACKOFF_MAX = 0.5, 15.0
-MAX_WAITING = 5_000
+MAX_WAITING, NODE_WAITING, NODE_WAITING_BYTES = 5_000, 1_000, 8 * 1024 * 1024
+"""Requests that wait for the API in one worker: of all its nodes, and of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class UpstreamWorkerState:
     """The state of one worker that outlives its crashes: requests that wait for the API, and counters."""
 
     def __init__(self) -> None:
-        self.waiting: deque[UpstreamRequest] = deque()
+        self.waiting: BudgetedQueue[UpstreamRequest] = BudgetedQueue(MAX_WAITING, NODE_WAITING, NODE_WAITING_BYTES)
         self.counts: Counter[str] = Counter()
         self.warned: set[str] = set()
         self.chance = random.Random()
@@ -92,7 +94,8 @@ class UpstreamWorker(Module):
             if self._is_expired(upstream_request):
                 self._give_up(upstream_request)
             elif self._perform(upstream_request) is not None:
-                waiting.appendleft(upstream_request)
+                request = upstream_request.request
+                waiting.appendleft(upstream_request, request.node, size_of(request))
                 self.after(self._delay(), RetryDue())
                 return
 
@@ -152,9 +155,10 @@ class UpstreamWorker(Module):
         return longest * self._state.chance.uniform(0.5, 1.0)
 
     def _keep(self, upstream_request: UpstreamRequest) -> None:
-        self._state.waiting.append(upstream_request)
-        if len(self._state.waiting) > MAX_WAITING:
-            self._give_up(self._state.waiting.popleft())
+        request = upstream_request.request
+        dropped = self._state.waiting.append(upstream_request, request.node, size_of(request))
+        if dropped is not None:
+            self._give_up(dropped)
 
     def _is_expired(self, upstream_request: UpstreamRequest) -> bool:
         return self.clock.monotonic() - upstream_request.since > RETRY_SECONDS[type(upstream_request.request)]

@@ -16,7 +16,7 @@ from kubeedge_actors.actors.edged.messages import (
     RuntimeRelisted,
 )
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
-from kubeedge_actors.actors.edged.pod.pod_spec import Json, is_mirror
+from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext, unsupported_fields
@@ -26,6 +26,7 @@ from kubeedge_actors.actors.edged.status.node_status import NodeDescription
 from kubeedge_actors.actors.edged.status.node_status_manager import NodeStatusManager
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerRuntime, RuntimeLost
 from kubeedge_actors.drivers.machine.base import Machine, PodVolumes, Prober, StaticPodSource
+from kubeedge_actors.kubernetes.objects import is_mirror
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors.timer import Timer
 from kubeedge_actors.wire import constants
@@ -292,8 +293,10 @@ class Edged(Module):
         if not self._node_status_manager.on_response(message.parent_msg_id, message.content, self.clock.now()):
             self._pod_workers.on_response(message.parent_msg_id, message.content)
             return
-        uid = self._state.node_uid
-        self._state.node_uid = str(((self._node_status_manager.node or {}).get("metadata") or {}).get("uid") or uid)
+        uid = str(((self._node_status_manager.node or {}).get("metadata") or {}).get("uid") or "")
+        if uid and uid != self._state.node_uid:
+            self._state.node_uid = uid
+            self._pod_workers.sync_all(list(self._pods))  # mirrors of static pods name their owner
         self._sync_node()
 
     @on

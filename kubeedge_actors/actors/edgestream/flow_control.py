@@ -12,6 +12,8 @@ from kubeedge_actors.wire.tunnel import Frame, FrameType
 WINDOW = 256 * 1024
 """Bytes of one stream that may be on their way."""
 PIECE = 32 * 1024
+MESSAGE = PIECE // 2
+"""Bytes of a message whose frame, in base64 as well, is one piece: nothing that another thread sends comes in its midst."""
 
 
 class StreamSender:

@@ -1,139 +1,202 @@
-"""kubectl exec: a command in a container, its input and output as channels of a WebSocket. Imported with the first one.
+"""kubectl exec and attach: a command in a container, or what runs there already. Imported with the first one.
 
-The protocol is Kubernetes' v5.channel.k8s.io, and v4, which can not end the input alone.
+The protocols are those of remote_channels.py; a client's input and window sizes wait here for the command.
 """
 
 from __future__ import annotations
 
 import queue
+import re
 import threading
+from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors.actors.edgestream import stream_params, websocket
-from kubeedge_actors.actors.edgestream.flow_control import StreamSender
-from kubeedge_actors.drivers.containers.base import ContainerRuntime, ExecStream
+from kubeedge_actors.actors.edgestream import stream_params
+from kubeedge_actors.actors.edgestream.flow_control import MESSAGE, StreamSender
+from kubeedge_actors.actors.edgestream.remote_channels import (
+    ERROR,
+    RESIZE,
+    STDERR,
+    STDIN,
+    STDOUT,
+    Received,
+    RemoteChannels,
+    negotiate,
+)
+from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime, ExecStream
 from kubeedge_actors.errors import ContainerError, DriverError, FrameError
 from kubeedge_actors.wire.tunnel import StreamRequest
 
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-INPUT, ERROR, ENDED = 0, 3, 255
-NORMAL_CLOSURE = 1000
-"""RFC 6455's code for an end that was meant."""
 INPUT_LIMIT = 4 << 20
 """Bytes that may wait for a command that does not read; a cloud of ours stops long before."""
+CHANNELS_TIMEOUT = 30.0
+"""Seconds that a client has to open its channels, as with a kubelet."""
+SIZE_LIMIT = 1024
+"""Bytes of the longest window size."""
+_OBJECT = re.compile(rb"\{[^{}]*\}")
+
+
+class WindowSize(msgspec.Struct, frozen=True):
+    """Columns and rows of the client's terminal, named as kubectl says them."""
+
+    Width: int
+    Height: int
+
+
+class _InputEnded:
+    """What waits in place of input that has ended."""
+
+
+Start = Callable[[ContainerRuntime, Container, stream_params.StreamOptions], ExecStream]
 
 
 def serve_exec(opening: StreamRequest, sender: StreamSender, runtime: ContainerRuntime) -> None:
     """Run the command until it ends or the client has left. Error: DriverError, why it can not run."""
-    target, query = stream_params.parse_target(opening.url), stream_params.parse_query(opening.url)
+
+    def start(runtime: ContainerRuntime, container: Container, options: stream_params.StreamOptions) -> ExecStream:
+        return runtime.exec(container.id, options.command, stdin=options.stdin, tty=options.tty)
+
+    _serve(opening, sender, runtime, start)
+
+
+def serve_attach(opening: StreamRequest, sender: StreamSender, runtime: ContainerRuntime) -> None:
+    """Join the client and what runs in the container until it ends or the client has left. Error: DriverError."""
+
+    def start(runtime: ContainerRuntime, container: Container, options: stream_params.StreamOptions) -> ExecStream:
+        return runtime.attach(container.id, stdin=options.stdin)
+
+    _serve(opening, sender, runtime, start)
+
+
+def _serve(opening: StreamRequest, sender: StreamSender, runtime: ContainerRuntime, start: Start) -> None:
+    target = stream_params.parse_target(opening.url)
+    options = stream_params.stream_options(stream_params.parse_query(opening.url))
     container = stream_params.find_container(runtime.list(), target)
     if container.phase != "running":
         raise ContainerError(f'container "{target.container}" in pod "{target.pod}" does not run')
-    if stream_params.query_flag(query, "tty"):
-        raise ContainerError("a terminal in a container is not served by this node: exec without -t")
-    response = _upgrade_response(opening)
-    channels = ExecChannels(sender)
-    sender.on_data = channels.on_data
+    channels = negotiate(opening, _channels(options))
+    client = RemoteClient(sender, channels)
+    sender.on_data = client.on_data
     sender.grant_credit()
-    sender.send(response)
+    sender.send(channels.response)
+    if not client.wait_until_complete(CHANNELS_TIMEOUT):
+        return
     try:
-        command = runtime.exec(
-            container.id, tuple(query.get("command", ())), stdin=stream_params.query_flag(query, "input")
-        )
-    except (
-        DriverError
-    ) as error:  # said over the upgraded connection: kubectl would take a refused upgrade for an old server
-        _conclude(
-            sender, {"metadata": {}, "status": "Failure", "reason": "InternalError", "message": str(error), "code": 500}
-        )
+        command = start(runtime, container, options)
+    except DriverError as error:
+        # said over the upgraded connection: kubectl would take a refused upgrade for an old server
+        reason = {"reason": "InternalError", "message": str(error), "code": 500}
+        sender.send(channels.conclude({"metadata": {}, "status": "Failure", **reason}))
         return
     try:
         sender.call_on_cancel(command.kill)
-        threading.Thread(target=channels.copy_input, args=(command,), name="stream-input", daemon=True).start()
-        channels.copy_output(command)
+        threading.Thread(target=client.copy_input, args=(command,), name="stream-input", daemon=True).start()
+        client.copy_output(command)
     finally:
-        channels.terminate()
+        client.terminate()
         command.close()
 
 
-def _upgrade_response(opening: StreamRequest) -> bytes:
-    protocols = [protocol.strip() for protocol in opening.header_value("Sec-WebSocket-Protocol").split(",")]
-    protocol = next((protocol for protocol in PROTOCOLS if protocol in protocols), "")
-    if opening.header_value("Upgrade").lower() != "websocket" or not protocol:
-        raise ContainerError("a command in a container is served over WebSocket only: kubectl 1.31 or newer is needed")
-    try:
-        return websocket.upgrade_response(opening.header_value("Sec-WebSocket-Key"), protocol)
-    except FrameError as error:
-        raise ContainerError(str(error)) from error
+def _channels(options: stream_params.StreamOptions) -> set[int]:
+    wanted = {STDIN: options.stdin, STDOUT: options.stdout, STDERR: options.stderr, RESIZE: options.tty}
+    return {ERROR} | {channel for channel, asked_for in wanted.items() if asked_for}
 
 
-class ExecChannels:
-    """Both directions of one command: `on_data` is called on the link's thread and never waits, `copy_input` and `copy_output` have their own."""
+class RemoteClient:
+    """Both directions of one client: `on_data` is called on the link's thread and never waits, the copiers have threads of their own."""
 
-    def __init__(self, sender: StreamSender) -> None:
-        self._sender = sender
-        self._incoming = websocket.FrameParser()
-        self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    def __init__(self, sender: StreamSender, channels: RemoteChannels) -> None:
+        self._sender, self._channels = sender, channels
+        self._input: queue.SimpleQueue[bytes | WindowSize | _InputEnded | None] = queue.SimpleQueue()
+        self._sizes = b""
         self._waiting = 0
         self._lock = threading.Lock()
+        self._complete = threading.Event()
+        if channels.complete():
+            self._complete.set()
 
     def on_data(self, data: bytes) -> None:
         """Bytes of the client."""
         spare = len(data)
         try:
-            for opcode, message in self._incoming.feed(data):
-                spare -= self._message(opcode, message)
-        except FrameError:
-            self._sender.cancel()
+            for event in self._channels.feed(data):
+                if isinstance(event, bytes):
+                    self._sender.send_now(event)
+                else:
+                    spare -= self._received(event)
+        except FrameError:  # good-bye, or what is no protocol at all
+            self._leave()
             return
+        if self._channels.complete():
+            self._complete.set()
         self._sender.grant_credit(max(spare, 0))
         with self._lock:
             too_much = self._waiting > INPUT_LIMIT
         if too_much:
-            self._sender.cancel()
+            self._leave()
 
-    def _message(self, opcode: int, message: bytes) -> int:
+    def _leave(self) -> None:
+        self._sender.cancel()
+        self._complete.set()
+
+    def _received(self, event: Received) -> int:
         """How many bytes of it have to wait for the command."""
-        if opcode == websocket.PING:
-            self._sender.send_now(websocket.encode_frame(websocket.PONG, message))
-        elif opcode == websocket.CLOSE:
-            self._sender.cancel()
-        elif opcode == websocket.BINARY and message[:1] == bytes((INPUT,)) and len(message) > 1:
+        if event.channel == RESIZE:
+            self._resized(event.data)
+            return 0
+        if event.channel != STDIN:
+            return 0
+        if event.data:
             with self._lock:
-                self._waiting += len(message) - 1
-            self._input.put(message[1:])
-            return len(message) - 1
-        elif message == bytes((ENDED, INPUT)):
-            self._input.put(None)
-        return 0
+                self._waiting += len(event.data)
+            self._input.put(event.data)
+        if event.ended:
+            self._input.put(_InputEnded())
+        return len(event.data)
+
+    def _resized(self, data: bytes) -> None:
+        """One or more sizes as JSON; in SPDY they may come in pieces."""
+        self._sizes += data
+        for text in _OBJECT.findall(self._sizes):
+            try:
+                self._input.put(msgspec.json.decode(text, type=WindowSize))
+            except msgspec.DecodeError as error:
+                raise FrameError(f"not the size of a window: {error}") from error
+        self._sizes = self._sizes[self._sizes.rfind(b"}") + 1 :]
+        if len(self._sizes) > SIZE_LIMIT:
+            raise FrameError("not the size of a window")
+
+    def wait_until_complete(self, timeout: float) -> bool:
+        """Wait until every channel is open; False: the client has left, or did not open them in `timeout` seconds."""
+        self._sender.call_on_cancel(self._complete.set)
+        return self._complete.wait(timeout) and self._channels.complete()
 
     def terminate(self) -> None:
         """Let `copy_input` come to its end."""
         self._input.put(None)
 
     def copy_input(self, command: ExecStream) -> None:
-        """Copy the client's input to the command."""
-        while (data := self._input.get()) is not None:
-            command.write(data)
-            with self._lock:
-                self._waiting -= len(data)
-            self._sender.grant_credit(len(data))
-        command.close_input()
+        """Copy the client's input to the command, and the size of its window."""
+        while (piece := self._input.get()) is not None:
+            if isinstance(piece, WindowSize):
+                command.resize(piece.Width, piece.Height)
+            elif isinstance(piece, bytes):
+                command.write(piece)
+                with self._lock:
+                    self._waiting -= len(piece)
+                self._sender.grant_credit(len(piece))
+            else:
+                command.close_input()
 
     def copy_output(self, command: ExecStream) -> None:
         """Copy the command's output to the client, then its exit status."""
         while (piece := command.read())[1]:
             channel, data = piece
-            if not self._sender.send(websocket.encode_frame(websocket.BINARY, bytes((channel,)) + data)):
-                return
-        _conclude(self._sender, exit_status(command.exit_code()))
-
-
-def _conclude(sender: StreamSender, status: dict[str, object]) -> None:
-    """Say how it ended, and good-bye."""
-    sender.send(websocket.encode_frame(websocket.BINARY, bytes((ERROR,)) + msgspec.json.encode(status)))
-    sender.send(websocket.encode_frame(websocket.CLOSE, NORMAL_CLOSURE.to_bytes(2)))
+            for start in range(0, len(data), MESSAGE):
+                if not self._sender.send(self._channels.encode(channel, data[start : start + MESSAGE])):
+                    return
+        self._sender.send(self._channels.conclude(exit_status(command.exit_code())))
 
 
 def exit_status(code: int) -> dict[str, object]:

@@ -36,12 +36,30 @@ class LogOptions(msgspec.Struct, frozen=True):
     limit: int = 0
 
 
+class StreamOptions(msgspec.Struct, frozen=True):
+    """What a client of exec or attach asks for; a terminal has no standard error of its own."""
+
+    command: tuple[str, ...] = ()
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    tty: bool = False
+
+
 def parse_target(url: Url) -> StreamTarget:
     """The container that a path names: /endpoint/namespace/pod/[uid/]container. ContainerError."""
     parts = [unquote(part) for part in url.Path.strip("/").split("/")]
     if len(parts) not in (4, 5) or not all(parts):
         raise ContainerError(f"there is nothing at {url.Path}")
     return StreamTarget(parts[0], parts[1], parts[2], parts[-1])
+
+
+def parse_pod(url: Url) -> tuple[str, str]:
+    """Namespace and name of the pod that a path names: /endpoint/namespace/pod[/uid]. ContainerError."""
+    parts = [unquote(part) for part in url.Path.strip("/").split("/")]
+    if len(parts) not in (3, 4) or not all(parts):
+        raise ContainerError(f"there is nothing at {url.Path}")
+    return parts[1], parts[2]
 
 
 def parse_query(url: Url) -> Query:
@@ -52,6 +70,21 @@ def parse_query(url: Url) -> Query:
 def query_flag(query: Query, name: str) -> bool:
     """Whether a parameter says yes."""
     return query.get(name, [""])[-1].lower() in TRUE
+
+
+def stream_options(query: Query) -> StreamOptions:
+    """ContainerError when neither input nor output is wanted."""
+    tty = query_flag(query, "tty")
+    options = StreamOptions(
+        tuple(query.get("command", ())),
+        query_flag(query, "input"),
+        query_flag(query, "output"),
+        query_flag(query, "error") and not tty,
+        tty,
+    )
+    if not (options.stdin or options.stdout or options.stderr):
+        raise ContainerError("you must specify at least 1 of stdin, stdout, stderr")
+    return options
 
 
 def log_options(query: Query, now: float) -> LogOptions:
@@ -93,3 +126,15 @@ def find_container(containers: Sequence[Container], target: StreamTarget, *, pre
     if not matching or matching[-1].phase == "created":
         raise ContainerError(f"{description} is waiting to start")
     return matching[-1]
+
+
+def find_pod(containers: Sequence[Container], namespace: str, name: str) -> str:
+    """The uid of the pod of this name in which something runs. ContainerError."""
+    running = [
+        container
+        for container in containers
+        if (container.pod.namespace, container.pod.name, container.phase) == (namespace, name, "running")
+    ]
+    if not running:
+        raise ContainerError(f"unable to forward port because pod {namespace}/{name} is not running")
+    return max(running, key=lambda container: container.started_at).pod.uid

@@ -122,9 +122,17 @@ def serve_stream(
         from kubeedge_actors.actors.edgestream.log_stream import serve_log
 
         serve_log(opening, sender, runtime)
+    elif kind is FrameType.EXEC and opening.url.Path.startswith(f"/{constants.PATH_PORT_FORWARD}/"):
+        from kubeedge_actors.actors.edgestream.portforward import serve_port_forward
+
+        serve_port_forward(opening, sender, runtime)
     elif kind is FrameType.EXEC:
         from kubeedge_actors.actors.edgestream.remotecommand import serve_exec
 
         serve_exec(opening, sender, runtime)
+    elif kind is FrameType.ATTACH:
+        from kubeedge_actors.actors.edgestream.remotecommand import serve_attach
+
+        serve_attach(opening, sender, runtime)
     else:
         raise ContainerError(f"this node does not serve {opening.url.Path}")

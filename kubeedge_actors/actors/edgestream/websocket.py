@@ -16,7 +16,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def upgrade_response(key: str, protocol: str) -> bytes:
-    """The answer to the upgrade. FrameError for a key that is none."""
+    """The answer to the upgrade; `protocol` may be empty. FrameError for a key that is none."""
     try:
         if len(base64.b64decode(key, validate=True)) != 16:
             raise ValueError("it has not 16 bytes")
@@ -24,9 +24,8 @@ def upgrade_response(key: str, protocol: str) -> bytes:
         raise FrameError(f"not the key of a WebSocket: {error}") from error
     accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # as the standard wants it
     lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
-    return "\r\n".join(
-        (*lines, f"Sec-WebSocket-Accept: {accept}", f"Sec-WebSocket-Protocol: {protocol}", "", "")
-    ).encode()
+    agreed = (f"Sec-WebSocket-Protocol: {protocol}",) if protocol else ()
+    return "\r\n".join((*lines, f"Sec-WebSocket-Accept: {accept}", *agreed, "", "")).encode()
 
 
 def encode_frame(opcode: int, data: bytes) -> bytes:

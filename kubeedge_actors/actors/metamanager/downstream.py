@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, ObjectRow
+from kubeedge_actors.kubernetes.object_shape import shape_error
 from kubeedge_actors.kubernetes.object_types import types_where
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
@@ -168,6 +169,22 @@ def _notify(plan: DownstreamPlan, push: ObjectPushed) -> None:
     elif push.type in POD_CONFIG_TYPES:
         about = {"type": push.type, "namespace": push.namespace, "name": push.name}
         plan.notifications.append(PodConfigChanged(operation=push.operation, **about))
+
+
+def contradiction(push: ObjectPushed) -> str:
+    """Why a push is not believed: its object is not of its type's shape, or has another name or namespace than its path. Empty when it is believed.
+
+    What is on the node is found by the object's own name, and a name that is no segment of a path leads elsewhere.
+    """
+    if malformed := shape_error(push.type, push.object):
+        return f"the object of {object_path(push.type, push.namespace, push.name)} is malformed: {malformed}"
+    metadata = _metadata(push.object)
+    name = metadata.get("name") or push.name
+    namespace = metadata.get("namespace") or push.namespace
+    if (name, namespace) == (push.name, push.namespace):
+        return ""
+    path = object_path(push.type, push.namespace, push.name)
+    return f"the object of {path} says that it is {str(name)[:100]!r} in namespace {str(namespace)[:100]!r}"
 
 
 def ack_response(push: ObjectPushed, key: str) -> Response:

@@ -11,6 +11,7 @@ from kubeedge_actors.actors.metamanager.downstream import (
     DownstreamPlan,
     DownstreamPlanner,
     content_text,
+    contradiction,
     object_row,
     parse_objects,
     uid_of,
@@ -26,7 +27,7 @@ from kubeedge_actors.actors.metamanager.query_responses import (
     token_key,
 )
 from kubeedge_actors.drivers.store.base import MetaChanges, MetaRow, MetaStore
-from kubeedge_actors.errors import StoreError
+from kubeedge_actors.errors import ResourceError, StoreError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants, mapping
 from kubeedge_actors.wire.messages import (
@@ -89,7 +90,7 @@ class MetaManager(Module):
         self._remote_seconds = remote_seconds
         self._downstream = DownstreamPlanner(store.get)
         self._pending = PendingQueries()
-        self._timer_set = self._store_failing = False
+        self._timer_set = self._store_failing = self._contradicted = False
 
     def on_stop(self) -> None:
         """Answer pending requests with ErrorResponse."""
@@ -101,11 +102,12 @@ class MetaManager(Module):
     @on(batch=BATCH_SIZE)
     def on_object_pushed(self, pushes: list[ObjectPushed]) -> None:
         """Store the objects, notify the modules, acknowledge, in this order, many at a time."""
-        plan = self._downstream.plan(pushes)
+        believed = [push for push in pushes if not self._contradicts_itself(push)]
+        plan = self._downstream.plan(believed)
         try:
             self._store.apply(plan.changes)
         except StoreError as error:
-            self._not_stored(pushes, error)
+            self._not_stored(believed, error)
         else:
             self._stored(plan)
 
@@ -117,11 +119,23 @@ class MetaManager(Module):
         for ack in plan.acks:
             self.tell(constants.EDGEHUB, ack)
 
+    def _contradicts_itself(self, push: ObjectPushed) -> bool:
+        """Whether a push is refused for that; a cloud that means well sends none."""
+        if reason := contradiction(push):
+            if not self._contradicted:
+                self.log.warning("refused, and more of this kind silently: %s", reason)
+            self._contradicted = True
+            self._refuse(push, reason)
+        return bool(reason)
+
     def _not_stored(self, pushes: list[ObjectPushed], error: StoreError) -> None:
         self._store_failed(error)
         for push in pushes:
-            resource = mapping.route_of(push).resource
-            self.tell(constants.EDGEHUB, ErrorResponse(parent_msg_id=push.msg_id, resource=resource, reason=str(error)))
+            self._refuse(push, str(error))
+
+    def _refuse(self, push: ObjectPushed, reason: str) -> None:
+        resource = mapping.route_of(push).resource
+        self.tell(constants.EDGEHUB, ErrorResponse(parent_msg_id=push.msg_id, resource=resource, reason=reason))
 
     def _store_failed(self, error: StoreError) -> None:
         """The store refuses: said once, until it works again."""
@@ -144,7 +158,11 @@ class MetaManager(Module):
     @on
     def on_query_object(self, message: QueryObject) -> None:
         """Answer a query: from the store if the cloud pushes the object, else from the cloud, else from the store."""
-        key = Resource(message.namespace, message.type, message.name).path
+        try:
+            key = Resource(message.namespace, message.type, message.name).path
+        except ResourceError as error:  # a pod may refer to whatever it likes
+            self.tell(constants.EDGED, ErrorResponse(parent_msg_id=message.msg_id, resource="", reason=str(error)))
+            return
         if message.type not in ASK_CLOUD or (message.type in ASK_CLOUD_ONCE and message.name):
             answer = local_response(message, key, self._rows(message, key))
             if answer is not None:
@@ -155,7 +173,11 @@ class MetaManager(Module):
     @on
     def on_request_token(self, message: RequestToken) -> None:
         """Answer with the stored token while it is fresh, else ask the cloud."""
-        key = token_key(message)
+        try:
+            key = token_key(message)
+        except ResourceError as error:
+            self.tell(constants.EDGED, ErrorResponse(parent_msg_id=message.msg_id, resource="", reason=str(error)))
+            return
         row = self._store.get(key)
         answer = local_response(message, key, [row]) if row and is_token_fresh(row, self.clock.now()) else None
         if answer is not None:

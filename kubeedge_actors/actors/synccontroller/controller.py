@@ -120,7 +120,7 @@ class SyncController(Controller):
         if change.kind not in RECORD_KINDS:
             type = TYPES[change.kind]
             if deleted:
-                self._state.index.remove(type, change.object)
+                self._state.index.remove(type, change.object, self.clock.monotonic())
             else:
                 whole = not BY_NAME[type].is_pod_config
                 self._state.index.put(type, change.object, self.clock.monotonic(), whole=whole)
@@ -181,7 +181,7 @@ class SyncController(Controller):
         self._state.connected.add(message.node)
         self._store.on_session_opened(message.node)
         if self._ready:
-            self._resync(message.node)
+            self._resync(message.node, just_connected=True)
             self._schedule_write()
 
     @on
@@ -218,9 +218,9 @@ class SyncController(Controller):
         """Remember whether this replica leads."""
         self._state.leading = message.leading
 
-    def _resync(self, node: str) -> None:
+    def _resync(self, node: str, *, just_connected: bool = False) -> None:
         now = self.clock.monotonic()
-        for missing in list(self._store.out_of_sync(node, self._state.index, now)):
+        for missing in list(self._store.out_of_sync(node, self._state.index, now, just_connected=just_connected)):
             self._push_again(node, missing, now)
 
     def _push_again(self, node: str, missing: OutOfSync, now: float) -> None:

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import object_reference
+from kubeedge_actors.kubernetes.node_graph import is_private
 from kubeedge_actors.kubernetes.object_types import BY_NAME, PushTargets
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
+from kubeedge_actors.kubernetes.pod_references import ConfigReference
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
+SETTLE_SECONDS = 1.0
+"""So long after a deletion the controller that pushes such objects is given time to push it, whole."""
 
 
 @dataclass(slots=True)
@@ -44,12 +48,14 @@ class NodeObjectIndex:
         self._items: dict[str, IndexedObject] = {}
         self._paths: dict[tuple[str, str, str], str] = {}
         self._by_node: dict[str, set[str]] = {}
+        self._removed: dict[str, float] = {}
 
     def put(self, type: str, object: Json, now: float, *, whole: bool) -> str:
         """Put a changed object; `whole`: keep it, so that it can be pushed again. Returns the node it is bound to."""
         reference = object_reference(object)
         old = self._items.get(reference.uid)
-        self.remove(type, object)
+        self._take_out(type, object)
+        self._removed.pop(reference.uid, None)
         relevant = old.relevant_version if old is not None and not _differs(old.object, object) else reference.version
         item = IndexedObject(type, reference.namespace, reference.name, reference.uid, reference.version, relevant, now)
         item.object = object if whole else None
@@ -60,8 +66,17 @@ class NodeObjectIndex:
             self._by_node.setdefault(item.node, set()).add(reference.uid)
         return item.node
 
-    def remove(self, type: str, object: Json) -> str:
-        """Remove a deleted object. Returns the node that it was bound to."""
+    def remove(self, type: str, object: Json, now: float) -> str:
+        """Remove an object that was deleted at `now` (monotonic s). Returns the node that it was bound to."""
+        self._removed = {uid: at for uid, at in self._removed.items() if now - at < SETTLE_SECONDS}
+        self._removed[object_reference(object).uid] = now
+        return self._take_out(type, object)
+
+    def is_just_removed(self, uid: str, now: float) -> bool:
+        """Whether the object was deleted so lately that its controller may not have pushed the deletion yet."""
+        return now - self._removed.get(uid, -SETTLE_SECONDS) < SETTLE_SECONDS
+
+    def _take_out(self, type: str, object: Json) -> str:
         reference = object_reference(object)
         item = self._items.pop(reference.uid, None)
         if item is None:
@@ -96,7 +111,8 @@ class NodeObjectIndex:
         """Whether a node that was given this object should still have it."""
         pushed_to = BY_NAME[item.type].pushed_to
         if pushed_to is PushTargets.OF_ITS_PODS:
-            return True  # it was given once, and is kept there
+            # it was given once, and is kept there
+            return not is_private(ConfigReference(item.type, item.namespace, item.name))
         if pushed_to is PushTargets.OF_ITS_DEVICES:
             return any(self._model_of(self._items[uid]) is item for uid in self._by_node.get(node, ()))
         return item.node == node

@@ -143,10 +143,14 @@ class ObjectSyncStore:
 
     # --- what a node misses -------------------------------------------------------------------------------------------
 
-    def out_of_sync(self, node: str, holdings: NodeObjectIndex, now: float) -> Iterator[OutOfSync]:
+    def out_of_sync(
+        self, node: str, holdings: NodeObjectIndex, now: float, *, just_connected: bool
+    ) -> Iterator[OutOfSync]:
         """Yield the pushes that are due now, deletes first.
 
-        Edges identify objects by name, so a recreated object must come after the delete of the old one.
+        Edges identify objects by name, so a recreated object must come after the delete of the old one. A node that has
+        been connected for a while hears of a deletion, with the whole object, by the controller of such objects a moment
+        after it is seen here; only one that has `just_connected` is told at once.
         """
         own = {item.uid: item for item in holdings.of_node(node)}
         remaining: list[tuple[ObjectSyncRecord, IndexedObject]] = []
@@ -155,6 +159,8 @@ class ObjectSyncStore:
             if indexed is None or not holdings.is_bound_to(indexed, node):
                 if self._has_successor(node, record):
                     self.on_deletion_acked(node, record.uid, now)
+                elif not just_connected and holdings.is_just_removed(record.uid, now):
+                    continue
                 elif _push_due(record, NO_VERSION, now):
                     yield OutOfSync(record, None)
             elif record.uid not in own:

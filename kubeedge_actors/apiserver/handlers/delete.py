@@ -23,6 +23,7 @@ from ..errors import (
     unsupported_value,
 )
 from ..http_messages import Request, Response, json_response
+from ..node_admission import NodeAdmission
 from ..registry.builtin import Resource
 from ..registry.object_meta import META_ORDER, is_removable
 from ..request_info import RequestInfo
@@ -65,8 +66,14 @@ BACKGROUND = DeleteOptions()
 class Deleter:
     """Handles delete and deletecollection; used by the background controllers too."""
 
-    def __init__(self, store: Store, renderings: ResponseEncoders, clock: Callable[[], float] = time.time) -> None:
-        self._store, self._renderings, self._clock = store, renderings, clock
+    def __init__(
+        self,
+        store: Store,
+        renderings: ResponseEncoders,
+        admission: NodeAdmission,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._renderings, self.admission, self._clock = store, renderings, admission, clock
 
     def delete(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """DELETE of one object."""
@@ -74,6 +81,7 @@ class Deleter:
         entry = self._store.get(resource.key, target.namespace, target.name)
         if entry is None:
             raise not_found(resource.group, resource.plural, target.name)
+        self.admission.delete(request.user, resource, entry)
         check_preconditions(options, entry, resource)
         if request.dry_run or options.dryRun:
             return self._answer(request, resource, entry, removed=True)

@@ -1,4 +1,4 @@
-"""`pods/exec`: an upgraded connection is handed, byte by byte, to whoever runs commands in containers (apiserver:
+"""`pods/exec`, `attach` and `portforward`: an upgraded connection is handed, byte by byte, to whoever runs commands in containers (apiserver:
 streaming proxy).
 """
 
@@ -23,6 +23,9 @@ RETRY_SECONDS = 0.02
 FORWARDED_HEADERS = ("upgrade", "connection", "sec-websocket-", "x-stream-protocol-version")
 
 
+OUTPUTS = ("stdin", "stdout", "stderr")
+
+
 class Duplex(Protocol):
     """A stream of bytes in both directions that never blocks. Any thread."""
 
@@ -43,8 +46,12 @@ class Duplex(Protocol):
 
 
 class PodExecRequest(msgspec.Struct, frozen=True):
-    """Which container, and the request to carry there: `query` is the query string, `headers` those of the upgrade."""
+    """Which container, and the request to carry there: `query` is the query string, `headers` those of the upgrade.
 
+    `subresource` is exec, attach or portforward; the last is of a pod, and names no container.
+    """
+
+    subresource: str
     namespace: str
     pod: str
     node: str
@@ -63,19 +70,28 @@ class Upgrade(msgspec.Struct):
     duplex: Duplex
 
 
-def exec_response(request: Request, pod: Json, source: ExecSource | None) -> Upgrade:
-    """The answer to a request for a command in a container. Raises 400, 501, 503."""
+def exec_response(request: Request, pod: Json, subresource: str, source: ExecSource | None) -> Upgrade:
+    """The answer to a request for a command in a container, for what runs there, or for ports. Raises 400, 501, 503."""
     meta, spec = pod["metadata"], pod.get("spec", {})
     if not spec.get("nodeName"):
         raise bad_request(f"pod {meta['name']} does not have a host assigned")
     if "upgrade" not in request.headers:
         raise bad_request("Upgrade request required")
     if source is None:
-        raise ApiError(501, "NotImplemented", "exec is not served by this API server")
-    container = log_container(request, meta["name"], spec)
+        raise ApiError(501, "NotImplemented", f"{subresource} is not served by this API server")
+    container = "" if subresource == "portforward" else log_container(request, meta["name"], spec)
+    if subresource != "portforward" and not any(request.flag(name) for name in OUTPUTS):
+        raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
     headers = {name.title(): [value] for name, value in request.headers.items() if name.startswith(FORWARDED_HEADERS)}
     query = PodExecRequest(
-        meta["namespace"], meta["name"], spec["nodeName"], container, request.method, request.query_string, headers
+        subresource,
+        meta["namespace"],
+        meta["name"],
+        spec["nodeName"],
+        container,
+        request.method,
+        request.query_string,
+        headers,
     )
     try:
         return Upgrade(source(query))

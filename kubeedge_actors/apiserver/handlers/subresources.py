@@ -106,6 +106,7 @@ class Subresources:
         eviction = self._intake.prune(self._intake.decode(request, EVICTION), EVICTION).body
         pods = self._pods()
         entry = get_or_404(self._store, target, pods)
+        self._remover.admission.delete(request.user, pods, entry, eviction=True)
         try:
             options = msgspec.convert(eviction.get("deleteOptions") or {}, DeleteOptions)
         except msgspec.ValidationError as error:

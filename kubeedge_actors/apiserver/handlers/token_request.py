@@ -18,6 +18,7 @@ from kubeedge_actors.kubernetes.time import format_time
 from ..codec.decoder import ObjectDecoder
 from ..errors import Json, invalid, invalid_value
 from ..http_messages import Request, Response, json_response
+from ..node_admission import NodeAdmission
 from ..registry.builtin import Resource
 from ..storage.entry import Entry
 
@@ -29,12 +30,14 @@ REQUEST = Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest
 class TokenRequestHandler:
     """Answers POST to `serviceaccounts/<name>/token`. The key lives as long as the server."""
 
-    def __init__(self, intake: ObjectDecoder, clock: Callable[[], float] = time.time) -> None:
-        self._intake, self._clock, self._key = intake, clock, secrets.token_bytes(32)
+    def __init__(self, intake: ObjectDecoder, admission: NodeAdmission, clock: Callable[[], float] = time.time) -> None:
+        self._intake, self._admission, self._clock = intake, admission, clock
+        self._key = secrets.token_bytes(32)
 
-    def create(self, request: Request, account: Entry) -> Response:
+    def create(self, request: Request, resource: Resource, account: Entry) -> Response:
         """A TokenRequest with its token. Raises 422 for a life that is too short."""
         body = self._intake.prune(self._intake.decode(request, REQUEST), REQUEST).body
+        self._admission.token(request.user, resource, account, body)
         spec = body.get("spec", {})
         seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
         if not MIN_SECONDS <= seconds <= MAX_SECONDS:

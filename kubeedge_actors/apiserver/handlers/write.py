@@ -24,6 +24,7 @@ from ..errors import (
     not_found,
 )
 from ..http_messages import Request, Response
+from ..node_admission import NodeAdmission
 from ..patch.patcher import Patcher
 from ..registry.builtin import Resource
 from ..registry.object_meta import (
@@ -54,10 +55,11 @@ class Writer:
         intake: ObjectDecoder,
         patcher: Patcher,
         renderings: ResponseEncoders,
+        admission: NodeAdmission,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._intake, self._patcher = store, intake, patcher
-        self._renderings, self._clock = renderings, clock
+        self._renderings, self._admission, self._clock = renderings, admission, clock
 
     def create(self, request: Request, target: RequestInfo, resource: Resource) -> Response:
         """POST."""
@@ -70,6 +72,7 @@ class Writer:
         """Stores a new object of the right kind; it is checked and defaulted first."""
         shaped = self._decoded(request, resource, body)
         self._check_new(shaped.body, namespace)
+        self._admission.create(request.user, resource, namespace, shaped.body)
         new = prepare_create(resource, shaped.body, namespace, self._clock())
         if namespace:
             self._check_namespace(namespace, resource, new)
@@ -175,6 +178,7 @@ class Writer:
             )
         if target.subresource:
             raise not_found(resource.group, resource.plural, target.name)
+        self._admission.create(request.user, resource, target.namespace, shaped.body)
         new = prepare_create(resource, shaped.body, target.namespace, self._clock())
         if target.namespace:
             self._check_namespace(target.namespace, resource, new)
@@ -197,6 +201,7 @@ class Writer:
         requested = change(entry.object())
         check_preconditions(requested, old, resource)
         new = self._next(target, resource, requested, old)
+        self._admission.update(request.user, resource, target.subresource, new, old)
         rendering = self._renderings.negotiate(request, resource, ONE)
         managed_fields = (
             self._patcher.managed_fields_after(entry, new, request, target, resource)

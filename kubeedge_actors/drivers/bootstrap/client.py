@@ -28,7 +28,7 @@ from kubeedge_actors.drivers.bootstrap.protocol import (
     JoinResult,
 )
 from kubeedge_actors.drivers.link import hostname_mismatch
-from kubeedge_actors.drivers.pki.base import KeyPair, node_subject
+from kubeedge_actors.drivers.pki.base import KeyPair, node_subject, why_not_the_clouds
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, split_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.pem import CERTIFICATE, check_pair, read_pem, save_pair, write_pem
@@ -104,6 +104,8 @@ def _get(
     connection = http.client.HTTPSConnection(address.hostname, address.port or 443, timeout=TIMEOUT, context=context)
     try:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        connection.connect()
+        _check_server(order, connection)  # before the token is said
         connection.request("GET", path, body, dict(headers or {}))
         answer = connection.getresponse()
         content = answer.read(MAX_BODY)
@@ -117,6 +119,14 @@ def _get(
     if answer.status != http.client.OK:
         raise _refusal(order, path, answer.status, content.decode("utf-8", "replace").strip()[:300])
     return content
+
+
+def _check_server(order: JoinRequest, connection: http.client.HTTPSConnection) -> None:
+    """`CertificateError` when a certificate that was verified is not a cloud's; one that was not verified proves nothing."""
+    if connection.sock.context.verify_mode is ssl.CERT_NONE:
+        return
+    if why := why_not_the_clouds(parse_certificate(connection.sock.getpeercert(binary_form=True) or b"")):
+        raise CertificateError(f"the certificate of the cloud at {order.cloud} is not accepted: {why}")
 
 
 def _distrust(order: JoinRequest, context: ssl.SSLContext, error: ssl.SSLCertVerificationError) -> str:

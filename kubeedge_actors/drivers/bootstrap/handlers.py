@@ -1,8 +1,8 @@
 """The rules of the bootstrap server, without a socket: a request in, a response out.
 
 Texts and codes are those of the original (source: KubeEdge cloud/pkg/cloudhub/servers/httpserver and
-certificate/certs.go); stricter in two cases: a node gets a certificate for its own name only, and only for the
-group of nodes.
+certificate/certs.go); stricter: a node gets a certificate for its own name only, only for the group of nodes, and only
+as a client.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors import depth_limit
+from kubeedge_actors.drivers.bootstrap.join_gate import JoinGate
 from kubeedge_actors.drivers.bootstrap.protocol import (
     BINARY,
     CA_PATH,
@@ -31,10 +32,13 @@ from kubeedge_actors.drivers.bootstrap.protocol import (
     USAGES_HEADER,
 )
 from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, HUB_NAME, LEGACY_USER, CertificateAuthority, node_of
+from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims
 from kubeedge_actors.errors import CertificateError, DriverError, KubeEdgeActorsError
 
 log = logging.getLogger(__name__)
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+ANY_NODE = TokenClaims(0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class Request:
     body: bytes = b""
     common_name: str = ""
     organizations: tuple[str, ...] = ()
+    serial: int = 0
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +80,16 @@ class RequestRefused(KubeEdgeActorsError):
 class BootstrapHandler:
     """Answers bootstrap requests with certificates of an authority.
 
-    `node_exists` says whether the cluster has a Node of that name; both may block.
+    `node_exists` says whether the cluster has a Node of that name, `gate` who may have the certificate of a name (None: whoever
+    has a token); all may block.
     """
 
-    def __init__(self, authority: CertificateAuthority, node_exists: Callable[[str], bool]) -> None:
+    def __init__(
+        self, authority: CertificateAuthority, node_exists: Callable[[str], bool], gate: JoinGate | None = None
+    ) -> None:
         self._authority = authority
         self._node_exists = node_exists
+        self._gate = gate
 
     def answer(self, request: Request) -> Response:
         """The reply to one request; never an exception."""
@@ -140,32 +150,52 @@ class BootstrapHandler:
 
     def _certificate(self, request: Request) -> Response:
         node = request.headers.get(NODE_HEADER, "")
-        self._check_sender(request)
+        claims = self._check_sender(request)
         if not NODE_NAME.fullmatch(node):
             raise RequestRefused(
                 text_response(401, f"failed to verify the request for edgenode: {node}, err: no valid NodeName header")
             )
         try:
-            return Response(200, self._authority.sign(request.body, node, _usages(request)), BINARY)
+            _check_usages(request)
+            return Response(200, self._sign(request.body, node, claims), BINARY)
         except CertificateError as error:
             return text_response(401, f"failed to verify the request for edgenode: {node}, err: {error}")
         except DriverError as error:
             return text_response(500, f"failed to sign certs for edgenode {node}, err: fail to signCerts, err: {error}")
 
-    def _check_sender(self, request: Request) -> None:
-        if request.common_name:
-            _check_certificate(request, request.headers.get(NODE_HEADER, ""))
-        else:
-            self._check_token(request.headers.get(TOKEN_HEADER, ""))
+    def _check_sender(self, request: Request) -> TokenClaims | None:
+        """What gives a right to a certificate; None for the node's own certificate."""
+        node = request.headers.get(NODE_HEADER, "")
+        if not request.common_name:
+            return self._check_token(request.headers.get(TOKEN_HEADER, ""))
+        if _check_certificate(request, node):
+            return ANY_NODE
+        if self._gate is not None and (why := self._gate.refusal(node, request.serial, request.not_before)):
+            raise RequestRefused(
+                text_response(401, f"failed to verify the certificate for edgenode: {node}, err: {why}")
+            )
+        return None
 
-    def _check_token(self, header: str) -> None:
+    def _sign(self, csr: bytes, node: str, claims: TokenClaims | None) -> bytes:
+        """The certificate; `claims` of what gives a right to it, None for the node's own certificate. A use is counted once it is made."""
+        if self._gate is None:
+            return self._authority.sign(csr, node)
+        if claims is not None:
+            self._gate.check(node, claims)
+        certificate = self._authority.sign(csr, node)
+        if claims is not None:
+            self._gate.spend(claims)
+        self._gate.allow(node, certificate)
+        return certificate
+
+    def _check_token(self, header: str) -> TokenClaims:
         if not header:
             raise RequestRefused(text_response(401, "token validation failure, token is empty"))
         words = header.split(" ")
         if len(words) != 2:
             raise RequestRefused(text_response(401, "token validation failure, token cannot be split"))
         try:
-            self._authority.check_token(words[1])
+            return self._authority.check_token(words[1])
         except CertificateError as error:
             raise RequestRefused(text_response(401, f"token validation failure, err: {error}")) from error
 
@@ -193,21 +223,25 @@ def _report(request: Request, path: str) -> Response:
     return text_response(200, "ok")
 
 
-def _check_certificate(request: Request, node: str) -> None:
-    """A client certificate was shown, and TLS has verified it: it must be this node's, or the original's own."""
+def _check_certificate(request: Request, node: str) -> bool:
+    """A client certificate was shown, and TLS has verified it: it must be this node's, or the original's own (True), which is for any node."""
     legacy = request.common_name == LEGACY_USER and HUB_NAME in request.organizations
     if not legacy and node_of(request.common_name, request.organizations) != node:
         sentence = "request node name is not match with the certificate"
         raise RequestRefused(
             text_response(401, f"failed to verify the certificate for edgenode: {node}, err: {sentence}")
         )
+    return legacy
 
 
-def _usages(request: Request) -> tuple[int, ...]:
+def _check_usages(request: Request) -> None:
+    """`CertificateError` when a node wants to be more than a client."""
     header = request.headers.get(USAGES_HEADER, "")
     if not header:
-        return (CLIENT_AUTH,)
+        return
     try:
-        return msgspec.json.decode(depth_limit.check_depth(header), type=tuple[int, ...])
+        usages = msgspec.json.decode(depth_limit.check_depth(header), type=tuple[int, ...])
     except msgspec.DecodeError as error:
         raise RequestRefused(text_response(500, f"failed to unmarshal http header, err: {error}")) from error
+    if set(usages) != {CLIENT_AUTH}:
+        raise CertificateError(f"a node's certificate is for the key usage 2 (clientAuth) only, not for {header[:80]}")

@@ -19,7 +19,7 @@ import h11
 from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler, Request, Response, text_response
 from kubeedge_actors.drivers.bootstrap.protocol import CERTIFICATE_PATH
 from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
-from kubeedge_actors.drivers.link.server_connection import subject_of
+from kubeedge_actors.drivers.link.server_connection import issue_of, subject_of
 from kubeedge_actors.drivers.link.server_tls import bootstrap_context, reload_certificate
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.osutil.acceptor import Acceptor
@@ -229,7 +229,8 @@ class _Connection(asyncio.Protocol):
         headers: dict[str, str] = {}
         for name, value in self._head.headers:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-        subject = subject_of(self._transport.get_extra_info("peercert"))
+        certificate = self._transport.get_extra_info("peercert")
+        subject, (serial, not_before) = subject_of(certificate), issue_of(certificate)
         return Request(
             method=self._head.method.decode("latin-1"),
             path=self._path(),
@@ -237,6 +238,8 @@ class _Connection(asyncio.Protocol):
             body=bytes(self._body),
             common_name=next(iter(subject.get("commonName", ())), ""),
             organizations=tuple(subject.get("organizationName", ())),
+            serial=serial,
+            not_before=not_before,
         )
 
     def _send(self, reply: Response, *, last: bool) -> None:

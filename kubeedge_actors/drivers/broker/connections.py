@@ -5,12 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
+from kubeedge_actors.drivers.broker.admission import (
+    PENDING,
+    IncompletePackets,
+    PendingConnections,
+    RareWarnings,
+    accepted,
+    opened,
+)
 from kubeedge_actors.drivers.broker.connect import Connect, ConnectRefused, read_connect
 from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.packets import (
+    CONNECT,
     DISCONNECT,
+    IDENTIFIER_REJECTED,
+    MAX_REMAINING_LENGTH,
     NOT_AUTHORIZED,
     SERVER_UNAVAILABLE,
     Decoder,
@@ -22,10 +34,15 @@ from kubeedge_actors.drivers.broker.packets import (
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.session import Session
 
+if TYPE_CHECKING:
+    import ssl
+
 log = logging.getLogger(__name__)
 
 CONNECT_WITHIN = 10.0
-"""Seconds that a new connection has for its CONNECT."""
+"""Seconds that a new connection has for the handshake of TLS and its CONNECT."""
+CONNECT_LONGEST = 100_000
+"""Bytes of a CONNECT, as mosquitto has it: nobody knows yet who says it."""
 ENDED_WITHIN = 2.0
 """Seconds that the connections have to take what was said to them when the broker ends."""
 CHUNK = 65_536
@@ -34,6 +51,9 @@ UNSENT = 1024 * 1024
 AGAIN = 0.005
 """Seconds until a message that was not taken is offered again."""
 CONNECTIONS = 1_000
+"""Clients that have logged in."""
+TURN = 1_000
+"""Units of `BrokerCore.work` after which a client that has said a lot waits until the others had their turn."""
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux only."""
 
@@ -52,6 +72,7 @@ class Connection:
         self.keepalive_timeout = keepalive * 1.5
         self.last_read_at = self.loop.time()
         self.disconnect_received = False
+        self.held_bytes = 0
         self.ended = asyncio.Event()
 
     def free_bytes(self) -> int:
@@ -62,6 +83,10 @@ class Connection:
         """Write bytes to the client."""
         self.writer.write(data)
         self.set_quickack()
+
+    def abort(self) -> None:
+        """End it at once."""
+        self.transport.abort()
 
     def set_quickack(self) -> None:
         """Have TCP acknowledge at once what comes next: a client that leaves Nagle's algorithm on (paho, mosquitto_pub)
@@ -77,36 +102,63 @@ class Connection:
             return
         remaining = self.last_read_at + self.keepalive_timeout - self.loop.time()
         if remaining <= 0:
-            self.transport.abort()
+            self.abort()
         else:
             self.loop.call_later(remaining, self.check_keepalive)
 
 
 class Connections:
-    """All connections. Everything happens on the loop that calls `handle`."""
+    """All connections. Everything happens on the loop that calls `accept`."""
 
     def __init__(self, core: BrokerCore, passwords: Passwords | None) -> None:
         self._core, self._passwords = core, passwords
         self._of_client: dict[str, Connection] = {}
-        self._peers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._peers: dict[asyncio.Task[None], asyncio.StreamWriter | None] = {}
+        self._pending, self._incomplete = PendingConnections(), IncompletePackets()
+        self._taken_ids = RareWarnings()
         self._expiry: asyncio.TimerHandle | None = None
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(self, listener: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Serve all who connect, until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            peer, address = await accepted(listener)
+            if len(self._peers) >= CONNECTIONS + 2 * PENDING:  # some take their time to go
+                peer.close()
+            else:
+                task = loop.create_task(self._handle_peer(peer, context))
+                self._peers[task] = None
+                self._pending.add(task, address)
+                task.add_done_callback(self._on_done)
+            await asyncio.sleep(0)  # those that have connected have to get on while others go on connecting
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._pending.discard(task)
+        del self._peers[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a connection of an MQTT client has failed", exc_info=error)
+
+    async def _handle_peer(self, peer: socket.socket, context: ssl.SSLContext | None) -> None:
         """Serve a connection to its end."""
+        deadline = asyncio.get_running_loop().time() + CONNECT_WITHIN
+        try:
+            async with asyncio.timeout_at(deadline):
+                reader, writer = await opened(peer, context, CHUNK)
+        except (OSError, TimeoutError) as error:
+            log.debug("a client has not come in: %r", error)
+            return
         task = asyncio.current_task()
         assert task is not None
-        if len(self._peers) >= CONNECTIONS:
-            self._refuse(writer, SERVER_UNAVAILABLE)
-            return
         self._peers[task] = writer
         try:
-            await self._serve(reader, writer)
+            await self._serve(reader, writer, deadline, task)
         except (OSError, ProtocolError, TimeoutError) as error:
             log.debug("a client's connection has ended: %r", error)
             writer.transport.abort()
-        finally:
-            await self._close(writer)
-            del self._peers[task]
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
+        await self._close(writer)
 
     async def _close(self, writer: asyncio.StreamWriter) -> None:
         """Let the client take what was said to it last, but not for ever."""
@@ -117,19 +169,21 @@ class Connections:
             log.debug("a client did not take the last words: %r", error)
             writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder = Decoder()
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deadline: float, task: asyncio.Task[None]
+    ) -> None:
+        decoder = Decoder(CONNECT_LONGEST)
         try:
-            async with asyncio.timeout(CONNECT_WITHIN):
-                first, *further = await self._first(reader, decoder)
+            async with asyncio.timeout_at(deadline):
+                first, further = await self._first(reader, decoder)
                 connect = await read_connect(first)
-        except ConnectRefused as rejected:
-            self._refuse(writer, rejected.code)
+                await self._log_in(connect)
+        except ConnectRefused as refused:
+            writer.write(encode_connack(refused.code))
+            writer.close()
             return
-        if self._passwords is not None and not self._passwords.verify(connect.user, connect.password):
-            self._refuse(writer, NOT_AUTHORIZED)
-            return
-        await self._take_over(connect.client_id)
+        decoder.longest = MAX_REMAINING_LENGTH
+        self._pending.discard(task)
         connection = self._of_client[connect.client_id] = Connection(writer, connect.keepalive)
         session, present = self._core.open_session(connect.client_id, connect.clean, connect.user)
         try:
@@ -138,28 +192,46 @@ class Connections:
             await self._handle(connection, session, further)
             await self._read_loop(connection, session, reader, decoder)
         except (OSError, ProtocolError) as error:
-            log.debug("client %s: %s", connect.client_id, error)
+            log.debug("client %r: %s", connect.client_id, error)
         finally:
             self._end(connection, session, connect)
         if connect.will is not None and not connection.disconnect_received:
             await self._publish_will(session, connect.will)
 
-    async def _first(self, reader: asyncio.StreamReader, decoder: Decoder) -> list[Packet]:
-        """The first packets; a client may say more before it is answered."""
+    async def _first(self, reader: asyncio.StreamReader, decoder: Decoder) -> tuple[Packet, Iterator[Packet]]:
+        """The first packet, and what a client says before it is answered."""
+        begun = False
         while data := await reader.read(CHUNK):
-            if packets := list(decoder.feed(data)):
-                return packets
+            if not begun and data[0] >> 4 != CONNECT:
+                raise ProtocolError(f"a first packet of type {data[0] >> 4}")
+            begun, packets = True, decoder.feed(data)
+            if (first := next(packets, None)) is not None:
+                return first, packets
         raise ProtocolError("it has said nothing")
 
-    def _refuse(self, writer: asyncio.StreamWriter, code: int) -> None:
-        writer.write(encode_connack(code))
-        writer.close()
-
-    async def _take_over(self, client_id: str) -> None:
-        """Of two clients with one name the newer stays (3.1.4)."""
-        while (older := self._of_client.get(client_id)) is not None:
-            older.transport.abort()
+    async def _log_in(self, connect: Connect) -> None:
+        """Let a client in; of two with one name the newer stays (3.1.4), if it is the same user. Error: ConnectRefused."""
+        passwords = self._passwords
+        # a password costs milliseconds, which are not those of the other clients
+        if passwords is not None and not await asyncio.to_thread(passwords.verify, connect.user, connect.password):
+            raise ConnectRefused(NOT_AUTHORIZED)
+        self._check_owner(connect)
+        while (older := self._of_client.get(connect.client_id)) is not None:
+            older.abort()
             await older.ended.wait()
+            self._check_owner(connect)
+        if len(self._of_client) >= CONNECTIONS:
+            raise ConnectRefused(SERVER_UNAVAILABLE)
+
+    def _check_owner(self, connect: Connect) -> None:
+        """ConnectRefused when the client id has a session of another user. One of somebody who may not log in any more is nobody's."""
+        session, passwords = self._core.sessions.get(connect.client_id), self._passwords
+        if passwords is None or session is None or session.client.user == connect.user:
+            return
+        if passwords.knows(session.client.user):
+            text = "the MQTT user %r is refused: the client id %r has a session of the user %r"
+            self._taken_ids.warn(text, connect.user, connect.client_id[:200], session.client.user)
+            raise ConnectRefused(IDENTIFIER_REJECTED)
 
     async def _read_loop(
         self, connection: Connection, session: Session, reader: asyncio.StreamReader, decoder: Decoder
@@ -169,21 +241,45 @@ class Connections:
         while not connection.disconnect_received and (data := await reader.read(CHUNK)):
             connection.last_read_at = connection.loop.time()
             await self._handle(connection, session, decoder.feed(data))
+            self._incomplete.hold(connection, decoder.held_bytes, len(data))
 
     async def _handle(self, connection: Connection, session: Session, packets: Iterable[Packet]) -> None:
-        core = self._core
+        core, begun = self._core, self._core.work
         for packet in packets:
             if packet.kind == DISCONNECT:
                 connection.disconnect_received = True
                 break
             if not core.handle_packet(session, packet):
                 await self._retry(lambda: core.handle_packet(session, packet), connection)  # noqa: B023  awaited
+            if session.retained_delivery is not None:
+                await self._send_retained(connection, session)
+            if core.work - begun >= TURN:
+                await self._end_turn()
+                begun = core.work
         self._flush()
         connection.set_quickack()
         if (
             not connection.disconnect_received
         ):  # one that goes is not waited for here: it may never take what is left for it
             await connection.writer.drain()
+
+    async def _end_turn(self) -> None:
+        """Let the others have theirs."""
+        self._flush()
+        await asyncio.sleep(0)
+
+    async def _send_retained(self, connection: Connection, session: Session) -> None:
+        """Send on what a subscription has asked for, while the client takes it and in turns with the others; for a client that goes,
+        what its session keeps. Error: ConnectionResetError; it is gone.
+        """
+        while (steps := self._core.send_retained(session)) is not None:
+            if connection.transport.is_closing() and session.clean:
+                break
+            await self._end_turn()
+            if not steps:
+                await asyncio.sleep(AGAIN)
+            connection.last_read_at = connection.loop.time()
+        await connection.writer.drain()
 
     def _flush(self) -> None:
         """Write what was said, and see to it that nobody waits too long for a subscriber."""
@@ -211,6 +307,7 @@ class Connections:
 
     def _end(self, connection: Connection, session: Session, connect: Connect) -> None:
         self._flush()
+        self._incomplete.hold(connection, 0)
         self._core.on_disconnected(session)
         self._flush()
         if self._of_client.get(connect.client_id) is connection:
@@ -222,9 +319,14 @@ class Connections:
         """End them all."""
         for connection in self._of_client.values():
             connection.disconnect_received = True  # the broker goes, not the client: no wills
-        for peer in self._peers.values():
-            peer.transport.close()
+        self._pending.cancel_all()
+        for task, writer in self._peers.items():
+            if writer is None:
+                task.cancel()
+            else:
+                writer.transport.close()
         if self._peers:
             await asyncio.wait(list(self._peers), timeout=ENDED_WITHIN)
-        for peer in self._peers.values():
-            peer.transport.abort()
+        for writer in self._peers.values():
+            if writer is not None:
+                writer.transport.abort()

@@ -16,16 +16,15 @@ from kubeedge_actors.drivers.broker.backpressure import Backpressure
 from kubeedge_actors.drivers.broker.base import Counters, InboundMessage, MessageHandler
 from kubeedge_actors.drivers.broker.outgoing import LIMITS, ByteBudget, Limits, Overflow
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish
-from kubeedge_actors.drivers.broker.retained import RetainedMessages
 from kubeedge_actors.drivers.broker.session import NO_CONDITION, AckCondition, Session, SessionOutput
-from kubeedge_actors.drivers.broker.subscription_table import SubscriptionTable
+from kubeedge_actors.drivers.broker.subscriptions import Subscriptions
+from kubeedge_actors.drivers.broker.topics.subscription_table import SubscriptionTable
 from kubeedge_actors.drivers.broker.unit_of_work import NULL_RECORDER, SessionRecorder, StoredState, UnitOfWork
-from kubeedge_actors.mqtt_topics import valid_filter
 
 REMEMBERED = 1_000
 """Clients that are away and whose sessions are kept; the one that left first is forgotten for a further one."""
-SUBSCRIPTIONS = 1_000
-"""Of one client."""
+FILTER_WORK = 5
+"""What to subscribe to a filter costs, in units of `BrokerCore.work`."""
 UNRELEASED = 1_000
 """Publications of QoS 2 that one client has said and not released."""
 
@@ -33,7 +32,8 @@ UNRELEASED = 1_000
 class BrokerCore:
     """Broker without sockets. `unit_of_work`: collects persistent changes; None: nothing is persistent.
 
-    `permissions`: what a client may do. `clock`: seconds that only grow.
+    `permissions`: what a client may do. `clock`: seconds that only grow. `work`: what was done, in units of about a microsecond or
+    two, by which whoever owns the sockets shares turns between clients.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class BrokerCore:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = Counters()
+        self.work = 0
         self.sessions: dict[str, Session] = {}
         self.handler: MessageHandler | None = None
         self.broker_id = 0
@@ -56,11 +57,10 @@ class BrokerCore:
         )
         self._permissions, self._backpressure = permissions, Backpressure(limits, clock)
         self._absent: dict[Session, None] = {}
-        self._subscribers: SubscriptionTable[Session] = SubscriptionTable()
         self._handler_filters: SubscriptionTable[None] = SubscriptionTable()
-        self._retained = RetainedMessages()
         self._output = SessionOutput(unit_of_work)
         self._send = self._output.send
+        self._subscriptions = Subscriptions(self._send, self._queue_retained)
         self._pending_acks: dict[Session, None] = {}
         self._last_delivery_tag = self._handled = 0
 
@@ -72,7 +72,7 @@ class BrokerCore:
     @property
     def dropped_count(self) -> int:
         """Messages and sessions that went because of a limit."""
-        return self.counters.dropped + self.counters.forgotten + self._retained.dropped
+        return self.counters.dropped + self.counters.forgotten + self._subscriptions.retained.dropped
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 
@@ -81,15 +81,13 @@ class BrokerCore:
         for client in stored.clients:
             self._absent[self._make(client, clean=False)] = None
         for client_id, filter, qos in stored.subscriptions:
-            session = self.sessions[client_id]
-            self._subscribers.add(filter, session, qos)
-            session.filters.add(filter)
+            self._subscriptions.restore(self.sessions[client_id], filter, qos)
         for number, row in stored.messages:
             self.sessions[row.client_id].outgoing.restore(number, row)
         for client_id, packet_id in stored.received:
             self.sessions[client_id].unreleased[packet_id] = None
         for message in stored.retained:
-            self._retained.set(message)
+            self._subscriptions.retained.set(message)
         if self._unit_of_work is not None and stored.messages:
             self._unit_of_work.start_at(stored.messages[-1][0])
 
@@ -129,10 +127,7 @@ class BrokerCore:
     def drop_session(self, session: Session) -> None:
         """The session and its subscriptions are gone."""
         self._absent.pop(session, None)
-        for filter in session.filters:
-            self._subscribers.discard(filter, session)
-            session.recorder.on_subscribed(filter, None)
-        session.filters.clear()
+        self._subscriptions.drop(session)
         for packet_id in session.unreleased:
             session.recorder.on_received(packet_id, False)
         session.outgoing.clear()
@@ -157,6 +152,7 @@ class BrokerCore:
         Error: ProtocolError; the connection has to end.
         """
         kind = packet.kind
+        self.work += 1
         if kind == packets.PUBLISH:
             return self._published(session, packets.read_publish(packet))
         if kind == packets.PUBACK or kind == packets.PUBCOMP:
@@ -173,14 +169,34 @@ class BrokerCore:
                 session.recorder.on_received(packet_id, False)
             self._send(session, packets.encode_ack(packets.PUBCOMP, packet_id))
         elif kind == packets.SUBSCRIBE:
-            self._subscribed(session, *packets.read_subscribe(packet))
+            return self._subscribed(session, packet)
         elif kind == packets.UNSUBSCRIBE:
-            self._unsubscribed(session, *packets.read_unsubscribe(packet))
+            packet_id, unwanted = packets.read_unsubscribe(packet)
+            self.work += FILTER_WORK * len(unwanted)
+            self._subscriptions.unsubscribe(session, packet_id, unwanted)
         elif kind == packets.PINGREQ:
             self._send(session, packets.PINGRESP_PACKET)
         else:
             raise ProtocolError(f"a packet of type {kind} from a client that is connected")
         return True
+
+    def _subscribed(self, session: Session, packet: Packet) -> bool:
+        """False while it is still being sent what an earlier subscription asked for."""
+        if session.retained_delivery is not None:
+            return False
+        packet_id, filters = packets.read_subscribe(packet)
+        self.work += FILTER_WORK * len(filters)
+        self._subscriptions.subscribe(session, packet_id, filters)
+        self.send_retained(session)
+        return True
+
+    def send_retained(self, session: Session) -> int | None:
+        """Send on what is retained and `session.retained_delivery` has left: how far that came, 0 while the socket of the client
+        is full; None when there is nothing more to send.
+        """
+        steps = self._subscriptions.send_retained(session)
+        self.work += steps or 0
+        return steps
 
     def on_connected(self, session: Session, *, present: bool) -> None:
         """A client has connected: send what its session has queued."""
@@ -211,7 +227,7 @@ class BrokerCore:
     def _admits(self, message: Publish, unacknowledged: int) -> bool:
         """Whether every subscriber can take it, now or while its publisher waits."""
         size = len(message.payload)
-        for session, granted in self._subscribers.match(message.topic).items():
+        for session, granted in self._subscriptions.match(message.topic).items():
             full = granted and not session.outgoing.fits(size) and session.permissions.may_read(message.topic)
             if full and not self._backpressure.admits(session, size, unacknowledged):
                 return False
@@ -268,11 +284,13 @@ class BrokerCore:
 
     def _distribute(self, message: Publish, *, waits: bool) -> list[Overflow]:
         """What its publisher has to wait for, if it `waits`."""
-        if message.retain:
-            self._retain(message)
+        if message.retain and self._subscriptions.retained.set(message) and self._unit_of_work is not None:
+            self._unit_of_work.retain(message)
         as_is = b""
         overflows: list[Overflow] = []
-        for session, granted in self._subscribers.match(message.topic).items():
+        receivers = self._subscriptions.match(message.topic)
+        self.work += len(receivers)
+        for session, granted in receivers.items():
             qos = min(message.qos, granted)
             if not session.permissions.may_read(message.topic):
                 continue
@@ -349,51 +367,5 @@ class BrokerCore:
             self._send(session, session.outgoing.next_packets())
         return overflow
 
-    # --- retained, subscriptions --------------------------------------------------------------------------------------
-
-    def _retain(self, message: Publish) -> None:
-        if self._retained.set(message) and self._unit_of_work is not None:
-            self._unit_of_work.retain(message)
-
-    def _subscribed(self, session: Session, packet_id: int, filters: list[tuple[str, int]]) -> None:
-        codes = [self._grant(session, filter, qos) for filter, qos in filters]
-        self._send(session, packets.encode_suback(packet_id, codes))
-        for (filter, _), code in zip(filters, codes, strict=True):
-            if code != packets.SUBACK_FAILURE:
-                self._send_retained(session, filter, code)
-
-    def _grant(self, session: Session, filter: str, qos: int) -> int:
-        """Subscribe; the return code."""
-        full = len(session.filters) >= SUBSCRIPTIONS and filter not in session.filters
-        if full or not valid_filter(filter) or not session.permissions.may_subscribe(filter):
-            return packets.SUBACK_FAILURE
-        self._subscribers.add(filter, session, qos)
-        session.filters.add(filter)
-        session.recorder.on_subscribed(filter, qos)
-        return qos
-
-    def _send_retained(self, session: Session, filter: str, granted: int) -> None:
-        """Retained messages go to a new subscription, marked as such (3.3.1.3): all of them, if its queue was not full before."""
-        had_room = session.outgoing.fits(0)
-        for message in self._retained.matching(filter):
-            if not session.permissions.may_read(message.topic):
-                continue
-            qos = min(message.qos, granted)
-            if qos:
-                beyond = had_room and session.outgoing.fits_all(len(message.payload))
-                self._queue(session, Publish(message.topic, message.payload, qos, True), waits=False, beyond=beyond)
-            elif (
-                session.free_bytes is not None
-                and session.free_bytes() + self._limits.max_queued_bytes > session.unsent_bytes
-            ):
-                self._send(session, packets.encode_publish(message.topic, message.payload, 0, True))
-            else:  # one packet may ask for all of them many times
-                self.counters.dropped += 1
-
-    def _unsubscribed(self, session: Session, packet_id: int, filters: list[str]) -> None:
-        for filter in filters:
-            if filter in session.filters:
-                session.filters.discard(filter)
-                self._subscribers.discard(filter, session)
-                session.recorder.on_subscribed(filter, None)
-        self._send(session, packets.encode_ack(packets.UNSUBACK, packet_id))
+    def _queue_retained(self, session: Session, message: Publish, beyond: bool) -> None:
+        self._queue(session, message, waits=False, beyond=beyond)

@@ -282,8 +282,9 @@ class EmbeddedBroker:
         connections = Connections(self._core, self._passwords)
         with ExitStack() as stack:
             for listener, context in listeners:
-                server = await asyncio.start_server(connections.handle, sock=listener, ssl=context)
-                stack.callback(server.close)
+                listener.setblocking(False)
+                accepting = asyncio.create_task(connections.accept(listener, context))
+                stack.callback(accepting.cancel)
             self._loop, self._open = asyncio.get_running_loop(), True
             self._drain()  # what a thread before this one has left
             serving.set_result(None)

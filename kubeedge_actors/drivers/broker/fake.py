@@ -136,5 +136,7 @@ class FakeBroker:
         while self._held:
             if not self.core.handle_packet(*self._held[0]):
                 return
-            self._held.popleft()
+            session, _ = self._held.popleft()
+            while self.core.send_retained(session):
+                continue
             self.core.flush()

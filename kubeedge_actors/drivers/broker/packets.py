@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from kubeedge_actors.errors import BrokerError
-from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
+from kubeedge_actors.mqtt_topics import MAX_LEVELS, valid_filter, valid_topic
 
 CONNECT: Final = 1
 CONNACK: Final = 2
@@ -32,6 +32,9 @@ SUBACK_FAILURE: Final = 0x80
 
 MAX_REMAINING_LENGTH: Final = 4 * 1024 * 1024
 """Bytes of the longest packet that is taken; the standard allows 256 MiB, an edge node can not afford it."""
+
+MAX_FILTERS: Final = 1_000
+"""Filters of one SUBSCRIBE or UNSUBSCRIBE that are taken: a packet of 4 MiB has room for a million."""
 
 LONGEST_ENCODABLE: Final = 268_435_455
 """Bytes of the longest packet that there can be (2.2.3)."""
@@ -106,30 +109,43 @@ def checked_filter(filter: object) -> str:
 
 
 class Decoder:
-    """Bytes as they come off a stream -> packets."""
+    """Bytes as they come off a stream -> packets. `longest`: bytes of the longest packet that is taken; may be changed."""
 
     def __init__(self, longest: int = MAX_REMAINING_LENGTH) -> None:
-        self._rest = b""
-        self._longest = longest
+        self.longest = longest
+        self._rest = bytearray()
+        self._awaited = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of a packet that is not complete."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> Iterator[Packet]:
         """The packets that are complete now. Error: ProtocolError; nothing that follows can be read then."""
-        buffer = self._rest + data if self._rest else data
-        start = 0
+        if self._rest:
+            # put together once, when there is enough: a long packet may come a byte at a time
+            self._rest += data
+            if len(self._rest) < self._awaited:
+                return
+            data, self._rest = bytes(self._rest), bytearray()
+        start = self._awaited = 0
         try:
-            while (extent := _extent(buffer, start, self._longest)) is not None:
+            while (extent := _extent(data, start, self.longest)) is not None and extent[1] <= len(data):
                 begin, end = extent
-                kind, flags = buffer[start] >> 4, buffer[start] & 15
+                kind, flags = data[start] >> 4, data[start] & 15
                 if kind != PUBLISH and flags != _FLAGS.get(kind, 0):
                     raise ProtocolError(f"a packet of type {kind} with flags {flags}")
                 start = end
-                yield Packet(kind, flags, buffer[begin:end])
+                yield Packet(kind, flags, data[begin:end])
+            if extent is not None:
+                self._awaited = extent[1] - start
         finally:
-            self._rest = buffer[start:]
+            self._rest += data[start:]
 
 
 def _extent(buffer: bytes, start: int, longest: int) -> tuple[int, int] | None:
-    """Where the body of the packet at `start` begins and ends; None while it is not complete."""
+    """Where the body of the packet at `start` begins and will end; None while its length is not known."""
     length, shift = 0, 0
     for at in range(start + 1, start + 5):
         if at >= len(buffer):
@@ -138,8 +154,7 @@ def _extent(buffer: bytes, start: int, longest: int) -> tuple[int, int] | None:
         if buffer[at] < 128:
             if length > longest:
                 raise ProtocolError(f"a packet of {length} bytes; {longest} are taken at most")
-            end = at + 1 + length
-            return (at + 1, end) if end <= len(buffer) else None
+            return at + 1, at + 1 + length
         shift += 7
     raise ProtocolError("a length of more than four bytes")
 
@@ -173,7 +188,7 @@ def read_publish(packet: Packet) -> Publish:
     if qos == 3:
         raise ProtocolError("a publication with QoS 3")
     topic, start = read_text(body, 0)
-    if not topic or "+" in topic or "#" in topic or "\0" in topic:
+    if not topic or "+" in topic or "#" in topic or "\0" in topic or topic.count("/") >= MAX_LEVELS:
         raise ProtocolError(f"a publication on {topic[:200]!r}")
     packet_id = 0
     if qos:
@@ -226,9 +241,15 @@ def read_subscribe(packet: Packet) -> tuple[int, list[tuple[str, int]]]:
             raise ProtocolError("a subscription without a QoS of 0, 1 or 2")
         filters.append((filter, body[start]))
         start += 1
+        _check_count(filters)
     if not filters:
         raise ProtocolError("a subscription to nothing")
     return packet_id, filters
+
+
+def _check_count(filters: Sequence[object]) -> None:
+    if len(filters) > MAX_FILTERS:
+        raise ProtocolError(f"a packet with more than {MAX_FILTERS} filters")
 
 
 def encode_suback(packet_id: int, codes: Sequence[int]) -> bytes:
@@ -253,6 +274,7 @@ def read_unsubscribe(packet: Packet) -> tuple[int, list[str]]:
     while start < len(packet.body):
         filter, start = read_text(packet.body, start)
         filters.append(filter)
+        _check_count(filters)
     if not filters:
         raise ProtocolError("an unsubscription from nothing")
     return packet_id, filters

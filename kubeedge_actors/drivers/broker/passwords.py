@@ -37,6 +37,10 @@ class Passwords:
         entries = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
         self._secrets = dict(_entry(path, number, line) for number, line in entries)
 
+    def knows(self, user: str | None) -> bool:
+        """Whether this user may connect at all."""
+        return (user or "") in self._secrets
+
     def verify(self, user: str | None, password: str | None) -> bool:
         """Whether the password is that of the user."""
         secret = self._secrets.get(user or "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from kubeedge_actors.drivers.broker.acl import ALL_PERMISSIONS, ClientIdentity
@@ -42,12 +42,14 @@ class Session:
     process before this one. `pending_acks`: acknowledgements that wait, in the order of what they acknowledge. `unsent_bytes`: bytes that
     were said to it and have not been handed to its socket. `slow`: nobody waits for it until it has caught up. `lost`: messages that did
     not fit since it last kept up, of which `lost_told` were told, at `told_at`. `refused_since`: when a publication for it was first not taken
-    because the memory for all is used up.
+    because the memory for all is used up. `filter_levels`: of all its filters together. `retained_delivery`: the retained messages that it is
+    still to get (`subscriptions.py`).
     """
 
     __slots__ = (
         "clean",
         "client",
+        "filter_levels",
         "filters",
         "free_bytes",
         "lost",
@@ -58,6 +60,7 @@ class Session:
         "permissions",
         "recorder",
         "refused_since",
+        "retained_delivery",
         "send",
         "slow",
         "told_at",
@@ -76,12 +79,14 @@ class Session:
         self.client, self.clean, self.recorder = client, clean, recorder
         self.outgoing = OutgoingQueue(limits, recorder, budget)
         self.filters: set[str] = set()
+        self.filter_levels = 0
         self.permissions = ALL_PERMISSIONS
         self.unreleased: dict[int, AckCondition | None] = {}
         self.pending_acks: deque[tuple[bytes, AckCondition]] = deque()
         self.output: list[bytes] = []
         self.unsent_bytes = self.lost = self.lost_told = 0
         self.slow = False
+        self.retained_delivery: Iterator[bool] | None = None
         self.refused_since: float | None = None
         self.told_at: float | None = None
         self.send: Send | None = None
@@ -95,6 +100,7 @@ class Session:
         """The client is gone."""
         self.send = self.free_bytes = None
         self.output, self.unsent_bytes = [], 0
+        self.retained_delivery = None
         self.pending_acks.clear()
 
 

@@ -12,11 +12,13 @@ Contract of every ContainerRuntime
 * A container that can not be started has ended: reason StartError, with the text of the error that `start` raised.
 * `stop`, `kill`, `remove` and `remove_pod_sandbox` of something that is gone are no errors.
 * Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
+* Nothing that a description names leads out of its place: a `subpath` out of its volume, a name out of a folder.
 * Errors are `ContainerError`, with a text fit for a pod's status, and `RuntimeUnavailable` when no engine answers.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, Protocol
 
@@ -43,12 +45,17 @@ class PodName(DriverValue, frozen=True):
 
 
 class Mount(DriverValue, frozen=True):
-    """A file or folder of the machine at a path of the container. `name` is the volume's."""
+    """A file or folder of the machine at a path of the container. `name` is the volume's.
+
+    `subpath`: what of the folder `source` is meant; it is found, and made when it is not there, when the container is
+    created, and is never outside of `source`.
+    """
 
     name: str
     source: str
     target: str
     read_only: bool = False
+    subpath: str = ""
 
 
 class Port(DriverValue, frozen=True):
@@ -97,6 +104,9 @@ class ContainerSpec(DriverValue, frozen=True):
     read_only_root: bool = False
     no_new_privileges: bool = False
     host_pids: bool = False
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
     hosts: tuple[tuple[str, str], ...] = ()
 
 
@@ -164,6 +174,9 @@ class ExecStream(Protocol):
     def close_input(self) -> None:
         """Close its standard input."""
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Set the size of its terminal; nothing where there is none."""
+
     def exit_code(self) -> int:
         """The exit code; only after `read` has returned no bytes."""
 
@@ -204,7 +217,10 @@ class ContainerRuntime(Protocol):
         """All containers of this owner, of one pod if given, ended ones too."""
 
     def create(self, spec: ContainerSpec) -> Container:
-        """Make a container. A pod network must be open when the spec wants one. The image must be present."""
+        """Make a container. A pod network must be open when the spec wants one. The image must be present.
+
+        Errors: ContainerConfigError for a description that asks for what may not be.
+        """
 
     def start(self, container_id: str) -> Container:
         """Run a created container; one that runs already is left alone."""
@@ -234,8 +250,14 @@ class ContainerRuntime(Protocol):
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run a command inside and collect up to 64 KiB of what it writes."""
 
-    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
-        """Run a command inside, with its input and output as a stream."""
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
+        """Run a command inside, with its input and output as a stream; with `tty` on a terminal, which has one output."""
+
+    def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
+        """Join what the container runs itself: its output from now on, its input where it has one. Its exit code is 0."""
+
+    def dial(self, pod_uid: str, port: int) -> socket.socket:
+        """A connection to a TCP port of a running pod, as from inside it. Blocks for seconds at most."""
 
     def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Create the network of a pod unless it exists; returns its address, empty on the host's network."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -21,21 +22,19 @@ import requests.exceptions
 import urllib3.exceptions
 
 from kubeedge_actors.drivers.containers import docker_api as forms
-from kubeedge_actors.drivers.containers import pause
+from kubeedge_actors.drivers.containers import docker_streams, pause
 from kubeedge_actors.drivers.containers.base import (
     Container,
-    ContainerEnded,
     ContainerSpec,
     ExecResult,
     ExecStream,
     PodNetwork,
     RegistryAuth,
-    RuntimeLost,
-    RuntimeRecovered,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.exec_streams import SocketExecStream
+from kubeedge_actors.drivers.containers.docker_events import BROKEN, DockerEvents, hang_up, open_answer
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 log = logging.getLogger(__name__)
@@ -43,10 +42,7 @@ log = logging.getLogger(__name__)
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 PAUSE_IMAGE = "pause-of-pods:1"
 OUTPUT_LIMIT = 64 * 1024
-RETRY_SECONDS = (0.5, 1, 2, 5)
-QUIET_SECONDS = 8.0
-"""After so long without an event the engine is asked for them anew: one that hangs does not answer that either."""
-_BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException, OSError)
+PIECE = 16 * 1024
 
 
 @contextmanager
@@ -56,7 +52,7 @@ def _translated() -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise ContainerError(str(error.explanation or error)) from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error
 
 
@@ -68,7 +64,13 @@ class DockerRuntime:
     """
 
     def __init__(
-        self, owner: str, address: str = DEFAULT_ADDRESS, pause_image: str = "", timeout: float = 60.0
+        self,
+        owner: str,
+        address: str = DEFAULT_ADDRESS,
+        pause_image: str = "",
+        timeout: float = 60.0,
+        *,
+        subpaths: Path,
     ) -> None:
         self._owner, self._pause_image = owner, pause_image
         _check_reachable(address)
@@ -76,10 +78,8 @@ class DockerRuntime:
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
         self._lock, self._opening = threading.Lock(), threading.Lock()
         self._seen: dict[str, Container] = {}
-        self._closing = threading.Event()
-        self._stream: Any = None
-        self._watcher: Watcher = lambda event: None
-        self._thread: threading.Thread | None = None
+        self._events = DockerEvents(self._client, owner, self._look)
+        self._subpaths, self._subpath_keys = SubpathMounts(subpaths), dict[str, str]()
 
     def version(self) -> str:
         """`docker://` and the engine's version."""
@@ -90,69 +90,8 @@ class DockerRuntime:
 
     def watch(self, watcher: Watcher) -> None:
         """Follow the engine's events with one thread."""
-        self._watcher = watcher
-        if self._thread is None:
-            with _translated():
-                self._stream = self._events()
-            self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
-            self._thread.start()
-
-    def _events(self, since: float = 0.0) -> Any:
-        kinds = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
-        params = {"filters": msgspec.json.encode(kinds).decode()} | ({"since": f"{since:.6f}"} if since else {})
-        return self._open("/events", params=params, timeout=QUIET_SECONDS)
-
-    def _open(self, path: str, method: str = "get", **more: Any) -> Any:
-        """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak
-        sockets.
-        """
-        url = f"{self._client.base_url}/v{self._client.api_version}{path}"
-        answer = self._client.request(method, url, stream=True, **more)
-        if answer.status_code >= 400:
-            with answer:
-                raise ContainerError(str(answer.json().get("message", answer.reason)))
-        return answer
-
-    def _follow(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._listen()
-            except Exception as error:  # noqa: BLE001 - whatever an engine that breaks down says, it is followed again
-                if not self._closing.is_set():
-                    self._watcher(RuntimeLost(reason=f"the Docker engine does not answer: {forms.root_cause(error)}"))
-                    self._reconnect()
-
-    def _listen(self) -> None:
-        """Tell ends until the engine is lost, which ends this with an error."""
-        while True:
-            since = time.time()
-            try:
-                with self._stream:
-                    for line in self._stream.iter_lines():
-                        self._died(msgspec.json.decode(line))
-                raise RuntimeUnavailable("its event stream ended")
-            except requests.exceptions.ConnectionError as error:
-                if not isinstance(next(iter(error.args), None), urllib3.exceptions.ReadTimeoutError):
-                    raise
-            self._stream = self._events(since)
-
-    def _died(self, event: dict[str, Any]) -> None:
-        carried = event.get("Actor", {}).get("Attributes", {})
-        if carried.get(forms.KIND) != forms.CONTAINER:
-            return
-        with suppress(ContainerError, RuntimeUnavailable):  # it is gone, or the engine is: a list will tell
-            self._look(event["id"])
-        self._watcher(ContainerEnded(id=event["id"], pod_uid=carried.get(forms.POD_UID, "")))
-
-    def _reconnect(self) -> None:
-        for pause_seconds in (*RETRY_SECONDS, *iter(lambda: RETRY_SECONDS[-1], None)):
-            if self._closing.wait(pause_seconds):
-                return
-            with suppress(ContainerError, *_BROKEN):  # still away: RuntimeLost has been told
-                self._client.ping()
-                self._stream = self._events()
-                self._watcher(RuntimeRecovered())
-                return
+        with _translated():
+            self._events.watch(watcher)
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -202,12 +141,22 @@ class DockerRuntime:
     # --- beginning --------------------------------------------------------------------------------------------------
 
     def create(self, spec: ContainerSpec) -> Container:
-        """Make it under its unique name."""
-        return self._look(
-            self._create_or_find(
-                forms.engine_name(spec.pod, spec.name, spec.restart_count), forms.container_config(self._owner, spec)
+        """Make it under its unique name. What its `subpath`s found is kept for it until it is started or removed."""
+        key = f"{spec.pod.uid}.{spec.name}" if any(mount.subpath for mount in spec.mounts) else ""
+        config = forms.container_config(self._owner, self._subpaths.mounted(key, spec))
+        try:
+            container = self._look(
+                self._create_or_find(forms.engine_name(spec.pod, spec.name, spec.restart_count), config)
             )
-        )
+        except BaseException:
+            self._subpaths.release(key)
+            raise
+        self._subpath_keys[container.id] = key
+        return container
+
+    def _release_subpaths(self, container_id: str) -> None:
+        if key := self._subpath_keys.pop(container_id, ""):
+            self._subpaths.release(key)
 
     def _create_or_find(self, name: str, config: dict[str, Any]) -> str:
         with _translated():
@@ -232,6 +181,8 @@ class DockerRuntime:
             with suppress(ContainerError):  # it is not there at all
                 self._look(container_id)
             raise
+        finally:
+            self._release_subpaths(container_id)
         return self._look(container_id)
 
     # --- ending -----------------------------------------------------------------------------------------------------
@@ -251,6 +202,7 @@ class DockerRuntime:
         """Remove it with its anonymous volumes."""
         with self._unless_gone():
             self._client.remove_container(container_id, v=True, force=True)
+        self._release_subpaths(container_id)
         with self._lock:
             self._seen.pop(container_id, None)
 
@@ -278,13 +230,25 @@ class DockerRuntime:
         """Standard output and error, in the order of the engine."""
         params = forms.log_options(tail, since, follow, timestamps)
         with _translated():
-            answer = self._open(f"/containers/{container_id}/logs", params=params, timeout=None)
-        return InterruptibleLogStream(_closing(answer), lambda: _hang_up(answer))
+            tty = bool(self._client.inspect_container(container_id)["Config"].get("Tty"))
+            answer = open_answer(self._client, f"/containers/{container_id}/logs", params=params, timeout=None)
+        return InterruptibleLogStream(_closing(answer, tty=tty), lambda: hang_up(answer))
 
-    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run `command` inside, behind a socket of the engine."""
         with _translated():
-            return SocketExecStream(self._client, container_id, command, stdin=stdin)
+            return docker_streams.exec_stream(self._client, container_id, command, stdin=stdin, tty=tty)
+
+    def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
+        """Join the container's own input and output, behind a socket of the engine."""
+        with _translated():
+            return docker_streams.attach_stream(self._client, container_id, stdin=stdin)
+
+    def dial(self, pod_uid: str, port: int) -> socket.socket:
+        """In the network of the pod where it is of this machine, else to its address."""
+        rows = self._rows(forms.SANDBOX, pod_uid) or self._rows(forms.CONTAINER, pod_uid)
+        with _translated():
+            return docker_streams.connect(self._client, rows, port)
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run `command` inside. When its time is over it is left to itself: the engine can not end it."""
@@ -301,7 +265,7 @@ class DockerRuntime:
     def _collect(self, exec_id: str, output: bytearray, deadline: float) -> None:
         remaining = max(deadline - time.monotonic(), 0.001)
         order = {"Detach": False, "Tty": False}
-        with self._open(f"/exec/{exec_id}/start", "post", json=order, timeout=remaining) as answer:
+        with open_answer(self._client, f"/exec/{exec_id}/start", "post", json=order, timeout=remaining) as answer:
             for data in forms.demultiplex_log(answer.raw):
                 output += data[: OUTPUT_LIMIT - len(output)]
                 if time.monotonic() > deadline:
@@ -369,11 +333,7 @@ class DockerRuntime:
 
     def close(self) -> None:
         """Stop watching; containers go on."""
-        self._closing.set()
-        if self._stream is not None:
-            _hang_up(self._stream)
-        if self._thread is not None:
-            self._thread.join(timeout=5)
+        self._events.close()
         self._client.close()
 
 
@@ -384,16 +344,10 @@ def _check_reachable(address: str) -> None:
             door.connect(address.removeprefix("unix://"))
 
 
-def _hang_up(answer: Any) -> None:
-    """End an answer for the thread that reads it."""
-    with suppress(OSError, AttributeError):  # it has ended by itself
-        docker.types.CancellableStream(iter(()), answer).close()
-
-
-def _closing(answer: Any) -> Generator[bytes, None, None]:
-    """The frames of an answer, which is closed whenever the reader stops."""
+def _closing(answer: Any, *, tty: bool) -> Generator[bytes, None, None]:
+    """What a log says, which is closed whenever the reader stops. That of a terminal has no frames."""
     with answer:
         try:
-            yield from forms.demultiplex_log(answer.raw)
-        except _BROKEN as error:
+            yield from answer.raw.stream(PIECE) if tty else forms.demultiplex_log(answer.raw)
+        except BROKEN as error:
             raise RuntimeUnavailable(f"the Docker engine does not answer: {forms.root_cause(error)}") from error

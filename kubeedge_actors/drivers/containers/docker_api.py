@@ -16,6 +16,7 @@ from kubeedge_actors.drivers.containers.base import (
     START_ERROR,
     Container,
     ContainerSpec,
+    Mount,
     Phase,
     PodName,
     PodNetwork,
@@ -83,14 +84,23 @@ def container_config(owner: str, spec: ContainerSpec) -> dict[str, Any]:
         "User": spec.user,
         "Hostname": spec.hostname if own else "",
         "ExposedPorts": _exposed(spec.ports) if own else {},
+        "OpenStdin": spec.stdin,
+        "StdinOnce": spec.stdin and spec.stdin_once,
+        "Tty": spec.tty,
     }
     return config | {key: value for key, value in optional.items() if value}
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    """A bind mount whose source the engine does not make: what is not there any more is an error, not an empty folder."""
+    config = {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
+    return config | {"BindOptions": {"Propagation": "rprivate"}}
 
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     network = {"own": "", "host": "host", "pod": f"container:{engine_name(spec.pod, SANDBOX_NAME)}"}[spec.network]
     config = {
-        "Binds": [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in spec.mounts],
+        "Mounts": [_mount(mount) for mount in spec.mounts],
         "NetworkMode": network,
         "IpcMode": network if spec.network == "pod" else "",
         "PortBindings": _bindings(spec.ports) if spec.network == "own" else {},

@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -65,6 +66,9 @@ class ProcessExecStream:
             with suppress(OSError):  # what was not read is lost with the process
                 self._process.stdin.close()
 
+    def resize(self, columns: int, rows: int) -> None:
+        """See the protocol: pipes are no terminal."""
+
     def exit_code(self) -> int:
         """See the protocol."""
         code = self._process.wait()
@@ -86,19 +90,34 @@ class ProcessExecStream:
 
 
 class SocketExecStream:
-    """What runs behind a socket of a Docker engine, in frames of stream, length and data; `client`: of the Docker library."""
+    """What runs behind a socket of a Docker engine: in frames of stream, length and data, or bare where it has a terminal (`tty`).
 
-    def __init__(self, client: Any, container_id: str, command: tuple[str, ...], *, stdin: bool) -> None:
-        self._client = client
-        self._id = client.exec_create(container_id, list(command), stdin=stdin)["Id"]
-        self._ends = client.exec_start(self._id, socket=True)  # kept: the library closes the socket with it
-        self._socket: socket.socket = getattr(self._ends, "_sock", self._ends)
+    `ends`: what the library gives for the socket. `resize(columns, rows)` and `exit_code()` ask the engine.
+    """
+
+    def __init__(
+        self,
+        ends: Any,
+        *,
+        stdin: bool,
+        tty: bool,
+        resize: Callable[[int, int], object],
+        exit_code: Callable[[], int],
+    ) -> None:
+        self._ends, self._tty, self._resize, self._exit_code = ends, tty, resize, exit_code
+        self._socket: socket.socket = getattr(
+            ends, "_sock", ends
+        )  # `ends` is kept: the library closes the socket with it
         self._socket.settimeout(None)
         if not stdin:
             self.close_input()
 
     def read(self) -> tuple[int, bytes]:
         """See the protocol."""
+        if self._tty:
+            with suppress(OSError):  # closed by us: that is the end
+                return 1, self._socket.recv(PIECE)
+            return 1, b""
         head = self._exactly(8)
         if len(head) < 8:
             return 1, b""
@@ -122,9 +141,14 @@ class SocketExecStream:
         with suppress(OSError):  # it has ended
             self._socket.shutdown(socket.SHUT_WR)
 
+    def resize(self, columns: int, rows: int) -> None:
+        """See the protocol."""
+        if self._tty:
+            self._resize(columns, rows)
+
     def exit_code(self) -> int:
         """See the protocol."""
-        return int(self._client.exec_inspect(self._id)["ExitCode"])
+        return self._exit_code()
 
     def kill(self) -> None:
         """See the protocol. The engine can not end what runs: it finds its input and output gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import uuid
@@ -43,7 +44,7 @@ class FakeProgram(msgspec.Struct, frozen=True, kw_only=True):
 class FakeContainers:
     """The machine: it outlives runtimes as a real engine does.
 
-    Knobs: `program` (spec -> FakeProgram), `execute` (container, command -> Executed), `images` (None: all are present),
+    Knobs: `program` (spec -> FakeProgram), `execute` (container, command -> Executed), `images` (None: all are present), `ports` (port -> connections to it),
     `refused` (container name -> why `create` fails), `unstartable` (the same for `start`), `unpullable` (image ->
     why), `clock`. Records: `specs`, `pulled`, `credentials`.
     """
@@ -62,6 +63,7 @@ class FakeContainers:
             exit_code=0
         )
         self.images: set[str] | None = None
+        self.ports: dict[int, list[socket.socket]] = {}
         self.refused: dict[str, str] = {}
         self.unstartable: dict[str, str] = {}
         self.unpullable: dict[str, str] = {}
@@ -122,6 +124,9 @@ class FakeExecStream:
 
     def close_input(self) -> None:
         """Nothing to end."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """There is no terminal."""
 
     def exit_code(self) -> int:
         """What the knob says; a command whose time was over was killed."""
@@ -303,9 +308,21 @@ class FakeRuntime:
             raise ContainerError("the container does not run")
         return self.containers.execute(container, command)
 
-    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """What the knob says, at once; input is taken and forgotten."""
         return FakeExecStream(self.exec_sync(container_id, command, 0.0))
+
+    def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
+        """All that its program wrote."""
+        return FakeExecStream(ExecResult(exit_code=0, output=b"".join(self.logs(container_id))))
+
+    def dial(self, pod_uid: str, port: int) -> socket.socket:
+        """What the test has put at the port."""
+        self._check()
+        try:
+            return self.containers.ports[port].pop()
+        except (KeyError, IndexError):
+            raise ContainerError(f"nothing takes connections at port {port}: Connection refused") from None
 
     def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Remember the network; the address is of RFC 5737's documentation range."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -37,6 +38,7 @@ from kubeedge_actors.drivers.containers.base import (
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.process_environment import command_line, environment
+from kubeedge_actors.drivers.containers.subpaths import with_subpaths_resolved
 from kubeedge_actors.errors import ContainerError
 
 log = logging.getLogger(__name__)
@@ -104,6 +106,7 @@ class ProcessRuntime:
             raise ContainerError(
                 "no command given: the process runtime does not unpack images, spec.containers[].command is needed"
             )
+        spec = with_subpaths_resolved(spec)
         folder = self._root / spec.pod.uid / "containers" / spec.name / str(spec.restart_count)
         with self._lock:
             for process in self._processes.values():
@@ -291,12 +294,28 @@ class ProcessRuntime:
             return InterruptibleLogStream(logfile.follow(process.log, process.pid or None, tail, since))
         return InterruptibleLogStream(logfile.read(process.log, tail, since))
 
-    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> ExecStream:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run `command` on the machine, with the environment and the folder of the container's process."""
+        env, cwd = self._exec_environment(container_id)
+        if tty:
+            from kubeedge_actors.drivers.containers.terminal import TerminalExecStream
+
+            return TerminalExecStream(command, env, cwd)
         from kubeedge_actors.drivers.containers.exec_streams import ProcessExecStream
 
-        env, cwd = self._exec_environment(container_id)
         return ProcessExecStream(command, env, cwd, stdin=stdin)
+
+    def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
+        """What the process writes from now on; it has no input."""
+        from kubeedge_actors.drivers.containers.attached_log import LogExecStream
+
+        return LogExecStream(self.logs(container_id, tail=0, follow=True))
+
+    def dial(self, pod_uid: str, port: int) -> socket.socket:
+        """On the machine, whose network its processes have."""
+        from kubeedge_actors.drivers.containers import pod_ports
+
+        return pod_ports.connect(port, *pod_ports.LOOPBACK)
 
     def _exec_environment(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
         with self._lock:

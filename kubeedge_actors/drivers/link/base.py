@@ -86,7 +86,10 @@ class Link(Protocol):
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """A connecting peer. `headers` hold first values with names in lower case; `common_name` is of a certificate verified against the CA."""
+    """A connecting peer. `headers` hold first values with names in lower case; `common_name` is of a certificate verified against the CA.
+
+    `serial` and `not_before` (epoch seconds) are that certificate's.
+    """
 
     id: int
     path: str
@@ -94,6 +97,8 @@ class Peer(msgspec.Struct, frozen=True):
     common_name: str = ""
     organizations: tuple[str, ...] = ()
     address: str = ""
+    serial: int = 0
+    not_before: float = 0.0
 
 
 class UpgradeResponse(msgspec.Struct, frozen=True):

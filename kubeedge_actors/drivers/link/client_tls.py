@@ -4,6 +4,8 @@ OpenSSL completes the chain that a client shows from the same store that it veri
 also sends it; a strict server refuses chains (source: KubeEdge cloud/pkg/cloudhub/authorization, "intermediate certificates are not
 supported"). Python offers no switch for it. So a server's certificate is verified once against the CA on a connection that is closed
 again at once; from then on the verified certificates themselves are what the store holds.
+
+A certificate of the CA with the right name is not enough: every node has one of that CA. It has to say that it is the cloud's.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from kubeedge_actors.drivers.link import hostname_mismatch
-from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.drivers.pki.base import TlsPaths, why_not_the_clouds
+from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.errors import CertificateError
 
 REMEMBERED = 8  # several servers, each with its own certificate, may stand behind one address
@@ -76,6 +79,8 @@ class PinnedTls:
                 raise
             names = hostname_mismatch.certificate_names(lambda: dial(host, port, timeout), _trusting(tls))
             raise CertificateError(hostname_mismatch.hostname_error_text(f"{host}:{port}", host, names)) from error
+        if why := why_not_the_clouds(parse_certificate(certificate)):
+            raise CertificateError(f"the certificate of {host}:{port} is refused: {why}")
         with self._lock:
             previous = [pinned for pinned in self._verified.get(server, ()) if pinned != certificate]
             self._verified[server] = (certificate, *previous[: REMEMBERED - 1])

@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
 from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
@@ -57,6 +58,7 @@ class WebSocketServer:
         self._drain_scheduled = False
         self._acceptor: Acceptor | None = None
         self._handshakes = 0
+        self._refusal: Callable[[Peer], str] = lambda peer: ""
 
     @property
     def unfinished(self) -> int:
@@ -81,6 +83,16 @@ class WebSocketServer:
         """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
         if self._context is not None:
             self._loop.run_coroutine(self._renew(self._context, tls))
+
+    def refuse_certificates(self, refusal: Callable[[Peer], str]) -> None:
+        """Ask `refusal`, which must not block, for a sentence against each peer whose certificate TLS has verified; empty: none."""
+        self._refusal = refusal
+
+    def close_refused(self) -> None:
+        """End the connections of peers whose certificates are refused by now; any thread."""
+        for peer in self.peers():
+            if why := self._refusal(peer):
+                self.close(peer, why)
 
     def peers(self) -> list[Peer]:
         """The connected peers."""
@@ -115,6 +127,8 @@ class WebSocketServer:
         """Ask the owner."""
         if self._events is None:
             return UpgradeResponse(503, reason="not ready")
+        if why := self._refusal(peer):
+            return UpgradeResponse(403, reason=why)
         return self._events.admit(peer)
 
     def on_open(self, connection: ServerConnection, peer: Peer) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections import deque
 from collections.abc import Mapping
 from typing import Protocol, cast
@@ -168,7 +169,8 @@ class ServerConnection(asyncio.Protocol):
         self._owner.on_open(self, peer)
 
     def _peer(self, request: Request) -> Peer:
-        subject = subject_of(self._transport.get_extra_info("peercert"))
+        certificate = self._transport.get_extra_info("peercert")
+        subject, (serial, not_before) = subject_of(certificate), issue_of(certificate)
         address = self._transport.get_extra_info("peername") or ("",)
         return Peer(
             id=self._number,
@@ -177,6 +179,8 @@ class ServerConnection(asyncio.Protocol):
             common_name=next(iter(subject.get("commonName", ())), ""),
             organizations=tuple(subject.get("organizationName", ())),
             address=":".join(map(str, address[:2])),
+            serial=serial,
+            not_before=not_before,
         )
 
     def _frame(self, frame: Frame) -> None:
@@ -240,6 +244,13 @@ def _first_values(request: Request) -> Mapping[str, str]:
         if name not in DROPPED_HEADERS and not name.startswith("sec-websocket-"):
             values.setdefault(name, value)
     return values
+
+
+def issue_of(certificate: Mapping[str, object] | None) -> tuple[int, float]:
+    """Serial number and beginning (epoch seconds) of a certificate as `ssl` tells it; zeros for none."""
+    if not certificate:
+        return 0, 0.0
+    return int(str(certificate["serialNumber"]), 16), float(ssl.cert_time_to_seconds(str(certificate["notBefore"])))
 
 
 def subject_of(certificate: Mapping[str, object] | None) -> dict[str, list[str]]:

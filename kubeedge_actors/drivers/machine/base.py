@@ -30,9 +30,6 @@ class PodVolumes(Protocol):
     def prepare_host_path(self, path: str, type: str) -> str:
         """A path of the machine, checked and made as Kubernetes' hostPath types say."""
 
-    def make_subpath(self, volume: str, path: str) -> str:
-        """A path inside a volume, made as a folder when it is not there; it can not lead out of the volume."""
-
     def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
 

@@ -107,17 +107,6 @@ class LocalPodVolumes:
                 place.mkdir(mode=0o755, parents=True, exist_ok=True)  # as engines do with a missing source
         return path
 
-    def make_subpath(self, volume: str, path: str) -> str:
-        """A path inside a volume. Links are resolved first. Error: ContainerError for one that leads out of the volume."""
-        root = Path(volume).resolve()
-        place = (root / path).resolve()
-        if path.startswith("/") or not place.is_relative_to(root):
-            raise ContainerError(f"subPath {path!r} leads out of its volume")
-        with _translated(f"subPath {path!r} can not be made"):
-            if not place.exists():
-                place.mkdir(parents=True)
-        return str(place)
-
     def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
         try:

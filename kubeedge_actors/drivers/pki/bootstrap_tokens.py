@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 from typing import Any
 
 import msgspec
@@ -25,9 +26,37 @@ def ca_hash(ca_der: bytes) -> str:
     return hashlib.sha256(ca_der).hexdigest()
 
 
+class TokenClaims(msgspec.Struct, frozen=True):
+    """What a token says of itself. `node`: the only one that it is for (empty: any); then `uses` is how often, by its `id`,
+    and `issued_at` when it was made; epoch seconds, 0 for one that does not say.
+    """
+
+    expires_at: float
+    node: str = ""
+    uses: int = 0
+    id: str = ""
+    issued_at: float = 0.0
+
+
 def make_token(ca_der: bytes, key_der: bytes, expires_at: float) -> str:
-    """A whole token that is good until `expires_at` (epoch seconds)."""
-    signed = _encode(HEADER) + b"." + _encode(msgspec.json.encode({"exp": int(expires_at)}))
+    """A whole token for any node that is good until `expires_at` (epoch seconds)."""
+    return _signed_token(ca_der, key_der, {"exp": int(expires_at)})
+
+
+def make_node_token(ca_der: bytes, key_der: bytes, claims: TokenClaims) -> str:
+    """A whole token for one node; an id is chosen here. A genuine edgecore joins with it as with any other."""
+    content: dict[str, Any] = {
+        "exp": int(claims.expires_at),
+        "node": claims.node,
+        "uses": claims.uses,
+        "jti": secrets.token_hex(16),
+    }
+    content["iat"] = claims.issued_at
+    return _signed_token(ca_der, key_der, content)
+
+
+def _signed_token(ca_der: bytes, key_der: bytes, claims: dict[str, Any]) -> str:
+    signed = _encode(HEADER) + b"." + _encode(msgspec.json.encode(claims))
     return f"{ca_hash(ca_der)}.{(signed + b'.' + _encode(_mac(key_der, signed))).decode()}"
 
 
@@ -39,8 +68,8 @@ def split_token(token: str) -> tuple[str, str]:
     return expected.lower(), jwt
 
 
-def check_jwt(jwt: str, key_der: bytes, now: float) -> None:
-    """Nothing when it was signed with this key and has not expired; otherwise `CertificateError`."""
+def check_jwt(jwt: str, key_der: bytes, now: float) -> TokenClaims:
+    """What it says when it was signed with this key and has not expired; otherwise `CertificateError`."""
     parts = jwt.split(".")
     if len(parts) != 3:
         raise CertificateError("token is malformed: token contains an invalid number of segments")
@@ -51,6 +80,13 @@ def check_jwt(jwt: str, key_der: bytes, now: float) -> None:
     if not hmac.compare_digest(signature, _mac(key_der, f"{parts[0]}.{parts[1]}".encode())):
         raise CertificateError("token signature is invalid: signature is invalid")
     _check_expiry(claims.get("exp"), now)
+    node, uses, id = claims.get("node", ""), claims.get("uses", 0), claims.get("jti", "")
+    if not (isinstance(node, str) and isinstance(uses, int) and isinstance(id, str)) or bool(node) != bool(id):
+        raise CertificateError("token has invalid claims: node, uses and jti do not belong together")
+    issued_at = claims.get("iat", 0.0)
+    return TokenClaims(
+        float(claims["exp"]), node, uses, id, float(issued_at) if isinstance(issued_at, int | float) else 0.0
+    )
 
 
 def expiry_of(jwt: str) -> float:

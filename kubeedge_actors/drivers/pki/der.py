@@ -10,17 +10,23 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from kubeedge_actors.drivers.pki.base import CertificateInfo
+from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, SERVER_AUTH, CertificateInfo, RequestInfo
 from kubeedge_actors.errors import CertificateError
 
 SEQUENCE, UTC_TIME, OCTETS = 0x30, 0x17, 0x04
 VERSION, EXTENSIONS = 0xA0, 0xA3
 COMMON_NAME, ORGANIZATION = b"\x55\x04\x03", b"\x55\x04\x0a"
-SUBJECT_KEY_ID, SUBJECT_ALT_NAMES, AUTHORITY_KEY_ID = (
+SUBJECT_KEY_ID, SUBJECT_ALT_NAMES, AUTHORITY_KEY_ID, EXTENDED_USAGES = (
     b"\x55\x1d\x0e",
     b"\x55\x1d\x11",
     b"\x55\x1d\x23",
+    b"\x55\x1d\x25",
 )
+USAGES = {
+    b"\x2b\x06\x01\x05\x05\x07\x03\x01": SERVER_AUTH,
+    b"\x2b\x06\x01\x05\x05\x07\x03\x02": CLIENT_AUTH,
+}
+"""The object identifiers of the two extended usages (source: RFC 5280, 4.2.1.12)."""
 DNS_NAME, IP_ADDRESS, ISSUER_KEY = 0x82, 0x87, 0x80
 
 Element = tuple[int, bytes]
@@ -34,21 +40,34 @@ def parse_certificate(certificate: bytes) -> CertificateInfo:
         raise CertificateError("this is not a certificate") from error
 
 
+def parse_request(request: bytes) -> RequestInfo:
+    """Whom a DER certificate request (PKCS #10) is for; `CertificateError` when it is not one. Its signature is not looked at."""
+    try:
+        content = _only(request, SEQUENCE)
+        _version, subject, *_rest = _elements(_only(content, SEQUENCE))
+        attributes = list(_attributes(subject[1]))
+    except (ValueError, IndexError, StopIteration) as error:
+        raise CertificateError("this is not a certificate request") from error
+    return RequestInfo(_texts(attributes, COMMON_NAME), _texts(attributes, ORGANIZATION))
+
+
 def _parse(certificate: bytes) -> CertificateInfo:
     content = _only(certificate, SEQUENCE)
     fields = [field for field in _elements(_only(content, SEQUENCE)) if field[0] != VERSION]
-    _serial, _algorithm, _issuer, validity, subject, key, *rest = fields
+    serial, _algorithm, _issuer, validity, subject, key, *rest = fields
     (before_tag, before), (after_tag, after) = _elements(validity[1])
     attributes = list(_attributes(subject[1]))
     extensions = dict(_extensions(rest))
     return CertificateInfo(
         common_name=next((text for oid, text in attributes if oid == COMMON_NAME), ""),
-        organizations=tuple(text for oid, text in attributes if oid == ORGANIZATION),
+        organizations=_texts(attributes, ORGANIZATION),
         not_before=_time(before_tag, before),
         not_after=_time(after_tag, after),
         sans=tuple(_sans(extensions[SUBJECT_ALT_NAMES])) if SUBJECT_ALT_NAMES in extensions else (),
         key_id=_only(extensions[SUBJECT_KEY_ID], OCTETS) if SUBJECT_KEY_ID in extensions else _usual_key_id(key[1]),
         authority_key_id=_authority_key_id(extensions[AUTHORITY_KEY_ID]) if AUTHORITY_KEY_ID in extensions else b"",
+        usages=tuple(_usages(extensions[EXTENDED_USAGES])) if EXTENDED_USAGES in extensions else (),
+        serial=int.from_bytes(serial[1], "big"),
     )
 
 
@@ -79,6 +98,17 @@ def _attributes(name: bytes) -> Iterator[tuple[bytes, str]]:
         for _, attribute in _elements(relative):
             (_, oid), (_, text) = _elements(attribute)
             yield oid, text.decode("utf-8", "replace")
+
+
+def _texts(attributes: list[tuple[bytes, str]], wanted: bytes) -> tuple[str, ...]:
+    return tuple(text for oid, text in attributes if oid == wanted)
+
+
+def _usages(extension: bytes) -> Iterator[int]:
+    """Those of the two that a certificate names; others have no meaning here."""
+    for _, oid in _elements(_only(extension, SEQUENCE)):
+        if oid in USAGES:
+            yield USAGES[oid]
 
 
 def _time(tag: int, content: bytes) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kubeedge_actors.drivers.pki.base import (
@@ -18,7 +18,7 @@ from kubeedge_actors.drivers.pki.base import (
     TlsPaths,
     node_subject,
 )
-from kubeedge_actors.drivers.pki.bootstrap_tokens import check_jwt, make_token
+from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims, check_jwt, make_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.pem import (
     CERTIFICATE,
@@ -67,7 +67,6 @@ class FileAuthority:
         self._directory, self._node_days = directory, node_days
         self._request = request or PkiWorkerClient()
         self._clock = clock
-        self._reserved: tuple[str, ...] = ALWAYS
         self.fresh = False
         """Whether the CA was made by this object: nothing outside depends on it yet."""
         self._ca = self._load_or_make()
@@ -102,7 +101,6 @@ class FileAuthority:
         localhost and 127.0.0.1 are always among them.
         """
         all_names = tuple(dict.fromkeys((*ALWAYS, *(name for name in names if name))))
-        self._reserved = all_names
         return self._pair(SERVER, Subject(HUB_NAME, HUB_NAME), (SERVER_AUTH,), all_names, SERVER_DAYS)
 
     def server_pair(self) -> KeyPair:
@@ -115,7 +113,7 @@ class FileAuthority:
         cert, key = self._paths(f"{SERVER}{INCOMING}")
         try:
             save_pair(cert, key, pair)
-            if not self._fits(cert, key, Subject(HUB_NAME, HUB_NAME), (*ALWAYS, *names)):
+            if not self._fits(cert, key, Subject(HUB_NAME, HUB_NAME), (SERVER_AUTH,), (*ALWAYS, *names)):
                 return False
             if not self._paths(SERVER)[0].exists() or self.server_pair() != pair:
                 save_pair(*self._paths(SERVER), pair)
@@ -149,11 +147,9 @@ class FileAuthority:
             SERVER_DAYS,
         )
 
-    def sign(self, csr: bytes, node: str, usages: Sequence[int] = (CLIENT_AUTH,)) -> bytes:
+    def sign(self, csr: bytes, node: str) -> bytes:
         """A certificate (DER) for `node`. `CertificateError`: not that node's request; `DriverError`: no request."""
-        now, subject = self._clock(), node_subject(node)
-        order = SignCsr(self._ca, csr, subject, tuple(usages), self._reserved, self._node_days, now)
-        return self._execute(order).cert
+        return self._execute(SignCsr(self._ca, csr, node_subject(node), self._node_days, self._clock())).cert
 
     def token(self) -> str:
         """A whole bootstrap token, good for a day; make a new one every `TOKEN_REFRESH` seconds."""
@@ -163,9 +159,9 @@ class FileAuthority:
         """Put a new token into a file that only its owner can read."""
         write_file(path, self.token().encode() + b"\n")
 
-    def check_token(self, jwt: str) -> None:
-        """Verify a token. Error: CertificateError when it is not genuine or has expired."""
-        check_jwt(jwt, self._ca.key, self._clock())
+    def check_token(self, jwt: str) -> TokenClaims:
+        """What a token says, verified. Error: CertificateError when it is not genuine or has expired."""
+        return check_jwt(jwt, self._ca.key, self._clock())
 
     def close(self) -> None:
         """End the certificate process, if it runs."""
@@ -194,12 +190,12 @@ class FileAuthority:
         days: float,
     ) -> TlsPaths:
         cert, key = self._paths(file)
-        if not self._fits(cert, key, subject, names):
+        if not self._fits(cert, key, subject, usages, names):
             result = self._execute(IssueCertificate(self._ca, subject, usages, names, days, self._clock()))
             save_pair(cert, key, KeyPair(result.cert, result.key))
         return TlsPaths(str(self.ca_path), str(cert), str(key))
 
-    def _fits(self, cert: Path, key: Path, subject: Subject, names: tuple[str, ...]) -> bool:
+    def _fits(self, cert: Path, key: Path, subject: Subject, usages: tuple[int, ...], names: tuple[str, ...]) -> bool:
         if not cert.exists() or not key.exists():
             return False
         try:
@@ -219,6 +215,7 @@ class FileAuthority:
         return (
             same
             and of_own_ca
+            and set(usages) <= set(certificate_info.usages)
             and set(names) <= set(certificate_info.sans)
             and certificate_info.is_valid(self._clock(), RENEW_BEFORE)
         )

@@ -35,13 +35,11 @@ class CreateCsr(msgspec.Struct, frozen=True, tag=True):
 
 
 class SignCsr(msgspec.Struct, frozen=True, tag=True):
-    """Sign a request; the result's `key` is empty."""
+    """Sign a request of a node; the result's `key` is empty."""
 
     ca: KeyPair
     csr: bytes
     subject: Subject
-    usages: tuple[int, ...]
-    reserved: tuple[str, ...]
     days: float
     now: float
 
@@ -82,8 +80,6 @@ def execute(order: PkiRequest) -> WorkerResult:
                     order.ca,
                     order.csr,
                     order.subject,
-                    order.usages,
-                    order.reserved,
                     order.days,
                     order.now,
                 )

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from kubeedge_actors.drivers.pki.base import (
     CLIENT_AUTH,
@@ -32,6 +33,11 @@ USAGES = {
     SERVER_AUTH: ExtendedKeyUsageOID.SERVER_AUTH,
     CLIENT_AUTH: ExtendedKeyUsageOID.CLIENT_AUTH,
 }
+STRONG_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+STRONG_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+RSA_BITS = (2048, 8192)
+HARMLESS_EXTENSIONS = (ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE, ExtensionOID.SUBJECT_KEY_IDENTIFIER)
+"""What a request may ask for, since it is given to every node anyway."""
 
 
 def new_authority(now: float) -> KeyPair:
@@ -76,54 +82,80 @@ def new_csr(subject: Subject) -> tuple[bytes, bytes]:
     return request.public_bytes(serialization.Encoding.DER), _key_der(key)
 
 
-def sign_csr(
-    ca: KeyPair,
-    csr: bytes,
-    subject: Subject,
-    usages: Sequence[int],
-    reserved: Sequence[str],
-    days: float,
-    now: float,
-) -> bytes:
-    """A certificate for a request of this subject that is signed by its own key and claims no reserved name.
+def sign_csr(ca: KeyPair, csr: bytes, subject: Subject, days: float, now: float) -> bytes:
+    """A client certificate for a request of this subject that is signed by its own strong key and asks for nothing more.
 
-    `CertificateError` when it must not be signed, `DriverError` when it can not be understood.
+    Nothing but the key is taken from the request. `CertificateError` when it must not be signed, `DriverError` when it can
+    not be understood.
     """
     request, public = _request(csr)
     if _values(request, NameOID.COMMON_NAME) != [subject.common_name]:
         raise CertificateError(f"the common name of the CSR is not {subject.common_name}")
     if _values(request, NameOID.ORGANIZATION_NAME) != [subject.organization]:
         raise CertificateError(f"the organization of the CSR is not {subject.organization}")
-    names = _requested_names(request)
-    if taken := sorted(set(names) & set(reserved)):
-        raise CertificateError(f"the CSR claims {', '.join(taken)}, which belongs to the cloud")
-    return _signed(ca, _name(subject), public, usages, _alternative(names), days, now)
+    _check_strength(request, public)
+    if asked := sorted(_requested_extensions(request)):
+        raise CertificateError(f"the CSR asks for {', '.join(asked)}, which no node's certificate has")
+    return _signed(ca, _name(subject), public, (CLIENT_AUTH,), None, days, now)
 
 
-def _request(csr: bytes) -> tuple[x509.CertificateSigningRequest, ec.EllipticCurvePublicKey]:
+def _request(csr: bytes) -> tuple[x509.CertificateSigningRequest, CertificatePublicKeyTypes]:
     try:
         request = x509.load_der_x509_csr(csr)
         public, genuine = request.public_key(), request.is_signature_valid
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise DriverError(f"failed to parse csr, err: {str(error).partition(chr(10))[0]}") from error
-    if not genuine or not isinstance(public, ec.EllipticCurvePublicKey):
-        raise DriverError("failed to parse csr, err: it is not signed by its own EC key")
+    if not genuine:
+        raise DriverError("failed to parse csr, err: it is not signed by its own key")
     return request, public
+
+
+def _check_strength(request: x509.CertificateSigningRequest, public: CertificatePublicKeyTypes) -> None:
+    """`CertificateError` for a key or a signature that somebody with patience could forge, or that is too slow to check."""
+    match public:
+        case ec.EllipticCurvePublicKey() if isinstance(public.curve, STRONG_CURVES):
+            pass
+        case rsa.RSAPublicKey() if RSA_BITS[0] <= public.key_size <= RSA_BITS[1]:
+            pass
+        case _:
+            raise CertificateError(
+                f"the key of the CSR is not good enough ({_key_words(public)}): it has to be of P-256, P-384, P-521 or RSA "
+                f"of {RSA_BITS[0]} to {RSA_BITS[1]} bits"
+            )
+    algorithm = request.signature_hash_algorithm
+    if not isinstance(algorithm, STRONG_HASHES):
+        raise CertificateError(
+            f"the CSR is signed with {algorithm.name if algorithm else 'no hash'}, which is too weak"
+        )
+
+
+def _key_words(public: CertificatePublicKeyTypes) -> str:
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return public.curve.name
+    return f"RSA of {public.key_size} bits" if isinstance(public, rsa.RSAPublicKey) else "of another kind"
+
+
+def _requested_extensions(request: x509.CertificateSigningRequest) -> set[str]:
+    """What a request asks for beyond what every node's certificate has, by name."""
+    try:
+        asked = list(request.extensions)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise DriverError(f"failed to parse csr, err: {error}") from error
+    extra = {_extension_words(extension) for extension in asked if extension.oid not in HARMLESS_EXTENSIONS}
+    for extension in asked:
+        if isinstance(extension.value, x509.ExtendedKeyUsage):
+            extra |= {"another usage than clientAuth"} if set(extension.value) != {USAGES[CLIENT_AUTH]} else set()
+    return extra
+
+
+def _extension_words(extension: x509.Extension[x509.ExtensionType]) -> str:
+    if not isinstance(extension.value, x509.SubjectAlternativeName):
+        return f"the extension {extension.oid.dotted_string}"
+    return f"the names {', '.join(str(name.value) for name in extension.value)}"
 
 
 def _values(request: x509.CertificateSigningRequest, oid: x509.ObjectIdentifier) -> list[str]:
     return [str(attribute.value) for attribute in request.subject.get_attributes_for_oid(oid)]
-
-
-def _requested_names(request: x509.CertificateSigningRequest) -> list[str]:
-    try:
-        alt_names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    except ValueError as error:
-        raise DriverError(f"failed to parse csr, err: {error}") from error
-    addresses = [str(address) for address in alt_names.get_values_for_type(x509.IPAddress)]
-    return [*alt_names.get_values_for_type(x509.DNSName), *addresses]
 
 
 def _alternative(names: Sequence[str]) -> x509.SubjectAlternativeName | None:
@@ -148,7 +180,7 @@ def _name(subject: Subject) -> x509.Name:
 def _signed(
     ca: KeyPair,
     name: x509.Name,
-    public: ec.EllipticCurvePublicKey,
+    public: CertificatePublicKeyTypes,
     usages: Sequence[int],
     alternative: x509.SubjectAlternativeName | None,
     days: float,
@@ -178,7 +210,7 @@ def load_pair(pair: KeyPair) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
 def _builder(
     name: x509.Name,
     issuer: x509.Name,
-    public: ec.EllipticCurvePublicKey,
+    public: CertificatePublicKeyTypes,
     issuer_id: x509.AuthorityKeyIdentifier,
     days: float,
     now: float,

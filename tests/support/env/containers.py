@@ -22,6 +22,8 @@ from tests.support.waiting import PATIENCE
 
 MISSING = ("/no/such/program",)
 FOREVER = ("/bin/sh", "-c", 'trap "exit 0" TERM; sleep 1000 & wait')
+OBEDIENT = ("/bin/sh", "-c", 'trap "exit 0" TERM; echo ready; sleep 1000 & wait')
+"""Ends when it is asked to, from the moment in which it has said that it is ready."""
 DEAF = ("/bin/sh", "-c", 'trap "" TERM; echo deaf; sleep 1000 & wait')
 
 
@@ -40,6 +42,8 @@ def interpreted(spec: ContainerSpec) -> FakeProgram:
     script = spec.command[-1]
     if spec.command == DEAF:
         return FakeProgram(ignores_stop=True, output=b"deaf\n")
+    if spec.command == OBEDIENT:
+        return FakeProgram(output=b"ready\n")
     if script.startswith("exit"):
         return FakeProgram(exit_code=int(script.split()[1]))
     if script.startswith("echo"):
@@ -76,6 +80,13 @@ class ContainersEnv:
     def run(self, command: tuple[str, ...], **more: object) -> Container:
         """Create and start."""
         return self.runtime.start(self.runtime.create(self.spec(command, **more)).id)
+
+    def await_output(self, container_id: str, word: bytes) -> None:
+        """Returns once the container has written a word; a signal before that meets no trap."""
+        for chunk in self.runtime.logs(container_id, follow=True):
+            if word in chunk:
+                return
+        raise AssertionError(f"it has not written {word!r}")
 
     def await_end(self, container_id: str) -> Container:
         """The container, once its end was told."""
@@ -124,11 +135,11 @@ class ProcessContainersEnv(ContainersEnv):
 class DockerContainersEnv(ContainersEnv):
     kind = "docker"
 
-    def __init__(self, address: str, owner: str) -> None:
-        self.address, self.owner = address, owner
+    def __init__(self, address: str, owner: str, folder: Path) -> None:
+        self.address, self.owner, self.folder = address, owner, folder / "volume-subpaths"
         super().__init__()
 
     def make(self) -> ContainerRuntime:
         from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
-        return DockerRuntime(self.owner, self.address)
+        return DockerRuntime(self.owner, self.address, subpaths=self.folder)

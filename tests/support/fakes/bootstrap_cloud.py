@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
+from kubeedge_actors.drivers.bootstrap.join_gate import JoinGate
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.pki.base import TlsPaths
@@ -31,12 +32,12 @@ class Reply(NamedTuple):
 class Cloud:
     """A bootstrap server on loopback, and clients of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gate: JoinGate | None = None) -> None:
         self.folder = folder
         self.authority = FileAuthority(folder / "certs", execute)
         self.tls = self.authority.server_certificate()
         self.loop = LoopThread()
-        self.rules = BootstrapHandler(self.authority, self.exists)
+        self.rules = BootstrapHandler(self.authority, self.exists, gate)
         self.server = BootstrapServer(self.rules, self.loop)
         self.port = self.server.start("127.0.0.1", 0, self.tls)
 

@@ -131,10 +131,12 @@ def test_a_node_may_not_play_somebody_else(secure: ApiServer, ca: TestCa) -> Non
 def test_an_administrator_may_speak_for_a_node_about_what_nodes_use(secure: ApiServer, ca: TestCa) -> None:
     node = {"Impersonate-User": "system:node:edge-1", "Impersonate-Group": "system:nodes"}
     api = client(secure, ca, "admin")
-    assert status(api, "/apis/coordination.k8s.io/v1/leases", **node) == 200
+    lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/edge-1"
+    assert status(api, lease, **node) == 404
+    assert status(api, lease.replace("edge-1", "edge-2"), **node) == 403
     assert status(api, NAMESPACES, **node) == 403
     itself = client(secure, ca, "system:node:edge-1", "system:nodes")
-    assert status(itself, "/apis/coordination.k8s.io/v1/leases") == 403
+    assert status(itself, lease) == 403
 
 
 @pytest.mark.kubectl

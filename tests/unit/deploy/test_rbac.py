@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kubeedge_actors.actors.devicecontroller.upstream import (
@@ -32,7 +33,7 @@ from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.errors import ClusterError
-from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES
+from kubeedge_actors.kubernetes.object_types import NODE_KIND, OBJECT_TYPES
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.testing import inline
@@ -57,7 +58,8 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 from tests.support.api_client import ApiClient
-from tests.support.clusters import DEVICE, device, pod
+from tests.support.api_objects import mirror_pod
+from tests.support.clusters import DEVICE, device
 from tests.support.guarded_api import GuardedApi, guarded_api
 from tests.support.rbac import Call
 from tests.support.waiting import eventually
@@ -81,19 +83,19 @@ def event(**more: Any) -> dict[str, Any]:
     return {"metadata": {"name": "e", "namespace": "default"}, "involvedObject": involved, **more}
 
 
-def everything() -> list[LinkMessage]:
+def everything(cluster: KubernetesCluster) -> Iterator[LinkMessage]:
     """All that a node can ask for, in an order in which it makes sense."""
     labels = {constants.EDGE_LABEL: ""}
     insert, update, change = constants.INSERT, constants.UPDATE, constants.PATCH
-    static = {**pod("p", N), "metadata": {"name": "p", "annotations": {constants.MIRROR_ANNOTATION: "x"}}}
-    return [
-        RegisterNode(name=N, object={"metadata": {"name": N, "labels": labels}}),
+    yield RegisterNode(name=N, object={"metadata": {"name": N, "labels": labels}})
+    uid = cluster.get(NODE_KIND, "", N)["metadata"]["uid"]
+    yield from [
         UpdateNode(name=N, object={"metadata": {"labels": labels}}),
         PatchNode(name=N, patch='{"status":{"phase":"Running"}}'),
         *(ReportNodeStatus(operation=operation, name=N, content={"Status": {}}) for operation in (insert, update)),
         QueryLease(name=N),
         *(WriteLease(operation=operation, name=N, object=lease()) for operation in (insert, update)),
-        InsertPod(namespace="default", name="p", object=static),
+        InsertPod(namespace="default", name="p", object=mirror_pod("p", N, uid)),
         PatchPod(namespace="default", name="p", patch='{"status":{"phase":"Running"}}'),
         ReportPodStatus(namespace="default", name="p", content={"Name": "p", "UID": "", "Status": {}}),
         RequestToken(namespace="default", name="default", object={"spec": {"audiences": ["a"]}}),
@@ -111,9 +113,9 @@ def ask(cluster: KubernetesCluster) -> None:
     usage = LocationCache()
     usage.put({"metadata": {"name": "p", "namespace": "default"}, "spec": {"nodeName": N}})
     upstream = Upstream(cluster, usage, "127.0.0.1")
-    for request in everything():
+    for request in everything(cluster):
         with contextlib.suppress(ClusterError):
-            upstream.perform(request)
+            upstream.perform(msgspec.structs.replace(request, node=N))
 
 
 def write_down(cluster: KubernetesCluster) -> None:

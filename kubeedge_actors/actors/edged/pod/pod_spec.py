@@ -8,7 +8,6 @@ from typing import Any, Literal
 import msgspec
 
 from kubeedge_actors.drivers.containers.base import PodName
-from kubeedge_actors.wire.constants import MIRROR_ANNOTATION
 
 Json = dict[str, Any]
 ContainerKind = Literal["init", "sidecar", "main"]
@@ -124,8 +123,3 @@ def _container(raw: Json, policy: str, *, init: bool) -> ContainerView:
     # HashContainer)
     version = hashlib.sha256(f"{raw['name']}\0{image}".encode()).hexdigest()[:8]
     return ContainerView(str(raw["name"]), kind, image, version, policies[kind], raw)
-
-
-def is_mirror(pod: Json) -> bool:
-    """Whether the v1.Pod is a mirror pod."""
-    return MIRROR_ANNOTATION in ((pod.get("metadata") or {}).get("annotations") or {})

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import HASH_ANNOTATION
-from kubeedge_actors.kubernetes.objects import owner_reference
+from kubeedge_actors.kubernetes.objects import MIRROR_ANNOTATION, owner_reference
 from kubeedge_actors.kubernetes.time import format_time
-from kubeedge_actors.wire.constants import MIRROR_ANNOTATION
 
 Json = dict[str, Any]
 
@@ -40,13 +39,11 @@ def static_pod(manifest: Json, path: str, node_name: str, now: float) -> Json:
 
 
 def make_mirror_pod(pod: Json, node_uid: str) -> Json:
-    """The mirror v1.Pod of a static pod."""
+    """The mirror v1.Pod of a static pod. `node_uid`: of the Node that owns it."""
     metadata = {key: value for key, value in pod["metadata"].items() if key != "uid"}
     metadata["annotations"] = {**metadata["annotations"], MIRROR_ANNOTATION: pod["metadata"]["uid"]}
-    if node_uid:
-        name = pod["spec"]["nodeName"]
-        owner = owner_reference("v1", "Node", name, node_uid, controller=True)
-        metadata["ownerReferences"] = [owner]
+    owner = owner_reference("v1", "Node", pod["spec"]["nodeName"], node_uid, controller=True)
+    metadata["ownerReferences"] = [owner]
     return {**pod, "metadata": metadata}
 
 

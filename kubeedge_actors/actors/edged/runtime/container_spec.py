@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -20,7 +20,6 @@ from kubeedge_actors.kubernetes.quantity import parse_quantity
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
 
 Json = dict[str, Any]
-Within = Callable[[str, str], str]
 UNSUPPORTED = (
     "dnsConfig",
     "ephemeralContainers",
@@ -29,7 +28,9 @@ UNSUPPORTED = (
     "runtimeClassName",
     "shareProcessNamespace",
 )
-UNSUPPORTED_CONTAINER = ("stdin", "tty", "volumeDevices", "resizePolicy")
+WRITTEN_BY_NODE = ("configMap", "secret", "downwardAPI", "projected")
+"""Kinds of volumes that containers only read, as a kubelet mounts them."""
+UNSUPPORTED_CONTAINER = ("volumeDevices", "resizePolicy")
 
 
 def network_mode(pod: PodView) -> Network:
@@ -63,9 +64,9 @@ def _ports(container: Json) -> tuple[Port, ...]:
 
 
 def container_spec(
-    pod: PodView, view: ContainerView, restart_count: int, env: dict[str, str], paths: Mapping[str, str], within: Within
+    pod: PodView, view: ContainerView, restart_count: int, env: dict[str, str], paths: Mapping[str, str]
 ) -> ContainerSpec:
-    """The ContainerSpec of one container. `paths`: volume name -> its path; `within`: makes a path inside a volume.
+    """The ContainerSpec of one container. `paths`: volume name -> its path.
 
     Errors: ConfigError, fit for CreateContainerConfigError.
     """
@@ -83,7 +84,7 @@ def container_spec(
         env=env,
         working_dir=str(raw.get("workingDir") or ""),
         hostname=_hostname(pod),
-        mounts=tuple(_mount(mount, paths, env, within) for mount in raw.get("volumeMounts") or ()),
+        mounts=tuple(_mount(pod, mount, paths, env) for mount in raw.get("volumeMounts") or ()),
         ports=_ports(raw),
         network=network_mode(pod),
         memory=int(_limit(limits, "memory")),
@@ -95,12 +96,16 @@ def container_spec(
         read_only_root=bool(context.get("readOnlyRootFilesystem")),
         no_new_privileges=context.get("allowPrivilegeEscalation") is False,
         host_pids=bool(pod.spec.get("hostPID")),
-        hosts=tuple(
-            (str(name), str(alias["ip"]))
-            for alias in pod.spec.get("hostAliases") or ()
-            for name in alias.get("hostnames") or ()
-        ),
+        stdin=bool(raw.get("stdin")),
+        stdin_once=bool(raw.get("stdinOnce")),
+        tty=bool(raw.get("tty")),
+        hosts=_hosts(pod),
     )
+
+
+def _hosts(pod: PodView) -> tuple[tuple[str, str], ...]:
+    aliases = pod.spec.get("hostAliases") or ()
+    return tuple((str(name), str(alias["ip"])) for alias in aliases for name in alias.get("hostnames") or ())
 
 
 def _context(pod: PodView, view: ContainerView) -> Json:
@@ -128,17 +133,26 @@ def _limit(limits: Json, name: str) -> float:
         raise ConfigError(f"the limit of {name} is wrong: {error}") from error
 
 
-def _mount(mount: Json, paths: Mapping[str, str], env: Mapping[str, str], within: Within) -> Mount:
+def _mount(pod: PodView, mount: Json, paths: Mapping[str, str], env: Mapping[str, str]) -> Mount:
     name = mount["name"]
     if name not in paths:
         raise ConfigError(f'the pod has no volume "{name}"')
     inside = expand_variables(mount["subPathExpr"], env) if mount.get("subPathExpr") else mount.get("subPath") or ""
     return Mount(
         name=name,
-        source=within(paths[name], inside) if inside else paths[name],
+        source=paths[name],
         target=mount["mountPath"],
-        read_only=bool(mount.get("readOnly")),
+        read_only=bool(mount.get("readOnly")) or _is_written_by_node(pod, name),
+        subpath=inside,
     )
+
+
+def _is_written_by_node(pod: PodView, volume: str) -> bool:
+    """Whether the node keeps files in this volume: a container that may write there could lead our writing elsewhere by a
+    link (CVE-2017-1002102).
+    """
+    described: Json = next((each for each in pod.spec.get("volumes") or () if each.get("name") == volume), {})
+    return any(described.get(kind) for kind in WRITTEN_BY_NODE)
 
 
 def unsupported_fields(pod: PodView) -> list[str]:

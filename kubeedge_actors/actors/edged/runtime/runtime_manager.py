@@ -26,7 +26,7 @@ from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigErr
 from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, pod_volumes
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
-from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+from kubeedge_actors.errors import ContainerConfigError, ContainerError, RuntimeUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,8 @@ class RuntimeManager:
         except RuntimeUnavailable as error:
             return msgspec.structs.replace(result, unavailable=True, message=str(error), succeeded=False)
         except ContainerError as error:
-            return msgspec.structs.replace(result, reason=CREATE_ERROR, message=str(error), succeeded=False)
+            reason = CONFIG_ERROR if isinstance(error, ContainerConfigError) else CREATE_ERROR
+            return msgspec.structs.replace(result, reason=reason, message=str(error), succeeded=False)
         except Exception as error:  # a defect: the pod shows it and the action is tried again, not awaited for ever
             log.exception("%s of pod %s failed", action.verb, action_input.pod.name.name)
             text = f"a defect: {type(error).__name__}: {error}"
@@ -151,11 +152,9 @@ class RuntimeManager:
         try:
             context = msgspec.structs.replace(action_input.node, pod_ip=address or action_input.node.host_ip)
             env = environment(action_input.pod, view, action_input.objects, context)
-            spec = container_spec(
-                action_input.pod, view, action.restart_count, env, action_input.paths, self._folders.make_subpath
-            )
-        except (ConfigError, ContainerError) as error:
-            raise ActionError(CONFIG_ERROR, error, source_missing=isinstance(error, ConfigError)) from error
+            spec = container_spec(action_input.pod, view, action.restart_count, env, action_input.paths)
+        except ConfigError as error:
+            raise ActionError(CONFIG_ERROR, error, source_missing=True) from error
         container, message = self._runtime.create(spec), ""
         try:
             container = self._runtime.start(container.id)

@@ -133,8 +133,8 @@ class PodStatusReporter:
         return DeletePod(namespace=self._namespace, name=self._name, options=options)
 
     def _insert(self, now: float, node_uid: str) -> list[LinkMessage]:
-        if not self._insert_request.is_due(now):
-            return []
+        if not node_uid or not self._insert_request.is_due(now):
+            return []  # the cloud takes no mirror that its Node does not own
         message = InsertPod(namespace=self._namespace, name=self._name, object=make_mirror_pod(self._raw, node_uid))
         return [self._insert_request.on_sent(message, now)]
 

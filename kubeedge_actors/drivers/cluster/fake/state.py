@@ -21,6 +21,7 @@ WITH_STATUS_SUBRESOURCE = frozenset(
     {"pods", "nodes", "persistentvolumes", "persistentvolumeclaims", "certificatesigningrequests"}
 )
 STATUS_KEPT_AT_CREATION = frozenset({"nodes"})
+STATUS_WITH_METADATA = frozenset({"nodes", "pods", "namespaces"})
 CREATED_BY_PUT = frozenset({"leases", "events"})
 DEFAULT_GRACE = 30
 FIXED = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
@@ -166,7 +167,7 @@ class FakeObjectStore:
                 "please apply your changes to the latest version and try again"
             )
             raise Conflict(status_of(409, "Conflict", message, kind, name))
-        updated = _allowed(old, new, subresource, kind.plural in self._with_status)
+        updated = _allowed(kind, old, new, subresource, kind.plural in self._with_status)
         updated["metadata"] = self._kept_metadata(old["metadata"], updated["metadata"])
         if updated == old:
             return WriteResult(kind, old, [])
@@ -233,12 +234,14 @@ def status_of(code: int, reason: str, message: str, kind: ResourceKind | None = 
     }
 
 
-def _allowed(old: Json, new: Json, subresource: str, status_apart: bool) -> Json:
-    """What a write may change: the status sub-resource only status, the main resource everything else."""
+def _allowed(kind: ResourceKind, old: Json, new: Json, subresource: str, status_apart: bool) -> Json:
+    """What a write may change: the status sub-resource only status (and of some kinds the metadata), the main resource everything else."""
     if not status_apart:
         allowed = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"]}
     elif subresource == "status":
         allowed = {**old, "status": new.get("status", {})} if new.get("status") else dict(old)
+        if kind.plural in STATUS_WITH_METADATA:
+            allowed["metadata"] = new.get("metadata", {})
     else:
         allowed = {**new, "apiVersion": old["apiVersion"], "kind": old["kind"]}
         allowed.pop("status", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 import pickle
 import secrets
@@ -13,11 +14,17 @@ from collections.abc import Callable
 from typing import Any
 
 from kubeedge_actors.errors import ActorStopped
+from kubeedge_actors.supervisors.engines.process.frame_seal import SIZE as SEAL
+from kubeedge_actors.supervisors.engines.process.frame_seal import FrameSeal
+
+log = logging.getLogger(__name__)
 
 SESSION_ID, NONCE = 16, 32
 _OUTPUT = b"o"
 """Goes with the descriptor of the output: one can not be sent without a byte."""
 _LENGTH = struct.Struct("!I")
+
+_HOME, _AWAY = b"to the runtime", b"to the worker"
 
 Frame = tuple[Any, ...]
 
@@ -26,10 +33,13 @@ class Channel:
     """Frames over a connected, authenticated socket. `send` may be called from any thread; one thread reads.
 
     `output`: the descriptor from which the other process's standard output and error are read, -1 for none. It is for whoever uses it to close.
+    `seals`: of what is sent and of what is received, between hosts; a socket of this machine needs none.
     """
 
-    def __init__(self, sock: socket.socket, output: int = -1) -> None:
+    def __init__(self, sock: socket.socket, output: int = -1, seals: tuple[FrameSeal, FrameSeal] | None = None) -> None:
         self.output = output
+        self._sent: FrameSeal | None = seals[0] if seals else None
+        self._received: FrameSeal | None = seals[1] if seals else None
         self._sock = sock
         self._reader = sock.makefile("rb")
         self._sending = threading.Lock()
@@ -39,7 +49,7 @@ class Channel:
         data = pickle.dumps(frame, 5)
         try:
             with self._sending:
-                self._sock.sendall(_LENGTH.pack(len(data)) + data)
+                self._sock.sendall(self._packed(_LENGTH.pack(len(data)), data))
         except OSError as error:
             raise ActorStopped(f"the other process has gone: {error}") from error
 
@@ -48,13 +58,26 @@ class Channel:
         read = self._reader.read
         try:
             while len(head := read(_LENGTH.size)) == _LENGTH.size:
+                if self._received is not None and not self._received.fits(read(SEAL), head):
+                    return self._refuse()
                 size = _LENGTH.unpack(head)[0]
                 data = read(size)
                 if len(data) < size:
-                    return
+                    return None
+                if self._received is not None and not self._received.fits(read(SEAL), data):
+                    return self._refuse()
                 take(pickle.loads(data))
         except (OSError, ValueError):  # the connection was reset, or closed on this side
-            return
+            return None
+
+    def _packed(self, head: bytes, data: bytes) -> bytes:
+        if self._sent is None:
+            return head + data
+        return head + self._sent.next(head) + data + self._sent.next(data)
+
+    def _refuse(self) -> None:
+        log.error("what came from another host is not what the other side sent there: the connection ends")
+        self.close()
 
     def close(self) -> None:
         """End it; a reader and the other side learn of it at once."""
@@ -92,7 +115,7 @@ def connect(address: Any, session_id: bytes, key: bytes, output: int = -1) -> Ch
     sock.sendall(hmac.digest(key, b"away" + theirs[NONCE:], "sha256"))
     if sock.family == socket.AF_UNIX:
         socket.send_fds(sock, [_OUTPUT], [output] if output >= 0 else [])
-    return Channel(_ready(sock))
+    return Channel(_ready(sock), seals=_seals(sock, key, mine + theirs[NONCE:], _HOME, _AWAY))
 
 
 def accept(sock: socket.socket, keys: Callable[[bytes], bytes | None]) -> tuple[bytes, Channel] | None:
@@ -110,7 +133,15 @@ def accept(sock: socket.socket, keys: Callable[[bytes], bytes | None]) -> tuple[
     outputs = socket.recv_fds(sock, len(_OUTPUT), 1)[1] if sock.family == socket.AF_UNIX else []
     for output in outputs:
         os.set_inheritable(output, False)  # it is received as one that programs would inherit
-    return session_id, Channel(_ready(sock), *outputs)
+    seals = _seals(sock, key, theirs + mine, _AWAY, _HOME)
+    return session_id, Channel(_ready(sock), outputs[0] if outputs else -1, seals)
+
+
+def _seals(
+    sock: socket.socket, key: bytes, nonces: bytes, sent: bytes, received: bytes
+) -> tuple[FrameSeal, FrameSeal] | None:
+    """None for a socket of this machine, on which nobody else can speak."""
+    return (FrameSeal(key, sent, nonces), FrameSeal(key, received, nonces)) if sock.family == socket.AF_INET else None
 
 
 def _ready(sock: socket.socket) -> socket.socket:

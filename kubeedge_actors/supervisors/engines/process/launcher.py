@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from kubeedge_actors.errors import ActorStopped
 from kubeedge_actors.supervisors.engines.process.channel import SESSION_ID, Channel, accept
+from kubeedge_actors.supervisors.engines.process.frame_seal import session_key
 from kubeedge_actors.supervisors.engines.process.serialization import PickleSerializer, Serializer
 
 STARTING = 10.0
@@ -35,7 +36,7 @@ PROXIES = re.compile(r"(http|https|ftp|all|no)_proxy", re.IGNORECASE)
 class Convention:
     """Where this machine's Thespian listens, for hosts elsewhere: its address, a port (0: any), the common secret.
 
-    Whoever knows the secret and reaches the port can run code here and there; what is said is not encrypted.
+    Whoever knows the secret and reaches the port can run code here and there. What is said is authenticated, frame by frame, and not encrypted.
     """
 
     address: str = "127.0.0.1"
@@ -57,7 +58,9 @@ class Launcher:
 
     def launch(self, name: str, host: str, memory: int | None = None) -> Channel:
         """The channel of a new worker process, here or on `host`, with so many bytes of memory. Errors: OSError, ActorStopped, TimeoutError when there is none."""
-        session_id, key = secrets.token_bytes(SESSION_ID), secrets.token_bytes(32)
+        session_id = secrets.token_bytes(SESSION_ID)
+        # to another host no key travels: it makes the same from the secret (thespian_hosts.py)
+        key = session_key(self._convention.key, session_id) if host else secrets.token_bytes(32)
         arrived: queue.SimpleQueue[Channel | str] = queue.SimpleQueue()
         self._expected[session_id] = (key, arrived)
         try:
@@ -68,7 +71,7 @@ class Launcher:
                 call = {
                     "address": address,
                     "session_id": session_id.hex(),
-                    "key": key.hex(),
+                    "key": "" if host else key.hex(),
                     "path": search_path(),
                     "name": name,
                     "memory": memory,

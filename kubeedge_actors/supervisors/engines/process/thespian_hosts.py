@@ -17,6 +17,7 @@ from thespian.actors import (  # type: ignore[import-untyped]
 from thespian.system.transport import IPBase, TCPTransport  # type: ignore[import-untyped]
 
 from kubeedge_actors.supervisors.engines.process.fork import fork_actor
+from kubeedge_actors.supervisors.engines.process.frame_seal import session_key
 
 HOST = "kubeedge_actors host"
 """The capability by which a host of the convention is known; empty for this actor system's own part."""
@@ -34,7 +35,8 @@ class HostAgent(Actor):  # type: ignore[misc]  # an untyped library
     def receiveMessage(self, message: object, sender: object) -> None:
         """Told where an actor's process has to call home: start it."""
         if isinstance(message, dict):
-            fork_actor(message)
+            key = TCPTransport.serializer.session_key(bytes.fromhex(message["session_id"]))
+            fork_actor({**message, "key": key.hex()})
 
 
 class SignedPickle:
@@ -42,6 +44,10 @@ class SignedPickle:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+
+    def session_key(self, session_id: bytes) -> bytes:
+        """The key of a worker process that is started here for another host."""
+        return session_key(self._key, session_id)
 
     def dumps(self, value: object) -> bytes:
         """The value as signed bytes."""

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.cloudhub.hub import HANDLED_HERE
+from kubeedge_actors.actors.cloudhub.messages import HANDLED_HERE
 from kubeedge_actors.actors.cloudhub.peer_authorization import NODE_MESSAGES
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.errors import FrameError

@@ -129,11 +129,12 @@ def test_one_of_ours_has_several_objects_under_way() -> None:
 
 
 def test_a_node_that_asks_and_never_acknowledges_is_overdue() -> None:
-    session = NodeSession("n1", peer_of("n1"), 0.0)
-    for number in range(20_001):
-        content = {"metadata": {"uid": "u"}, "data": {}}
-        session.send(Response(parent_msg_id=str(number), resource="default/configmap/c", content=content), 0.0)
-    assert session.is_backlogged
+    for objects, asked, overdue in ((1, 400, False), (1, 600, True), (20_002, 1, True)):
+        session = NodeSession("n1", peer_of("n1"), 0.0)
+        for number in range(objects * asked):
+            resource, content = f"default/configmap/c{number % objects}", {"metadata": {"uid": "u"}, "data": {}}
+            session.send(Response(parent_msg_id=str(number), resource=resource, content=content), 0.0)
+        assert session.is_backlogged is overdue
 
 
 # --- receipts

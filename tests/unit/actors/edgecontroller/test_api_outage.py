@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 
+import msgspec
 import pytest
 
 from kubeedge_actors.actors.edgecontroller import controller
@@ -151,10 +152,11 @@ def test_the_line_of_what_waits_has_an_end(edge: EdgeControllerEnv) -> None:
     harness = inline(ChildSpec("w", lambda: worker))
     harness.run()
     for number in range(MAX_WAITING + 3):
-        worker._keep(UpstreamRequest(event(str(number)), None, 0.0))
+        request = msgspec.structs.replace(event(str(number)), node=f"edge-{number % 10}")
+        worker._keep(UpstreamRequest(request, None, 0.0))
     assert len(bench.waiting) == MAX_WAITING
     assert bench.counts["given up"] == 3
-    assert bench.waiting[0].request.name == "3"  # type: ignore[attr-defined]
+    assert bench.waiting.popleft().request.name == "3"  # type: ignore[attr-defined]
 
 
 def test_of_more_requests_than_may_wait_for_the_pods_the_oldest_is_said_not_to_be_done(

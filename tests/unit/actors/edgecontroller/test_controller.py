@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.edgecontroller.controller import child_specs
-from kubeedge_actors.actors.edgecontroller.location_cache import ConfigReference, LocationCache, config_references
+from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, NODE_KIND, POD_KIND, SECRET_KIND
+from kubeedge_actors.kubernetes.pod_references import ConfigReference, config_references
 from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import NodeRemoved, ObjectPushed

@@ -31,7 +31,8 @@ from kubeedge_actors.wire.messages import (
     UpdateNode,
     WriteLease,
 )
-from tests.support.api_objects import pod, put_config, put_node, put_pod, put_secret, using
+from tests.support.api_objects import mirror_pod, pod, put_config, put_node, put_pod, put_secret, using
+from tests.support.certificates import signing_spec
 from tests.support.env.edgecontroller import EdgeControllerEnv
 
 ME, OTHER = "edge-1", "edge-2"
@@ -43,19 +44,19 @@ def facts() -> LocationCache:
     for name, where in (("mine", ME), ("theirs", OTHER)):
         object = pod(name, where, **using(config=name, secret=name, account=name))
         object["spec"]["volumes"].append({"persistentVolumeClaim": {"claimName": name}})
-        object["metadata"]["namespace"] = "default"
+        object["metadata"] |= {"namespace": "default", "uid": f"uid-of-{name}"}
         usage.put(object)
     return usage
 
 
 def token(account: str, bound: str) -> RequestToken:
-    spec = {"boundObjectRef": {"kind": "Pod", "name": bound}}
+    spec = {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": bound, "uid": f"uid-of-{bound}"}}
     return RequestToken(node=ME, namespace="default", name=account, object={"spec": spec})
 
 
 def mirror(node: str = ME, **metadata: Any) -> InsertPod:
-    object = pod("m", node)
-    object["metadata"] |= {"annotations": {constants.MIRROR_ANNOTATION: "x"}, **metadata}
+    object = mirror_pod("m", node)
+    object["metadata"] |= metadata
     return InsertPod(node=ME, namespace="default", name="m", object=object)
 
 
@@ -83,7 +84,7 @@ ALLOWED: list[LinkMessage] = [
     query(constants.NODE, ME, constants.CLUSTER_SCOPE),
     query(constants.PERSISTENTVOLUME, "any", constants.CLUSTER_SCOPE),
     token("mine", "mine"),
-    RequestCertificate(node=ME, name="c", object={"spec": {"signerName": "kubernetes.io/kubelet-serving"}}),
+    RequestCertificate(node=ME, name="c", object={"spec": signing_spec(ME)}),
     ReportEvent(node=ME, operation=constants.INSERT, namespace="default", name="e", content={"source": {"host": ME}}),
     ReportEvent(node=ME, operation=constants.PATCH, namespace="default", name="e", content={"event": {}}),
 ]
@@ -117,7 +118,10 @@ REFUSED: list[LinkMessage] = [
     token("theirs", "mine"),
     token("mine", "unknown"),
     RequestToken(node=ME, namespace="default", name="mine", object={"spec": {}}),
-    RequestCertificate(node=ME, name="c", object={"spec": {"signerName": "kubernetes.io/kube-apiserver-client"}}),
+    RequestCertificate(
+        node=ME, name="c", object={"spec": signing_spec(ME) | {"signerName": "kubernetes.io/kube-apiserver-client"}}
+    ),
+    RequestCertificate(node=ME, name="c", object={"spec": signing_spec(OTHER)}),
     RequestCertificate(node=ME, name="c", object={}),
     ReportEvent(
         node=ME, operation=constants.INSERT, namespace="default", name="e", content={"source": {"host": OTHER}}
@@ -142,9 +146,7 @@ def test_what_is_not_its_own_is_refused_with_a_sentence(request_: LinkMessage) -
 @given(st.sampled_from(ALLOWED))
 def test_what_one_node_may_another_may_not(request_: LinkMessage) -> None:
     """The same words from the other node: only what names nobody, and what is read before it is judged, is left."""
-    unnamed = isinstance(request_, RequestCertificate) or (
-        isinstance(request_, ReportEvent) and "event" in request_.content
-    )
+    unnamed = isinstance(request_, ReportEvent) and "event" in request_.content
     read_first = isinstance(request_, QueryObject) and request_.type == constants.PERSISTENTVOLUME
     unknown = isinstance(request_, PatchPod) and request_.name == "unknown"
     assert (authorize(OTHER, request_, facts()) is None) == (unnamed or read_first or unknown)

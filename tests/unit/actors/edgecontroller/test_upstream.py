@@ -37,7 +37,8 @@ from kubeedge_actors.wire.messages import (
     UpdateNode,
     WriteLease,
 )
-from tests.support.api_objects import pod, put_config, put_node, put_pod, using
+from tests.support.api_objects import mirror_pod, put_config, put_node, put_pod, token_request, using
+from tests.support.certificates import signing_spec
 from tests.support.env.edgecontroller import ADDRESS, EdgeControllerEnv
 
 N = "edge-1"
@@ -271,8 +272,7 @@ def test_a_list_of_pod_statuses_is_answered_one_by_one_and_ended_pods_are_delete
 
 
 def test_a_mirror_pod_is_created(edge: EdgeControllerEnv) -> None:
-    object = pod("static")
-    object["metadata"]["annotations"] = {constants.MIRROR_ANNOTATION: "hash"}
+    object = mirror_pod("static", node_uid=object_reference(edge.api.get(NODE_KIND, "", N)).uid)
     answer = edge.answer(InsertPod(node=N, namespace="default", name="static", object=object))
     stored = edge.api.get(POD_KIND, "default", "static")
     assert answer.content["Object"]["metadata"] == stored["metadata"]
@@ -321,32 +321,26 @@ def test_a_volume_is_read_when_a_pod_uses_its_claim(edge: EdgeControllerEnv) -> 
     assert edge.ask(foreign) == []
 
 
-def token_request(pod_name: str = "p") -> dict[str, Any]:
-    bound = {"kind": "Pod", "apiVersion": "v1", "name": pod_name, "uid": "u"}
-    spec = {"audiences": None, "expirationSeconds": 3607, "boundObjectRef": bound}
-    return {"metadata": {"creationTimestamp": None}, "spec": spec, "status": {"token": "", "expirationTimestamp": None}}
-
-
 def test_a_token_of_the_account_of_a_pod_is_made(edge: EdgeControllerEnv) -> None:
     edge.api.create(SERVICEACCOUNT_KIND, "default", {"metadata": {"name": "sa"}})
-    put_pod(edge.api, "p", **using(account="sa"))
-    answer = edge.answer(RequestToken(node=N, namespace="default", name="sa", object=token_request()))
+    bound = put_pod(edge.api, "p", **using(account="sa"))
+    answer = edge.answer(RequestToken(node=N, namespace="default", name="sa", object=token_request(bound)))
     assert answer.content["kind"] == "TokenRequest"
     assert answer.content["status"]["token"]
     assert (answer.resource, answer.resource_version) == ("default/serviceaccounttoken/sa", "")
 
 
 def test_a_token_of_a_missing_account_is_truly_missing(edge: EdgeControllerEnv) -> None:
-    put_pod(edge.api, "p", **using(account="none"))
-    answer = edge.answer(RequestToken(node=N, namespace="default", name="none", object=token_request()))
+    bound = put_pod(edge.api, "p", **using(account="none"))
+    answer = edge.answer(RequestToken(node=N, namespace="default", name="none", object=token_request(bound)))
     assert error_of(answer)["message"] == 'serviceaccounts "none" not found'
 
 
 def test_a_signing_request_is_made_and_read_by_its_node_only(edge: EdgeControllerEnv) -> None:
-    object = {"metadata": {"name": "csr-1"}, "spec": {"request": "x", "signerName": "kubernetes.io/kubelet-serving"}}
+    object = {"metadata": {"name": "csr-1"}, "spec": signing_spec(N)}
     answer = edge.answer(RequestCertificate(node=N, name="csr-1", object=object))
     assert answer.content["Err"] is None
-    assert answer.content["Object"]["spec"]["request"] == "x"
+    assert answer.content["Object"]["spec"]["request"] == object["spec"]["request"]
     query = QueryObject(node=N, type=constants.CERTIFICATESIGNINGREQUEST, namespace="default", name="csr-1")
     assert edge.answer(query).content == edge.api.get(CSR_KIND, "", "csr-1")
     foreign = QueryObject(node="edge-2", type=constants.CERTIFICATESIGNINGREQUEST, namespace="default", name="csr-1")

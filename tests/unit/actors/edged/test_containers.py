@@ -227,12 +227,12 @@ def test_a_container_is_described_with_all_that_the_pod_says() -> None:
         hostname="h",
         hostAliases=[{"ip": "192.0.2.9", "hostnames": ["a", "b"]}],
     )
-    spec = container_spec(
-        made, made.app_containers[0], 3, {"NAME": "n"}, {"v": "/pods/v"}, lambda root, path: f"{root}/{path}"
-    )
+    spec = container_spec(made, made.app_containers[0], 3, {"NAME": "n"}, {"v": "/pods/v"})
     assert (spec.command, spec.args, spec.working_dir) == (("/app",), ("--name=n",), "/w")
     assert (spec.memory, spec.cpu, spec.user, spec.restart_count) == (64 << 20, 0.5, "1000:7", 3)
-    assert [(mount.source, mount.target, mount.read_only) for mount in spec.mounts] == [("/pods/v/in", "/data", True)]
+    assert [(mount.source, mount.subpath, mount.target, mount.read_only) for mount in spec.mounts] == [
+        ("/pods/v", "in", "/data", True)
+    ]
     assert [(port.container, port.host, port.protocol) for port in spec.ports] == [(80, 8080, "tcp")]
     assert (spec.privileged, spec.read_only_root, spec.no_new_privileges) == (True, True, True)
     assert (spec.capabilities_added, spec.capabilities_dropped) == (("NET_ADMIN",), ("ALL",))
@@ -250,7 +250,7 @@ def test_a_container_is_described_with_all_that_the_pod_says() -> None:
 def test_a_container_that_can_not_be_described_says_why(container: Json, message: str) -> None:
     made = view(container)
     with pytest.raises(ConfigError, match=message):
-        container_spec(made, made.app_containers[0], 0, {}, {}, lambda root, path: root)
+        container_spec(made, made.app_containers[0], 0, {}, {})
 
 
 def test_a_pod_has_a_network_of_its_own_only_when_it_needs_one() -> None:
@@ -264,7 +264,10 @@ def test_a_pod_has_a_network_of_its_own_only_when_it_needs_one() -> None:
 
 
 def test_fields_without_effect_are_named() -> None:
-    assert unsupported_fields(view({"tty": True}, runtimeClassName="kata")) == ["spec.runtimeClassName", "main.tty"]
+    assert unsupported_fields(view({"resizePolicy": [{}]}, runtimeClassName="kata")) == [
+        "spec.runtimeClassName",
+        "main.resizePolicy",
+    ]
     assert unsupported_fields(view()) == []
 
 

@@ -12,7 +12,10 @@ import pytest
 
 from kubeedge_actors.actors.edgestream import remotecommand, websocket
 from kubeedge_actors.actors.edgestream.flow_control import StreamSender
-from kubeedge_actors.actors.edgestream.remotecommand import ENDED, ERROR, INPUT, serve_exec
+from kubeedge_actors.actors.edgestream.remote_channels import ENDED, ERROR, RESIZE
+from kubeedge_actors.actors.edgestream.remote_channels import STDIN as INPUT
+from kubeedge_actors.actors.edgestream.remotecommand import serve_attach, serve_exec
+from kubeedge_actors.actors.edgestream.spdy import frames as spdy
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.containers.base import ContainerSpec, PodName
 from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
@@ -38,6 +41,7 @@ class Cat:
 
     def __init__(self, code: int = 0, *, hungry: bool = True) -> None:
         self.taken: list[bytes] = []
+        self.sizes: list[tuple[int, int]] = []
         self.closed, self.killed = threading.Event(), threading.Event()
         self._code, self._hungry = code, hungry
         self._output: queue.Queue[bytes] = queue.Queue()
@@ -53,6 +57,9 @@ class Cat:
 
     def close_input(self) -> None:
         self._output.put(b"")
+
+    def resize(self, columns: int, rows: int) -> None:
+        self.sizes.append((columns, rows))
 
     def exit_code(self) -> int:
         return 137 if self.killed.is_set() else self._code
@@ -76,11 +83,14 @@ class OneCommand(FakeRuntime):
         pod = PodName(namespace="default", name="p", uid="u")
         self.start(self.create(ContainerSpec(pod=pod, name="c", image="i")).id)
 
-    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool) -> Cat:
+    def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> Cat:
         self.before()
         if isinstance(self.command, Exception):
             raise self.command
         return self.command
+
+    def attach(self, container_id: str, *, stdin: bool) -> Cat:
+        return self.exec(container_id, (), stdin=stdin)
 
 
 class Client:
@@ -170,9 +180,10 @@ def test_a_command_that_can_not_be_run_is_told_over_the_upgraded_connection() ->
     ("runs", "query", "headers", "why"),
     [
         (False, QUERY, {}, "does not run"),
-        (True, f"{QUERY}&tty=1", {}, "exec without -t"),
-        (True, QUERY, {"Upgrade": ["SPDY/3.1"]}, "over WebSocket only: kubectl 1.31"),
-        (True, QUERY, {"Sec-WebSocket-Protocol": ["channel.k8s.io"]}, "over WebSocket only: kubectl 1.31"),
+        (True, "command=cat&error=0", {}, "at least 1 of stdin, stdout, stderr"),
+        (True, QUERY, {"Upgrade": ["h2c"]}, "over WebSocket or SPDY/3.1"),
+        (True, QUERY, {"Sec-WebSocket-Protocol": ["v9.channel.k8s.io"]}, "none of the protocols v9.channel.k8s.io"),
+        (True, QUERY, {"Upgrade": ["SPDY/3.1"], "X-Stream-Protocol-Version": ["v9"]}, "none of the protocols v9"),
         (True, QUERY, {"Sec-WebSocket-Key": ["short"]}, "not the key of a WebSocket"),
     ],
 )
@@ -230,6 +241,107 @@ def test_more_input_than_may_wait_for_a_command_that_does_not_read_ends_it(monke
     client.runtime.before = type_twice
     client.serve()
     assert command.killed.is_set() and command.closed.is_set()
+
+
+@pytest.mark.parametrize("protocol", ["", "channel.k8s.io", "v4.channel.k8s.io", "v5.channel.k8s.io"])
+@pytest.mark.parametrize("opcode", [websocket.TEXT, websocket.BINARY])
+def test_input_is_taken_from_messages_of_text_and_of_bytes_in_every_protocol(protocol: str, opcode: int) -> None:
+    client = Client(command := Cat())
+    client.runtime.before = lambda: client.send(opcode, b"\0abc")
+    thread = threading.Thread(target=client.serve, args=(QUERY, UPGRADE | {"Sec-WebSocket-Protocol": [protocol]}))
+    thread.start()
+    eventually(lambda: command.taken == [b"abc"])
+    command.close_input()
+    thread.join(PATIENCE)
+    assert (websocket.BINARY, b"\1abc") in client.received()
+
+
+def test_base64_is_spoken_both_ways_and_before_v4_a_success_is_told_by_the_end_alone() -> None:
+    client = Client(command := Cat())
+
+    def typed() -> None:
+        client.send(websocket.TEXT, b"0YWJj")
+        command.close_input()
+
+    client.runtime.before = typed
+    client.serve(QUERY, UPGRADE | {"Sec-WebSocket-Protocol": ["base64.channel.k8s.io"]})
+    assert client.received()[-1] == (websocket.CLOSE, (1000).to_bytes(2))
+    assert all(opcode == websocket.TEXT and data[:1] in b"01" for opcode, data in client.received()[:-1])
+
+
+def test_the_size_of_the_window_reaches_the_command_also_after_the_end_of_its_input() -> None:
+    client = Client(command := Cat())
+    thread = threading.Thread(target=client.serve, args=(f"{QUERY}&tty=1",))
+    thread.start()
+    eventually(client.upgraded)
+    client.send(websocket.BINARY, bytes((RESIZE,)) + b'{"Width":100,"Height":40}\n')
+    eventually(lambda: command.sizes == [(100, 40)])
+    client.send(websocket.BINARY, bytes((RESIZE,)) + b'{"Width":1,"Hei')
+    client.send(websocket.BINARY, bytes((RESIZE,)) + b'ght":2}{"Width":3,"Height":4}')
+    eventually(lambda: command.sizes[1:] == [(1, 2), (3, 4)])
+    client.close_input()
+    thread.join(PATIENCE)
+    assert client.status()["status"] == "Success"
+
+
+def test_who_attaches_sees_what_the_container_writes_and_leaves_with_success() -> None:
+    client = Client(command := Cat())
+    request = tunnel.decode_open(tunnel.encode_open(1, "/attach/default/p/c", "output=1", UPGRADE, "GET"))
+
+    def written() -> None:
+        command.write(b"seen")
+        command.close_input()
+
+    client.runtime.before = written
+    serve_attach(request, client.flow, client.runtime)
+    assert (websocket.BINARY, b"\1seen") in client.received()
+    assert client.status()["status"] == "Success"
+
+
+class SpdyClient(Client):
+    """An older kubectl."""
+
+    headers = {**UPGRADE, "Upgrade": ["SPDY/3.1"], "X-Stream-Protocol-Version": ["v4.channel.k8s.io,v3.channel.k8s.io"]}
+
+    def __init__(self, command: Cat | Exception) -> None:
+        super().__init__(command)
+        self.encoder = spdy.FrameEncoder()
+
+    def say(self, *frames: spdy.Frame) -> None:
+        self.flow.on_data(b"".join(map(self.encoder.encode, frames)))
+
+    def frames(self) -> list[spdy.Frame]:
+        text = b"".join(frame.data for frame in self.wire.said if frame.kind is FrameType.DATA)
+        return list(spdy.FrameParser().feed(text.partition(b"\r\n\r\n")[2]))
+
+
+def test_a_command_runs_over_spdy_when_the_client_has_opened_its_streams() -> None:
+    client = SpdyClient(command := Cat(3))
+    thread = threading.Thread(target=client.serve, args=(QUERY, client.headers))
+    thread.start()
+    eventually(client.upgraded)
+    client.say(*(spdy.Opened(id, {"streamtype": kind}) for id, kind in ((1, "error"), (3, "stdin"), (5, "stdout"))))
+    client.say(spdy.Opened(7, {"streamtype": "nonsense"}), spdy.Ping(9), spdy.StreamData(3, b"abc"))
+    client.say(spdy.StreamData(3, b"", fin=True))
+    thread.join(PATIENCE)
+    assert command.taken == [b"abc"]
+    *first, out, status, _, _ = [
+        frame for frame in client.frames() if not isinstance(frame, spdy.StreamData) or frame.fin
+    ]
+    assert first == [spdy.Replied(1), spdy.Replied(3), spdy.Replied(5), spdy.Reset(7), spdy.Ping(9)]
+    assert spdy.StreamData(5, b"abc") in client.frames() and out == spdy.StreamData(5, b"", fin=True)
+    assert isinstance(status, spdy.StreamData) and status.id == 1
+    assert msgspec.json.decode(status.data)["details"]["causes"][0]["message"] == "3"
+
+
+def test_a_client_of_spdy_that_says_good_bye_before_its_streams_are_there_runs_nothing() -> None:
+    client = SpdyClient(AssertionError("it must not be run"))
+    thread = threading.Thread(target=client.serve, args=(QUERY, client.headers))
+    thread.start()
+    eventually(client.upgraded)
+    client.say(spdy.Opened(1, {"streamtype": "error"}), spdy.GoAway(0))
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
 
 
 def test_a_defect_while_a_stream_is_served_is_told_and_the_next_one_is_served(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,6 +23,7 @@ from kubeedge_actors.wire.messages import (
     ObjectPushed,
     PodChanged,
     PodConfigChanged,
+    QueryObject,
     Response,
 )
 
@@ -330,3 +331,26 @@ def test_the_pods_of_the_node_are_listed_without_errors_stored_in_their_place(en
     error = MetaRow("default/pod/c", "pod", '{"ErrStatus":{"code":404}}')
     env.store.meta.put([error, MetaRow("default/pod/d", "pod", "no JSON")])
     assert env.harness.ask(constants.METAMANAGER, ListPods()) == [pod("u1", 1, "a"), pod("u2", 1, "b")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pod() | {"spec": {"containers": [{"name": ["c"]}]}},
+        pod() | {"spec": 5},
+        pod(name="../../planted"),
+        pod() | {"metadata": {"name": "shop", "namespace": "../x", "uid": "u1"}},
+        pod() | {"metadata": {"name": "shop", "uid": {}}},
+    ],
+)
+def test_a_push_that_contradicts_its_path_or_its_type_is_refused_and_not_stored(
+    env: MetaManagerEnv, wrong: dict[str, Any]
+) -> None:
+    env.tell(push(constants.INSERT, wrong, msg_id="1", source=constants.EDGECONTROLLER))
+    assert [type(said) for said in env.edgehub.received] == [ErrorResponse]
+    assert env.value("default/pod/shop") is None and env.edged.received == []
+
+
+def test_a_question_about_an_impossible_name_is_answered_with_an_error(env: MetaManagerEnv) -> None:
+    env.tell(QueryObject(msg_id="1", type="configmap", namespace="default", name="../x"))
+    assert [(type(said), said.parent_msg_id) for said in env.edged.received] == [(ErrorResponse, "1")]

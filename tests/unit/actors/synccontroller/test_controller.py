@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kubeedge_actors.actors.synccontroller.controller import ResyncDue
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, POD_KIND, SECRET_KIND
 from kubeedge_actors.wire import constants
@@ -78,6 +79,18 @@ def test_what_was_deleted_while_a_node_was_away_is_deleted_there_with_a_stub(syn
     sync.settle()
     assert "p" not in sync.records()
     assert sync.said() == []
+
+
+def test_the_deletion_of_a_moment_ago_is_left_to_the_controller_that_pushes_it_whole(sync: SyncControllerEnv) -> None:
+    put_pod(sync.api, "p")
+    sync.open()
+    sync.acknowledge()
+    sync.settle()
+    sync.api.delete(POD_KIND, "default", "p", grace=0)
+    sync.harness.publish(ResyncDue())
+    assert sync.said() == []
+    sync.settle()
+    assert (DELETE, constants.POD, "p") in sync.said()
 
 
 def test_a_pod_made_again_under_its_name_is_a_deletion_and_a_pod(sync: SyncControllerEnv) -> None:

@@ -54,7 +54,7 @@ def test_each_node_has_what_is_bound_to_it_and_the_models_of_its_devices(
             present[type, name] = object
         else:
             old = present.pop((type, name), None)
-            assert index.remove(type, object) == (owner(type, old) if old is not None else "")
+            assert index.remove(type, object, float(version)) == (owner(type, old) if old is not None else "")
     for node in ("edge-1", "edge-2"):
         bound = {key for key, object in present.items() if owner(key[0], object) == node}
         wanted = {present[key]["spec"]["deviceModelRef"]["name"] for key in bound if key[0] == constants.DEVICE}
@@ -88,5 +88,5 @@ def test_a_successor_of_the_same_name_is_not_taken_away_with_its_predecessor() -
     index.put(constants.DEVICEMODEL, made(constants.DEVICEMODEL, "m", "", "", 1, "old"), 0.0, whole=True)
     index.put(constants.DEVICEMODEL, made(constants.DEVICEMODEL, "m", "", "", 2, "new"), 0.0, whole=True)
     index.put(constants.DEVICE, made(constants.DEVICE, "d", "edge-1", "m", 3, "d"), 0.0, whole=True)
-    index.remove(constants.DEVICEMODEL, made(constants.DEVICEMODEL, "m", "", "", 1, "old"))
+    index.remove(constants.DEVICEMODEL, made(constants.DEVICEMODEL, "m", "", "", 1, "old"), 0.0)
     assert [item.uid for item in index.of_node("edge-1")] == ["new", "d"]

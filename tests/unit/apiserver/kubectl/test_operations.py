@@ -21,16 +21,17 @@ NODE: Json = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "edge-1"}
 
 
 @contextmanager
-def started(kubectl: Kubectl, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(kubectl: Kubectl, *arguments: str, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
     """A kubectl that runs meanwhile."""
-    process = kubectl.start(*arguments)
+    process = kubectl.start(*arguments, stderr=stderr)
     try:
         yield process
     finally:
         process.kill()
         process.wait(PATIENCE)
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def line(process: subprocess.Popen[str]) -> list[str]:
@@ -53,8 +54,11 @@ def test_watch_prints_every_change(kubectl: Kubectl, api: ApiClient) -> None:
 
 def test_watch_of_one_name_prints_only_that(kubectl: Kubectl, api: ApiClient) -> None:
     kubectl.apply(pod("p1"), pod("p2"))
-    with started(kubectl, "get", "pod", "p2", "-w", "--no-headers", "-o", "wide") as watching:
+    arguments = ("get", "pod", "p2", "-w", "--no-headers", "-o", "wide", "-v", "6")
+    with started(kubectl, *arguments, stderr=subprocess.PIPE) as watching:
         assert line(watching)[0] == "p2"
+        assert watching.stderr is not None  # kubectl drops the first event, which is the pod when the watch begins
+        assert any("watch=true" in told and "200 OK" in told for told in watching.stderr)
         api.patch(f"{PODS}/p1/status", {"status": {"phase": "Running"}})
         api.patch(f"{PODS}/p2/status", {"status": {"phase": "Failed"}})
         assert line(watching)[:3] == ["p2", "0/1", "Failed"]

@@ -210,7 +210,7 @@ def test_nothing_is_kept_of_clients_with_clean_sessions_that_left(broker: Embedd
         with paho(broker.port) as app:
             app.subscribe("a", 1)
     eventually(lambda: broker._core.sessions == {}, "they are forgotten")
-    assert broker._core._subscribers.match("a") == {}
+    assert broker._core._subscriptions.match("a") == {}
 
 
 def test_the_sessions_of_absent_clients_are_bounded() -> None:

@@ -190,7 +190,7 @@ def test_the_clients_of_mosquitto_work(broker: EmbeddedBroker) -> None:
     listen = ("mosquitto_sub", "-p", port, "-t", "$hw/#", "-q", "2", "-C", "3", "-W", "10")
     with child(listen, stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout is not None
-        eventually(lambda: broker._core._subscribers.match(TOPIC), "it has subscribed")
+        eventually(lambda: broker._core._subscriptions.match(TOPIC), "it has subscribed")
         for qos in "012":
             command = ("mosquitto_pub", "-p", port, "-t", TOPIC, "-m", f"payload-{qos}", "-q", qos)
             subprocess.run(command, check=True, timeout=PATIENCE)

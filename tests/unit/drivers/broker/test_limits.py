@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.drivers.broker import connections, core, packets, retained
+from kubeedge_actors.drivers.broker import connections, core, packets, subscriptions
 from kubeedge_actors.drivers.broker.core import BrokerCore
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker
 from kubeedge_actors.drivers.broker.outgoing import Limits
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
 from kubeedge_actors.drivers.broker.session import Session
+from kubeedge_actors.drivers.broker.topics import retained
 from kubeedge_actors.drivers.broker.unit_of_work import ChangeSet, UnitOfWork
 from tests.support.mqtt_clients import Raw
 from tests.support.waiting import PATIENCE, eventually
@@ -38,6 +39,15 @@ class Mind:
             heard.clear()
         return session
 
+    def retained(self) -> dict[str, bytes]:
+        """What is retained, as a new client hears it."""
+        heard: list[Packet] = []
+        session, _ = self.exchange.open_session("retained", True)
+        session.attach(lambda data: heard.extend(Decoder().feed(data)), lambda: 1 << 20)
+        self.take(session, packets.encode_subscribe(1, [("#", 0)]))
+        self.exchange.drop_session(session)
+        return {each.topic: each.payload for each in map(packets.read_publish, heard[1:])}
+
     def take(self, session: Session, data: bytes) -> bool:
         taken = [self.exchange.handle_packet(session, packet) for packet in Decoder().feed(data)]
         self.exchange.flush()
@@ -56,7 +66,7 @@ def test_what_waits_for_all_clients_together_is_bounded() -> None:
 
 
 def test_filters_of_one_client_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "SUBSCRIPTIONS", 2)
+    monkeypatch.setattr(subscriptions, "SUBSCRIPTIONS", 2)
     mind = Mind()
     session = mind.client("c")
     mind.take(session, packets.encode_subscribe(5, [("a", 0), ("b", 1), ("c", 1), ("a", 2)]))
@@ -70,34 +80,76 @@ def test_retained_messages_are_bounded_in_number_and_size(monkeypatch: pytest.Mo
     monkeypatch.setattr(retained, "BYTES", 10)
     mind = Mind()
     for topic, payload in (
+        ("a", b"1234"),
+        ("b", b"123"),
+        ("c", b"1"),
         ("a", b"12345"),
         ("b", b"1234"),
-        ("c", b"1"),
-        ("a", b"123456"),
-        ("b", b"12345"),
         ("a", b"1"),
     ):
         mind.exchange.publish(Publish(topic, payload, 0, True))
     assert mind.exchange.dropped_count == 2
-    kept = mind.exchange._retained
-    assert {message.topic: message.payload for message in kept.matching("#")} == {"a": b"1", "b": b"1234"}
+    assert mind.retained() == {"a": b"1", "b": b"123"}
     for topic in ("a", "b", "none"):
         mind.exchange.publish(Publish(topic, b"", 0, True))
-    mind.exchange.publish(Publish("c", b"x" * 10, 0, True))
-    assert [message.topic for message in kept.matching("#")] == ["c"]
+    mind.exchange.publish(Publish("c", b"x" * 9, 0, True))
+    assert mind.retained() == {"c": b"x" * 9}
     assert mind.exchange.dropped_count == 2
 
 
-def test_one_who_asks_for_retained_messages_again_and_again_and_reads_none_gets_so_many_bytes_and_no_more() -> None:
+def test_levels_of_retained_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retained, "LEVELS", 4)
+    mind = Mind()
+    for topic in ("a/b/c", "a/b/d", "e", "a/b/c"):
+        mind.exchange.publish(Publish(topic, topic.encode(), 0, True))
+    assert set(mind.retained()) == {"a/b/c", "a/b/d"}
+    mind.exchange.publish(Publish("a/b/d", b"", 0, True))
+    mind.exchange.publish(Publish("e", b"x", 0, True))
+    assert set(mind.retained()) == {"a/b/c", "e"}
+
+
+def test_one_who_asks_for_retained_messages_again_and_again_gets_them_as_it_reads_and_nothing_grows() -> None:
     mind = Mind(Limits(max_queued_bytes=1_000))
-    session = mind.client("c", room=500)
+    taken: list[int] = []
+    session, _ = mind.exchange.open_session("c", True)
+    session.attach(lambda data: taken.append(len(data)), lambda: 500 - sum(taken))
     for n in range(100):
         mind.exchange.publish(Publish(f"t/{n}", b"x" * 50, 0, True))
-    packet = Decoder().feed(packets.encode_subscribe(1, [("#", 0)] * 100))
-    for each in packet:
-        mind.exchange.handle_packet(session, each)
-    assert 1_400 < session.unsent_bytes < 1_700
-    assert mind.exchange.counters.dropped > 9_900
+    for each in Decoder().feed(packets.encode_subscribe(1, [("#", 0)] * 100)):
+        assert mind.exchange.handle_packet(session, each)
+        mind.exchange.flush()
+        assert mind.exchange.send_retained(session) == 0
+        assert 500 <= sum(taken) < 700  # with the answer, and one message more
+        assert not mind.exchange.handle_packet(session, each)
+    heard = 0
+    while mind.exchange.send_retained(session) is not None:
+        mind.exchange.flush()
+        heard, taken[:] = heard + sum(taken), []
+    assert heard > 100 * 100 * 50
+    assert mind.exchange.counters.dropped == 0
+
+
+def test_filters_of_one_packet_and_levels_of_a_topic_are_bounded() -> None:
+    mind = Mind()
+    session = mind.client("c")
+    for packet in (packets.encode_subscribe(1, [("a", 0)] * 1_001), packets.encode_unsubscribe(1, ["a"] * 1_001)):
+        with pytest.raises(ProtocolError, match="more than 1000 filters"):
+            mind.take(session, packet)
+    deep = "/".join(["a"] * 201)
+    mind.take(session, packets.encode_subscribe(1, [(deep, 0), (deep[2:], 0)]))
+    assert packets.read_suback(mind.heard["c"][0]) == (1, [packets.SUBACK_FAILURE, 0])
+    with pytest.raises(ProtocolError, match="a publication on"):
+        mind.take(session, packets.encode_publish(deep, b"x"))
+
+
+def test_levels_of_the_filters_of_one_client_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "SUBSCRIBED_LEVELS", 4)
+    mind = Mind()
+    session = mind.client("c")
+    mind.take(session, packets.encode_subscribe(5, [("a/b/c", 0), ("a/b", 1), ("c", 1), ("a/b/c", 2)]))
+    assert packets.read_suback(mind.heard["c"][0]) == (5, [0, packets.SUBACK_FAILURE, 1, 2])
+    mind.take(session, packets.encode_unsubscribe(6, ["a/b/c"]) + packets.encode_subscribe(7, [("a/b", 1)]))
+    assert packets.read_suback(mind.heard["c"][2]) == (7, [1])
 
 
 def test_publications_that_are_not_released_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +206,9 @@ def test_connections_are_bounded_and_the_next_one_learns_why(
         for n in range(2):
             peer = stack.enter_context(Raw(broker.port, f"c{n}"))
         with socket.create_connection(("127.0.0.1", broker.port), PATIENCE) as third:
+            third.sendall(packets.encode_connect("c2", 0))
             assert third.recv(100) == packets.encode_connack(packets.SERVER_UNAVAILABLE)
+        peer = stack.enter_context(Raw(broker.port, "c1"))  # in the place of its own older connection
         peer.send(packets.DISCONNECT_PACKET)
         assert peer.closed()
 

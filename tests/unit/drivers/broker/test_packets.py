@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolError, Publish
-from kubeedge_actors.drivers.broker.subscription_table import SubscriptionTable
+from kubeedge_actors.drivers.broker.topics.subscription_table import SubscriptionTable
 from kubeedge_actors.mqtt_topics import matches, valid_filter
 
 NUMBERS = st.integers(1, 65_535)
@@ -139,5 +139,3 @@ def test_the_table_finds_whoever_has_subscribed_with_the_highest_qos(steps: list
                 if matches(subscribed, topic):
                     matched[holder] = max(granted, matched.get(holder, 0))
             assert table.match(topic) == matched
-    for who in "xyz":
-        assert set(table.filters(who)) == {filter for filter, holder in model if holder == who}

@@ -45,7 +45,8 @@ def test_a_container_is_described_in_dockers_words() -> None:
         "shop",
     )
     host = config["HostConfig"]
-    assert host["Binds"] == ["/s:/t:ro"]
+    (mount,) = host["Mounts"]
+    assert (mount["Source"], mount["Target"], mount["ReadOnly"]) == ("/s", "/t", True)
     assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
     assert (host["Memory"], host["NanoCpus"], host["ExtraHosts"]) == (64 << 20, 500_000_000, ["a:192.0.2.9"])
     assert config["Labels"] == {
@@ -81,12 +82,12 @@ def test_times_of_the_engine_are_seconds(stamp: str, seconds: float) -> None:
 def test_no_engine_is_an_error_in_plain_words(tmp_path: Path) -> None:
     docker = pytest.importorskip("kubeedge_actors.drivers.containers.docker")
     with pytest.raises(RuntimeUnavailable, match="the Docker engine does not answer"):
-        docker.DockerRuntime("me", f"unix://{tmp_path}/none.sock")
+        docker.DockerRuntime("me", f"unix://{tmp_path}/none.sock", subpaths=tmp_path)
 
 
 @pytest.fixture
-def bench(docker_engine: DockerEngine) -> Iterator[DockerContainersEnv]:
-    made = DockerContainersEnv(docker_engine.address, docker_engine.owner)
+def bench(docker_engine: DockerEngine, tmp_path: Path) -> Iterator[DockerContainersEnv]:
+    made = DockerContainersEnv(docker_engine.address, docker_engine.owner, tmp_path)
     yield made
     made.close()
 
@@ -96,8 +97,10 @@ def output(bench: DockerContainersEnv, container_id: str) -> str:
 
 
 @pytest.mark.docker
-def test_what_another_owner_has_is_not_touched(bench: DockerContainersEnv, docker_engine: DockerEngine) -> None:
-    other = DockerContainersEnv(docker_engine.address, f"{docker_engine.owner}-other")
+def test_what_another_owner_has_is_not_touched(
+    bench: DockerContainersEnv, docker_engine: DockerEngine, tmp_path: Path
+) -> None:
+    other = DockerContainersEnv(docker_engine.address, f"{docker_engine.owner}-other", tmp_path / "other")
     try:
         container = other.run(FOREVER)
         assert bench.runtime.list() == []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from kubeedge_actors.mqtt_topics import matches
+from kubeedge_actors.drivers.broker.topics.topic_tree import TopicTree
 
 K = TypeVar("K")
 
-_REMEMBERED = 4_096
+_REMEMBERED = 65_536
+"""Topics, and holders that they matched, together."""
 
 
 class SubscriptionTable(Generic[K]):
@@ -19,13 +19,20 @@ class SubscriptionTable(Generic[K]):
     """
 
     def __init__(self) -> None:
-        self._filters: dict[str, dict[K, int]] = {}
+        self._filters: TopicTree[dict[K, int]] = TopicTree()
         self._found: dict[str, dict[K, int]] = {}
+        self._remembered = 0
 
     def add(self, filter: str, holder: K, qos: int) -> None:
         """Subscribe, or change the QoS."""
-        self._filters.setdefault(filter, {})[holder] = qos
-        self._found.clear()
+        holders = self._filters.get(filter)
+        if holders is None:
+            self._filters.set(filter, {holder: qos})
+        elif holders.get(holder) == qos:
+            return
+        else:
+            holders[holder] = qos
+        self._forget()
 
     def discard(self, filter: str, holder: K) -> None:
         """Unsubscribe, if subscribed."""
@@ -34,26 +41,27 @@ class SubscriptionTable(Generic[K]):
             return
         del holders[holder]
         if not holders:
-            del self._filters[filter]
-        self._found.clear()
-
-    def filters(self, holder: K) -> Iterator[str]:
-        """What one has subscribed to."""
-        return (filter for filter, holders in self._filters.items() if holder in holders)
+            self._filters.delete(filter)
+        self._forget()
 
     def match(self, topic: str) -> dict[K, int]:
         """Who gets a publication on `topic`, with the highest QoS of the filters that match. Not to be changed."""
         matched = self._found.get(topic)
         if matched is None:
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            matched = self._found[topic] = self._search(topic)
+            matched = self._search(topic)
+            self._remembered += 1 + len(matched)
+            if self._remembered > _REMEMBERED:
+                self._forget()
+            self._found[topic] = matched
         return matched
+
+    def _forget(self) -> None:
+        self._found.clear()
+        self._remembered = 0
 
     def _search(self, topic: str) -> dict[K, int]:
         matched: dict[K, int] = {}
-        for filter, holders in self._filters.items():
-            if matches(filter, topic):
-                for holder, qos in holders.items():
-                    matched[holder] = max(qos, matched.get(holder, 0))
+        for holders in self._filters.filters_matching(topic):
+            for holder, qos in holders.items():
+                matched[holder] = max(qos, matched.get(holder, 0))
         return matched

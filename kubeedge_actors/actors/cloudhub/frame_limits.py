@@ -1,0 +1,77 @@
+"""How large what a node says may be, and how much of it may wait for the hub: one node must not fill the memory that all share."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Final
+
+from kubeedge_actors.wire.messages import (
+    DeletePod,
+    DeviceStateReported,
+    InsertPod,
+    LinkMessage,
+    MembershipRequest,
+    PatchNode,
+    PatchPod,
+    QueryLease,
+    QueryObject,
+    RegisterNode,
+    ReportEvent,
+    ReportNodeStatus,
+    ReportPodStatus,
+    RequestCertificate,
+    RequestToken,
+    TwinReported,
+    UpdateNode,
+    WriteLease,
+)
+
+SMALL: Final = 64 * 1024
+"""Characters of a frame that are no matter; a kubelet's Events, leases and requests have a few thousand."""
+OBJECT: Final = 1024 * 1024
+"""Characters of a frame with a whole object or a report: a Node with its images has some 100,000."""
+LIMITS: Final[dict[type[LinkMessage], int]] = {
+    **dict.fromkeys((ReportEvent, QueryObject, QueryLease, WriteLease, DeletePod, MembershipRequest), SMALL),
+    **dict.fromkeys((RequestCertificate, RequestToken, DeviceStateReported), SMALL),
+    **dict.fromkeys((RegisterNode, UpdateNode, PatchNode, ReportNodeStatus), OBJECT),
+    **dict.fromkeys((InsertPod, PatchPod, ReportPodStatus, TwinReported), OBJECT),
+}
+"""Of the types that the cloud keeps or asks the API with. What modules of a user send each other has the link's limit alone."""
+MAX_ID: Final = 256
+"""Characters of a message's id; KubeEdge's has 36. Thousands of each node are remembered."""
+MAX_UNREAD: Final = 16 * 1024 * 1024
+"""Characters of one connection that wait in the hub's mailbox; then the connection is not read until there is room. One frame may be longer."""
+
+
+def too_large_sentence(message: LinkMessage, size: int) -> str:
+    """Why a frame of `size` characters is too large for what it says; empty when it is not."""
+    if size <= SMALL or size <= LIMITS.get(type(message), size):
+        return ""
+    return f"node {message.node} said a {type(message).__name__} of {size} characters: dropped"
+
+
+class UnreadFrames:
+    """Characters of each connection that wait in the mailbox. Thread-safe: the link's thread adds, the hub takes away."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._unread: Counter[int] = Counter()
+
+    def add(self, peer: int, size: int) -> bool:
+        """Whether there is room for one more frame; counts it."""
+        with self._lock:
+            unread = self._unread[peer]
+            if unread and unread + size > MAX_UNREAD:
+                return False
+            self._unread[peer] = unread + size
+            return True
+
+    def remove(self, peer: int, size: int) -> None:
+        """A frame was read, or did not get into the mailbox."""
+        with self._lock:
+            left = self._unread[peer] - size
+            if left > 0:
+                self._unread[peer] = left
+            else:
+                del self._unread[peer]

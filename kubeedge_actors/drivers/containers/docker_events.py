@@ -1,0 +1,116 @@
+"""The events of a Docker engine, followed by one thread: ends of our containers, and that the engine is lost or back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import docker.errors
+import docker.types
+import msgspec
+import requests.exceptions
+import urllib3.exceptions
+
+from kubeedge_actors.drivers.containers import docker_api as forms
+from kubeedge_actors.drivers.containers.base import ContainerEnded, RuntimeLost, RuntimeRecovered, Watcher
+from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+
+RETRY_SECONDS = (0.5, 1, 2, 5)
+QUIET_SECONDS = 8.0
+"""After so long without an event the engine is asked for them anew: one that hangs does not answer that either."""
+BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException, OSError)
+"""What the library raises when no engine answers."""
+
+
+def open_answer(client: Any, path: str, method: str = "get", **more: Any) -> Any:
+    """An answer of the engine that is read while it comes. The client's own readers know no time limit and leak
+    sockets. Errors: ContainerError, and those of BROKEN.
+    """
+    url = f"{client.base_url}/v{client.api_version}{path}"
+    answer = client.request(method, url, stream=True, **more)
+    if answer.status_code >= 400:
+        with answer:
+            raise ContainerError(str(answer.json().get("message", answer.reason)))
+    return answer
+
+
+def hang_up(answer: Any) -> None:
+    """End an answer for the thread that reads it."""
+    with suppress(OSError, AttributeError):  # it has ended by itself
+        docker.types.CancellableStream(iter(()), answer).close()
+
+
+class DockerEvents:
+    """Events of the containers of one owner. `look` is called with the id of one that has ended, before that is told."""
+
+    def __init__(self, client: Any, owner: str, look: Callable[[str], object]) -> None:
+        self._client, self._owner, self._look = client, owner, look
+        self._closing = threading.Event()
+        self._stream: Any = None
+        self._watcher: Watcher = lambda event: None
+        self._thread: threading.Thread | None = None
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call `watcher` from now on. Errors: ContainerError, and those of BROKEN."""
+        self._watcher = watcher
+        if self._thread is None:
+            self._stream = self._events()
+            self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closing.set()
+        if self._stream is not None:
+            hang_up(self._stream)
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def _events(self, since: float = 0.0) -> Any:
+        kinds = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
+        params = {"filters": msgspec.json.encode(kinds).decode()} | ({"since": f"{since:.6f}"} if since else {})
+        return open_answer(self._client, "/events", params=params, timeout=QUIET_SECONDS)
+
+    def _follow(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._listen()
+            except Exception as error:  # noqa: BLE001 - whatever an engine that breaks down says, it is followed again
+                if not self._closing.is_set():
+                    self._watcher(RuntimeLost(reason=f"the Docker engine does not answer: {forms.root_cause(error)}"))
+                    self._reconnect()
+
+    def _listen(self) -> None:
+        """Tell ends until the engine is lost, which ends this with an error."""
+        while True:
+            since = time.time()
+            try:
+                with self._stream:
+                    for line in self._stream.iter_lines():
+                        self._died(msgspec.json.decode(line))
+                raise RuntimeUnavailable("its event stream ended")
+            except requests.exceptions.ConnectionError as error:
+                if not isinstance(next(iter(error.args), None), urllib3.exceptions.ReadTimeoutError):
+                    raise
+            self._stream = self._events(since)
+
+    def _died(self, event: dict[str, Any]) -> None:
+        carried = event.get("Actor", {}).get("Attributes", {})
+        if carried.get(forms.KIND) != forms.CONTAINER:
+            return
+        with suppress(ContainerError, RuntimeUnavailable):  # it is gone, or the engine is: a list will tell
+            self._look(event["id"])
+        self._watcher(ContainerEnded(id=event["id"], pod_uid=carried.get(forms.POD_UID, "")))
+
+    def _reconnect(self) -> None:
+        for pause_seconds in (*RETRY_SECONDS, *iter(lambda: RETRY_SECONDS[-1], None)):
+            if self._closing.wait(pause_seconds):
+                return
+            with suppress(ContainerError, *BROKEN):  # still away: RuntimeLost has been told
+                self._client.ping()
+                self._stream = self._events()
+                self._watcher(RuntimeRecovered())
+                return

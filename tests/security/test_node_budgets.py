@@ -1,0 +1,178 @@
+"""F7: what one node can make the cloud keep is bounded, in entries and bytes, and its neighbours have theirs."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeedge_actors.actors.cloudhub.frame_limits import MAX_ID, MAX_UNREAD, OBJECT, SMALL, UnreadFrames
+from kubeedge_actors.actors.devicecontroller.controller import child_specs
+from kubeedge_actors.actors.devicecontroller.unknown_reports import MAX_BYTES, MAX_REPORTS, UnknownReports
+from kubeedge_actors.actors.devicecontroller.upstream import MAX_PROPERTIES, StatusBatch
+from kubeedge_actors.actors.edgecontroller.write_budgets import MAX_PODS, RATES, WriteBudgets
+from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.hubs.node_budget import BudgetedQueue, NodeBudget
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND
+from kubeedge_actors.testing import inline
+from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import (
+    InsertPod,
+    LinkMessage,
+    ReportEvent,
+    ReportStored,
+    RequestCertificate,
+    TwinReported,
+)
+from tests.support.api_objects import put_node
+from tests.support.env.cloudhub import OURS, CloudHubEnv
+from tests.support.env.edgecontroller import EdgeControllerEnv
+
+EVIL, GOOD = "edge-1", "edge-2"
+
+
+def twin(node: str, device: str, value: str = "x") -> TwinReported:
+    report = {"twin": {"t": {"actual": {"value": value}}}}
+    return TwinReported(node=node, device=f"default/{device}", report=report)
+
+
+def event(node: str, name: str, message: str = "m") -> ReportEvent:
+    content = {"metadata": {"name": name}, "message": message, "source": {"host": node}}
+    return ReportEvent(node=node, operation=constants.INSERT, namespace="default", name=name, content=content)
+
+
+# --- devices that do not exist ----------------------------------------------------------------------------------------
+
+
+def test_reports_of_unknown_devices_wait_within_a_budget_of_their_node() -> None:
+    """What is beyond it is confirmed all the same, so that it does not come again; the neighbour's report still waits."""
+    harness = inline(*child_specs(FakeCluster(), writers=1))
+    probe = harness.probe(ReportStored)
+    harness.run()
+    controller = harness.ref(constants.DEVICECONTROLLER)
+    for number in range(MAX_REPORTS + 100):
+        controller.tell(twin(EVIL, f"none-{number}"))
+        harness.run()
+    controller.tell(twin(GOOD, "soon"))
+    harness.run()
+    assert Counter(stored.node for stored in probe.take()) == {EVIL: 100}
+    harness.advance(62.0)
+    assert Counter(stored.node for stored in probe.take()) == {EVIL: MAX_REPORTS, GOOD: 1}
+    controller.tell(twin(EVIL, "none"))
+    harness.run()
+    assert probe.take() == []  # it has its budget back
+    harness.stop()
+
+
+def test_large_reports_of_unknown_devices_are_bounded_in_bytes() -> None:
+    reports = UnknownReports()
+    taken = sum(reports.take(EVIL, f"d{number}", 100_000) for number in range(100))
+    assert taken == MAX_BYTES // 100_000
+    assert reports.take(GOOD, "d0", 100_000)
+    reports.release("d0")
+    assert reports.take(EVIL, "d", 100_000)
+
+
+def test_one_device_has_so_many_properties_waiting() -> None:
+    batch = StatusBatch()
+    for number in range(MAX_PROPERTIES + 10):
+        batch.add(StatusBatch(twins={f"p{number}": {"actual": {"value": "1"}}}))
+    assert len(batch.twins) == MAX_PROPERTIES
+    assert f"p{MAX_PROPERTIES + 9}" in batch.twins
+
+
+# --- objects ----------------------------------------------------------------------------------------------------------
+
+
+def test_events_that_a_node_has_stored_are_so_many_in_a_while_and_those_of_others_go_on() -> None:
+    edge = EdgeControllerEnv()
+    for name in (EVIL, GOOD):
+        put_node(edge.api, name)
+    burst = RATES[ReportEvent][1]
+    for number in range(burst + 50):
+        edge.ask(event(EVIL, f"e{number}"))
+    edge.ask(event(GOOD, "good"))
+    stored = Counter(item["source"]["host"] for item in edge.api.list(EVENT_KIND).items)
+    assert stored == {EVIL: burst, GOOD: 1}
+
+
+def test_a_rate_is_a_nodes_own_and_comes_back() -> None:
+    budgets = WriteBudgets()
+    requests: list[LinkMessage] = [
+        InsertPod(node=EVIL, namespace="default", name="p", object={}),
+        RequestCertificate(node=EVIL, name="c", object={}),
+    ]
+    for request in requests:
+        rate, burst = RATES[type(request)]
+        assert not any(budgets.rejection(request, 0, 0.0) for _ in range(burst))
+        assert "too many" in budgets.rejection(request, 0, 0.0)
+        assert budgets.rejection(request, 0, 2 / rate) == ""
+    assert "mirrors" in budgets.rejection(requests[0], MAX_PODS, 1e6)
+
+
+# --- the hub ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_larger_than_what_it_says_may_be_is_dropped_and_the_session_goes_on() -> None:
+    hub = CloudHubEnv()
+    told = hub.harness.probe(ReportEvent, TwinReported)
+    peer = hub.join(EVIL, **OURS)
+    hub.hear(peer, event(EVIL, "large", "x" * SMALL), twin(EVIL, "d", "x" * OBJECT), event(EVIL, "small"))
+    assert [message.name for message in told.take() if isinstance(message, ReportEvent)] == ["small"]
+    assert hub.server.closed == []
+    hub.harness.stop()
+
+
+def test_an_id_that_would_be_remembered_is_short() -> None:
+    hub = CloudHubEnv()
+    peer = hub.join(EVIL)
+    told = hub.harness.probe(ReportEvent)
+    content = {"metadata": {"name": "e"}}
+    long = ReportEvent(
+        node=EVIL, msg_id="i" * (MAX_ID + 1), operation="insert", namespace="default", name="e", content=content
+    )
+    hub.hear(peer, long)
+    assert told.take() == []
+    assert [reason for _, reason in hub.server.closed] == ["a malformed message"]
+    hub.harness.stop()
+
+
+def test_unread_frames_of_one_connection_are_bounded_and_others_are_read() -> None:
+    unread, piece = UnreadFrames(), MAX_UNREAD // 4
+    assert [unread.add(1, piece) for _ in range(5)] == [True, True, True, True, False]
+    assert unread.add(2, 3 * MAX_UNREAD)  # one frame may be as long as the link allows
+    assert not unread.add(2, 1)
+    unread.remove(1, piece)
+    assert unread.add(1, piece)
+
+
+# --- queues -----------------------------------------------------------------------------------------------------------
+
+
+@given(
+    items=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50)), max_size=60),
+    takes=st.lists(st.booleans(), max_size=60),
+)
+def test_no_node_ever_has_more_in_a_queue_than_its_share(items: list[tuple[str, int]], takes: list[bool]) -> None:
+    queue: BudgetedQueue[tuple[str, int]] = BudgetedQueue(20, 8, 100)
+    model: deque[tuple[str, int]] = deque()
+    for index, item in enumerate(items):
+        dropped = queue.append(item, *item)
+        if dropped is not item:
+            model.append(item)
+        if dropped is not None and dropped is not item:
+            assert dropped == model.popleft()
+        for node in "abc":
+            held = [size for owner, size in model if owner == node]
+            assert len(held) <= 8 and sum(held) <= 100
+        if index < len(takes) and takes[index] and len(queue):
+            assert queue.popleft() == model.popleft()
+    assert len(queue) == len(model) <= 20
+
+
+def test_a_budget_that_is_given_back_is_empty() -> None:
+    budget = NodeBudget(2, 10)
+    assert [budget.take("a", 4), budget.take("a", 7), budget.take("b", 10)] == [True, False, True]
+    budget.release("a", 4)
+    assert budget.held("a") == (0, 0)
