@@ -9,6 +9,8 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 BACKLOG = 128
+ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
+"""What listens on all addresses of a machine."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -74,4 +76,15 @@ def is_cross_site(host: str, origin: str, names: Collection[str] = ()) -> bool:
         found = [urlsplit(place).hostname or "" for place in places]
     except ValueError:  # no address at all
         return True
-    return not all(is_loopback(name) or name in names for name in found)
+    # nobody rebinds an address that is no name; a server on all addresses is called by any of them
+    everywhere = not ANY_ADDRESS.isdisjoint(names)
+    return not all(is_loopback(name) or name in names or (everywhere and is_address(name)) for name in found)
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an IP address, no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

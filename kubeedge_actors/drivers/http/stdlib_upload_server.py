@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from kubeedge_actors.osutil.connection_limits import ByteBudget, ServerLimits
 
 PIECE = 64 << 10
-ANY_ADDRESS = ("0.0.0.0", "::", "")
 MAX_DIGITS = 9
 """Of a length; more of them cost time to read, and are too long a body anyhow."""
 
