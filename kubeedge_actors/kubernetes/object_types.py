@@ -49,6 +49,7 @@ PERSISTENTVOLUMECLAIM_KIND: Final = ResourceKind("", "v1", "persistentvolumeclai
 VOLUMEATTACHMENT_KIND: Final = ResourceKind(
     "storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False
 )
+NODE_LEASE_NAMESPACE = "kube-node-lease"
 LEASE_KIND: Final = ResourceKind("coordination.k8s.io", "v1", "leases", "Lease")
 CSR_KIND: Final = ResourceKind(
     "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", namespaced=False

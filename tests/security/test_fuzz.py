@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.security.fuzz.judge import TooMuch, judged, mutated
 from tests.security.fuzz.targets import TARGETS, Target
 
-EXAMPLES = settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+EXAMPLES = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -13,12 +13,11 @@ from kubeedge_actors.drivers.bootstrap.secret_client import SecretClient
 from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims
 from kubeedge_actors.errors import CertificateError, Conflict, NotFound
-from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND
+from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, NODE_LEASE_NAMESPACE
 from kubeedge_actors.kubernetes.time import parse_time
 
 USED = "nodetokensecret"
 """Secret: for each id of a token for one node how often it was used, and when it ends (epoch seconds)."""
-LEASES = "kube-node-lease"
 SILENT_AFTER = 40.0
 """Seconds after which Kubernetes takes a node that says nothing for gone."""
 SKEW = 5.0
@@ -86,7 +85,7 @@ class JoinGate:
 
     def _lease_is_young(self, node: str) -> bool:
         try:
-            lease = self._cluster.get(LEASE_KIND, LEASES, node)
+            lease = self._cluster.get(LEASE_KIND, NODE_LEASE_NAMESPACE, node)
         except NotFound:
             return False
         renewed = parse_time(str((lease.get("spec") or {}).get("renewTime") or ""))

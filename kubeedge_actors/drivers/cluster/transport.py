@@ -228,8 +228,10 @@ class ResponseStream:
     def close(self) -> None:
         """End the iteration of `lines`, which may be blocked in another thread."""
         try:
-            # the base class's method: SSLSocket's own forgets its TLS state while another thread reads
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            # the base class's method: SSLSocket's own forgets its TLS state while another thread reads. For reading only:
+            # else OpenSSL 3.5, which then fails to send an alert, leaves an error behind that breaks whatever the
+            # reading thread does next over TLS (seen with Python 3.13 on Debian 13: a watch that listed for ever)
+            socket.socket.shutdown(self._socket, socket.SHUT_RD)
         except OSError as error:
             log.debug("stream was closed already: %s", error)
 

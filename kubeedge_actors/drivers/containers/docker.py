@@ -14,12 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import docker
-import docker.errors
-import docker.types
 import msgspec
-import requests.exceptions
-import urllib3.exceptions
 
 from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers import docker_streams, pause
@@ -33,7 +28,9 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.docker_events import BROKEN, DockerEvents, hang_up, open_answer
+from kubeedge_actors.drivers.containers.docker_library import docker, requests, urllib3
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
 from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
@@ -142,6 +139,7 @@ class DockerRuntime:
 
     def create(self, spec: ContainerSpec) -> Container:
         """Make it under its unique name. What its `subpath`s found is kept for it until it is started or removed."""
+        check_container_names(spec)
         key = f"{spec.pod.uid}.{spec.name}" if any(mount.subpath for mount in spec.mounts) else ""
         config = forms.container_config(self._owner, self._subpaths.mounted(key, spec))
         try:
@@ -275,6 +273,7 @@ class DockerRuntime:
 
     def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Start the pause container of the pod, unless it runs. One at a time: containers of a pod start side by side."""
+        check_pod_name(network.pod)
         name = forms.engine_name(network.pod, forms.SANDBOX_NAME)
         with self._opening, _translated():
             image = self._pause_image or self._own_pause_image()

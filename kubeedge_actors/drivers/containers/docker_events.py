@@ -8,14 +8,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import docker.errors
-import docker.types
 import msgspec
-import requests.exceptions
-import urllib3.exceptions
 
 from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers.base import ContainerEnded, RuntimeLost, RuntimeRecovered, Watcher
+from kubeedge_actors.drivers.containers.docker_library import docker, requests, urllib3
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 RETRY_SECONDS = (0.5, 1, 2, 5)

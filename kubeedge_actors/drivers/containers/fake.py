@@ -26,6 +26,7 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.interruptible_log_stream import FOLLOW_SECONDS, InterruptibleLogStream
+from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 STOPPED, KILLED = 143, 137
@@ -173,6 +174,7 @@ class FakeRuntime:
     def create(self, spec: ContainerSpec) -> Container:
         """Make it, or find it."""
         self._check()
+        check_container_names(spec)
         engine = self.containers
         if spec.name in engine.refused:
             raise ContainerError(engine.refused[spec.name])
@@ -327,6 +329,7 @@ class FakeRuntime:
     def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Remember the network; the address is of RFC 5737's documentation range."""
         self._check()
+        check_pod_name(network.pod)
         self.containers.networks[network.pod.uid] = network
         return "203.0.113.7"
 

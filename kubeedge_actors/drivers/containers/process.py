@@ -37,6 +37,7 @@ from kubeedge_actors.drivers.containers.base import (
 )
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.names import check_container_names
 from kubeedge_actors.drivers.containers.process_environment import command_line, environment
 from kubeedge_actors.drivers.containers.subpaths import with_subpaths_resolved
 from kubeedge_actors.errors import ContainerError
@@ -102,6 +103,7 @@ class ProcessRuntime:
 
     def create(self, spec: ContainerSpec) -> Container:
         """Create the container's folder. Error: ContainerError without `command`, or for a command that does not exist."""
+        check_container_names(spec)
         if not spec.command:
             raise ContainerError(
                 "no command given: the process runtime does not unpack images, spec.containers[].command is needed"

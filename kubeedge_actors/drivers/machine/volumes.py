@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kubeedge_actors.drivers.containers.names import check_pod_uid, check_volume_name
 from kubeedge_actors.drivers.machine.base import VolumeFile
 from kubeedge_actors.errors import ContainerError
+from kubeedge_actors.kubernetes.names import is_uid
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,8 @@ class LocalPodVolumes:
         self._root = root.absolute()
 
     def _path(self, pod_uid: str, name: str) -> Path:
-        if not pod_uid or "/" in pod_uid + name or pod_uid.startswith(".") or name.startswith("."):
-            raise ContainerError(f"{pod_uid}/{name} can not be the name of a volume")
+        check_pod_uid(pod_uid)
+        check_volume_name(name)
         return self._root / pod_uid / "volumes" / name
 
     def make_volume(self, pod_uid: str, name: str) -> str:
@@ -110,14 +112,14 @@ class LocalPodVolumes:
     def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
         try:
-            return {entry.name for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False)}
+            found = [entry.name for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False)]
         except FileNotFoundError:
             return set()
+        return {name for name in found if is_uid(name)}  # what else lies here is not ours to remove
 
     def remove(self, pod_uid: str) -> None:
         """Remove the folder of a pod; mounts below it are not followed. Error: ContainerError."""
-        if not pod_uid or "/" in pod_uid or pod_uid.startswith("."):
-            raise ContainerError(f"{pod_uid!r} can not be the folder of a pod")
+        check_pod_uid(pod_uid)
         with _translated(f"the folder of pod {pod_uid} can not be removed"):
             path = self._root / pod_uid
             if path.is_dir():

@@ -2,8 +2,8 @@
 
 A word is *distinctive* when nobody writes it by accident: everything in constants.py but the plain words below, which are
 English, or the names of fields in Kubernetes' JSON, and mean other things elsewhere. No other file may hold a
-distinctive word (`apiserver/`, `componentconfig/` and `options/` apart): a word with a slash nowhere inside a literal, another one not as one of the parts between a literal's
-slashes. The embedded API server speaks Kubernetes, not KubeEdge, and KubeEdge's configuration files and
+distinctive word (`apiserver/`, `componentconfig/`, `kubernetes/` and `options/` apart): a word with a slash nowhere inside a literal, another one not as one of the parts between a literal's
+slashes. The embedded API server and the rules of Kubernetes that it shares with the hub speak Kubernetes, not KubeEdge, and KubeEdge's configuration files and
 the options of our commands have words of their own: they are free of the rule. Drivers are not, because what they need of KubeEdge is given to them.
 """
 
@@ -24,11 +24,12 @@ NAMES = PACKAGE / "wire" / "constants.py"
 FILES = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path != NAMES and path.relative_to(PACKAGE).parts[0] not in ("apiserver", "componentconfig", "options")
+    if path != NAMES
+    and path.relative_to(PACKAGE).parts[0] not in ("apiserver", "componentconfig", "kubernetes", "options")
 ]
 
 PLAIN = {
-    "ack", "bus", "config", "controller", "default", "delete", "device", "dmi", "error", "event", "exec", "func", "get",
+    "ack", "attach", "bus", "config", "controller", "default", "delete", "device", "dmi", "error", "event", "exec", "func", "get",
     "hub", "insert", "lease", "message", "meta", "msg", "node", "null", "outbox", "patch", "ping", "pod", "pong", "publish",
     "query", "resource", "response", "scheduler", "secret", "start", "stop", "subscribe", "twin", "unsubscribe",
     "update", "updated", "upload", "user", "volume", "websocket", "workloads", "Err", "OK", "Object",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kubeedge_actors.actors.edged.pod.pod_spec import Json, PodView, parse_pod
+from kubeedge_actors.actors.edged.pod.pod_spec import Json, PodView, check_names, parse_pod
 from kubeedge_actors.actors.edged.pod.pod_state import PodState, orphaned_pod
 from kubeedge_actors.actors.edged.pod.static_pods import static_pod, static_pod_uid
 from kubeedge_actors.drivers.containers.base import Container, PodName
@@ -42,6 +42,7 @@ class PodManager:
         Errors: KeyError, TypeError or ValueError when it is no pod.
         """
         view = parse_pod(pod)
+        check_names(view)
         existing = self._records.get(view.name.uid)
         if existing is not None and not existing.is_orphaned:
             existing.set_pod(pod)
@@ -114,7 +115,7 @@ class PodManager:
         for path, manifest in manifests:
             try:
                 pod = static_pod(manifest, path, self._node_name, now)
-                parse_pod(pod)
+                check_names(parse_pod(pod))
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 errors.append(f"the manifest {path} is no pod: {error}")
                 continue

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from kubeedge_actors.drivers.containers.base import PodName
+from kubeedge_actors.kubernetes.names import is_dns_label, is_dns_subdomain, is_uid
 
 Json = dict[str, Any]
 ContainerKind = Literal["init", "sidecar", "main"]
@@ -104,6 +105,17 @@ def parse_pod(pod: Json) -> PodView:
         host_network=bool(spec.get("hostNetwork")),
         terminal=phase if phase in TERMINAL else "",
     )
+
+
+def check_names(pod: PodView) -> None:
+    """Errors: ValueError for names that an API server lets no pod have; no driver would take them."""
+    volumes = [str(volume.get("name")) for volume in pod.spec.get("volumes") or ()]
+    labels = [pod.name.namespace, *(view.name for view in pod.containers), *volumes]
+    wrong = [name for name in labels if not is_dns_label(name)]
+    wrong += [] if is_dns_subdomain(pod.name.name) else [pod.name.name]
+    wrong += [] if is_uid(pod.name.uid) else [pod.name.uid]
+    if wrong:
+        raise ValueError(f"{wrong[0][:300]!r} can not be a name of it or in it")
 
 
 def _grace(metadata: Json, spec: Json) -> float:

@@ -105,7 +105,11 @@ class _Planner:
         return phase
 
     def do(self, action: Action) -> None:
-        if action.key not in self.busy:
+        """Start it, unless it is under way or has failed a moment ago."""
+        failure = self.memory.action_failures.get(action.key)
+        if failure is not None and self.now < failure.due:
+            self.requeue_at(failure.due)
+        elif action.key not in self.busy:
             self.actions.append(action)
 
     def requeue_at(self, due: float) -> None:

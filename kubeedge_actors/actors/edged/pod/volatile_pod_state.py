@@ -16,6 +16,7 @@ class VolatilePodState(msgspec.Struct):
 
     `is_deleted`: the object is gone, nothing may be left of it. `mounted`: volumes are written. `kill_deadlines`: container id ->
     when it will be killed. `to_restart`: container id -> why it has to be restarted. `is_cleaned_up`: nothing is left of it.
+    `action_failures`: key of an action that failed -> when to try again.
     """
 
     started: float
@@ -32,6 +33,7 @@ class VolatilePodState(msgspec.Struct):
     to_restart: dict[str, str] = {}
     probes: dict[tuple[str, ProbeKind], ProbeState] = {}
     sandbox_running: bool = False
+    action_failures: dict[str, RetryState] = {}
 
     def on_start_failed(self, name: str, reason: str, message: str, now: float, pace: tuple[float, float]) -> None:
         """Container `name` could not be started; `pace`: the first and the longest wait before the next try."""
@@ -44,6 +46,15 @@ class VolatilePodState(msgspec.Struct):
         before = self.mount_failure
         self.mounted = False
         self.mount_failure = RetryState(reason, message, now, 1 if before is None else before.count + 1)
+
+    def on_action_ended(self, key: str, failure: str, now: float) -> None:
+        """An action has ended: no `failure`, or why it is to be tried again later and later."""
+        before, of_same = self.action_failures.get(key), f":{key.rpartition(':')[2]}"
+        if failure:
+            self.action_failures[key] = RetryState("", failure, now, 1 if before is None else before.count + 1)
+        else:
+            kept = {other: state for other, state in self.action_failures.items() if not other.endswith(of_same)}
+            self.action_failures = kept
 
     def forget_container(self, container_id: str) -> None:
         """It is gone."""
