@@ -79,6 +79,7 @@ from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.config_reader import read_config
 from kubeedge_actors.osutil.files import write_atomically
+from kubeedge_actors.osutil.open_files import raise_limit
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
@@ -138,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log_to_stderr(overrides.get("log_level", "warning"))  # the file may give reason to warn
         config = read_config(CloudConfig, options.config, overrides)
         log_to_stderr(config.log_level)
+        raise_limit()  # each node is a connection
         serve(config, shutdown)
 
     return run("cloud", body)

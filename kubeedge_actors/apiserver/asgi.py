@@ -10,12 +10,16 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.errors import StoreError
+from kubeedge_actors.osutil.connection_limits import ByteBudget
 
 from .auth import User, authenticate
 from .errors import ApiError, PlainNotFound
 from .handlers.exec import Upgrade
 from .http_messages import (
+    BODIES_LIMIT,
     JSON_TYPE,
+    BodyReader,
+    ClientGone,
     Receive,
     Request,
     Response,
@@ -23,7 +27,6 @@ from .http_messages import (
     StreamingResponse,
     headers_of,
     query_of,
-    read_body,
     text_response,
 )
 from .routes import Answer, Routes
@@ -42,20 +45,26 @@ class Application:
     ) -> None:
         self._routes, self._commits, self._tokens = routes, commits, tokens
         self._open_door, self._address = local_admin, address
+        self._bodies = ByteBudget(BODIES_LIMIT)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """One request."""
-        answer = await self._answer(scope, receive)
+        headers = headers_of(scope)
+        body = BodyReader(headers, receive, self._bodies)
+        answer = await self._answer(scope, headers, body)
         if isinstance(answer, Upgrade):
             scope["state"]["take_over"](answer.duplex)
         elif isinstance(answer, Response):
+            if body.outweighs_connection:
+                answer.headers = {**answer.headers, "Connection": "close"}
             await send_response(answer, send, scope["method"])
-        else:
+        elif answer is not None:
             await send_stream(answer, receive, send)
 
-    async def _answer(self, scope: Mapping[str, Any], receive: Receive) -> Answer:
+    async def _answer(self, scope: Mapping[str, Any], headers: Mapping[str, str], body: BodyReader) -> Answer | None:
+        """None: the client has left."""
         try:
-            request = await self._request(scope, receive)
+            request = await self._request(scope, headers, body)
             answer = self._routes.answer(request)
             await self._commits.wait_committed()
             return answer
@@ -63,6 +72,8 @@ class Application:
             return error_response(error)
         except PlainNotFound:
             return text_response("404 page not found\n", 404)
+        except ClientGone:
+            return None
         except StoreError as error:
             log.warning("%s %s: %s", scope["method"], scope["path"], error)
             return error_response(ApiError(500, "InternalError", f"Internal error occurred: {error}"))
@@ -70,20 +81,27 @@ class Application:
             log.exception("%s %s failed", scope["method"], scope["path"])
             return error_response(ApiError(500, "InternalError", f"Internal error occurred: {error}"))
 
-    async def _request(self, scope: Mapping[str, Any], receive: Receive) -> Request:
-        headers = headers_of(scope)
-        user = authenticate(headers, scope["state"].get("user"), self._tokens, self._open_door)
-        body = await read_body(receive)
-        return Request(
+    async def _request(self, scope: Mapping[str, Any], headers: Mapping[str, str], body: BodyReader) -> Request:
+        """The request, with its body if whoever sends it may do at all what its head says."""
+        state = scope["state"]
+        user = authenticate(headers, state.get("user"), self._tokens, self._open_door)
+        request = Request(
             scope["method"],
             scope["path"],
             query_of(scope),
             headers,
-            body,
+            b"",
             user,
             self._address,
             scope["query_string"].decode("latin-1"),
         )
+        if not user.is_anonymous:
+            state["authenticated"]()
+        if body.expected:
+            self._routes.authorise(request)
+            if not user.is_anonymous:
+                request.body = await body.read()
+        return request
 
 
 def error_response(error: ApiError) -> Response:

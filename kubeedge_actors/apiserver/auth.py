@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from ..osutil.sockets import is_loopback
+from ..osutil.sockets import is_cross_site
 from .errors import ApiError, Json, details_of
 
 MASTERS, AUTHENTICATED, UNAUTHENTICATED = "system:masters", "system:authenticated", "system:unauthenticated"
@@ -63,7 +62,7 @@ def authenticate(
     headers: Mapping[str, str], certificate: User | None, tokens: Mapping[str, User], local_admin: bool
 ) -> User:
     """The user of a request. `local_admin`: plain HTTP on loopback, where whoever comes is an administrator. Raises 401."""
-    if local_admin and is_cross_site(headers):
+    if local_admin and is_cross_site(headers.get("host", ""), headers.get("origin", "")):
         raise ApiError(403, "Forbidden", "plain HTTP is served to programs of this machine, not to web pages", {})
     user = certificate or (LOCAL_ADMIN if local_admin else ANONYMOUS)
     authorization = headers.get("authorization", "")
@@ -74,15 +73,6 @@ def authenticate(
         elif not local_admin:
             raise ApiError(401, "Unauthorized", "Unauthorized")
     return impersonated_user(user, headers)
-
-
-def is_cross_site(headers: Mapping[str, str]) -> bool:
-    """Whether a browser sends the request for a page of another site, which could reach loopback as well."""
-    places = [f"//{headers.get('host', 'localhost')}", headers.get("origin", "//localhost")]
-    try:
-        return not all(is_loopback(urlsplit(place).hostname or "") for place in places)
-    except ValueError:  # no address at all
-        return True
 
 
 def impersonated_user(user: User, headers: Mapping[str, str]) -> User:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ..osutil.connection_limits import ByteBudget
 from .auth import User
 from .errors import ApiError
 
@@ -16,6 +17,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 BODY_LIMIT = 3_145_728
+BODIES_LIMIT = 64 << 20
+"""Bytes of all bodies that are being read at a time."""
+SMALL_BODY = 64 << 10
 JSON_TYPE = "application/json"
 
 
@@ -91,24 +95,64 @@ def query_of(scope: Mapping[str, Any]) -> dict[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True)) if text else {}
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body. Raises 413 when it is too large."""
-    message = await receive()
-    if not message.get("more_body", False):
-        return check_body_size(bytes(message.get("body", b"")))
-    parts = [message.get("body", b"")]
-    size = len(parts[0])
-    while message.get("more_body", False):
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_LIMIT:
-            break
-    return check_body_size(b"".join(parts))
+class BodyReader:
+    """Reads the body of one request, if it has one, and only when it is asked to; `budget`: what all requests together may hold."""
+
+    def __init__(self, headers: Mapping[str, str], receive: Receive, budget: ByteBudget) -> None:
+        self._receive, self._budget = receive, budget
+        self._length = declared_length(headers)
+        self.expected = self._length != 0
+        self.unread = self.expected
+
+    @property
+    def outweighs_connection(self) -> bool:
+        """Whether what was not read is so much that the connection is better closed than read to its end."""
+        return self.unread and (self._length is None or self._length > SMALL_BODY)
+
+    async def read(self) -> bytes:
+        """All of it. Raises 413 when it is too large, 429 when too much is being read at the moment, ClientGone."""
+        if not self.expected:
+            return b""
+        check_body_size(self._length or 0)
+        size = 0
+        parts: list[bytes] = []
+        try:
+            more = True
+            while more:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                part, more = message.get("body", b""), message.get("more_body", False)
+                check_body_size(size + len(part))
+                if not self._budget.take(len(part)):
+                    raise too_many_requests()
+                size += len(part)
+                parts.append(part)
+            self.unread = False
+            return b"".join(parts)
+        finally:
+            self._budget.give_back(size)
 
 
-def check_body_size(body: bytes) -> bytes:
-    """The body. Raises ApiError 413 when it is too large."""
-    if len(body) > BODY_LIMIT:
+class ClientGone(Exception):
+    """The client has left before its request was whole: it is not carried out."""
+
+
+def declared_length(headers: Mapping[str, str]) -> int | None:
+    """Bytes of the body, as the headers say it; None: it comes in chunks, and has no length."""
+    if "transfer-encoding" in headers:
+        return None
+    text = headers.get("content-length", "0")
+    return int(text) if text.isdecimal() else None
+
+
+def too_many_requests() -> ApiError:
+    """429: the client is to come again in a second."""
+    text = "too many requests are being read, please try again later"
+    return ApiError(429, "TooManyRequests", text, {"retryAfterSeconds": 1}, {"Retry-After": "1"})
+
+
+def check_body_size(size: int) -> None:
+    """Raises ApiError 413 when a body is too large."""
+    if size > BODY_LIMIT:
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {BODY_LIMIT}")
-    return body

@@ -59,6 +59,15 @@ class Routes:
         except RecursionError as error:
             raise bad_request("the object is nested too deeply") from error
 
+    def authorise(self, request: Request) -> None:
+        """Refuse what is refused whatever the body says. Raises ApiError."""
+        target = parse(request.path)
+        if target is None:
+            self._authorise_path(request)
+        else:
+            watching = request.flag("watch") and not target.name
+            self._authorise(request, target, verb(request.method, bool(target.name), watching))
+
     def _answer(self, request: Request) -> Answer:
         target = parse(request.path)
         if target is None:
@@ -77,14 +86,17 @@ class Routes:
         return self._main(request, target, resource, action)
 
     def _other(self, request: Request) -> Answer:
-        if not is_path_allowed(request.user, request.path):
-            raise path_forbidden_error(request.user, request.method.lower(), request.path)
+        self._authorise_path(request)
         answer = self._to.discovery.answer(request) or self._to.openapi.answer(request)
         if answer is None:
             raise PlainNotFound
         if request.method != "GET":
             raise method_not_allowed()
         return answer
+
+    def _authorise_path(self, request: Request) -> None:
+        if not is_path_allowed(request.user, request.path):
+            raise path_forbidden_error(request.user, request.method.lower(), request.path)
 
     def _unknown(self, request: Request, target: RequestInfo) -> Answer:
         if not request.user.is_administrator:

@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ import msgspec
 
 from ..errors import DriverError
 from ..osutil import sockets
+from ..osutil.acceptor import Acceptor
+from ..osutil.connection_limits import ConnectionSlot, ServerLimits
 from .asgi import Application
 from .auth import User
 from .handlers.exec import ExecSource
@@ -33,7 +36,7 @@ LOOP = "uvloop"
 BACKLOG = 1024
 TICK = 10.0
 START_SECONDS, STOP_SECONDS = 30.0, 5.0
-KEEP_ALIVE_SECONDS = 180
+LIMITS = ServerLimits(idle_seconds=180.0)
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
@@ -49,7 +52,7 @@ class ApiServer:
 
     Without `tls` it speaks plain HTTP, on loopback only, and takes every caller for an administrator. `tokens` maps
     bearer tokens to users. `log_source` gives the text of container logs and may be set later; `exec_source` runs commands in
-    containers. The file belongs to
+    containers. `limits`: of those who have not shown who they are. The file belongs to
     the server alone while it runs.
     """
 
@@ -64,10 +67,11 @@ class ApiServer:
         log_source: LogSource | None = None,
         exec_source: ExecSource | None = None,
         clock: Callable[[], float] = time.time,
+        limits: ServerLimits = LIMITS,
     ) -> None:
         self._database_path, self._host, self._port, self._tls = (database, host, port, tls)
         self._tokens, self._log_source, self._clock = (dict(tokens or {}), log_source, clock)
-        self._exec_source = exec_source
+        self._exec_source, self._limits = exec_source, limits
         self._socket: socket.socket | None = None
         self._bound = 0
         self._thread: threading.Thread | None = None
@@ -174,7 +178,8 @@ class ApiServer:
         await commits.wait_committed()
         address = self.url.partition("//")[2]
         app = Application(parts.routes, commits, self._tokens, self._tls is None, address)
-        server = self._server = NotifyingServer(uvicorn_config(app, context), self._started.set)
+        make = partial(ClientCertificateProtocol, limits=self._limits, open_door=self._tls is None)
+        server = self._server = LimitedServer(uvicorn_config(app), make, context, self._limits, self._started.set)
         ticking = self._loop.create_task(self._tick(parts))
         try:
             await server.serve(sockets=[self._socket] if self._socket is not None else None)
@@ -194,20 +199,40 @@ class ApiServer:
             self._server.should_exit = True
 
 
-class NotifyingServer(Server):
-    """uvicorn's server that tells when it accepts connections."""
+class LimitedServer(Server):
+    """uvicorn's server with connections from an Acceptor; it tells when it accepts them."""
 
-    def __init__(self, config: Config, started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        make: Callable[..., asyncio.Protocol],
+        context: ssl.SSLContext | None,
+        limits: ServerLimits,
+        started: Callable[[], None],
+    ) -> None:
         super().__init__(config)
-        self._tell = started
+        self._make, self._context, self._limits, self._tell = make, context, limits, started
+        self._acceptor: Acceptor | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to accept."""
-        await super().startup(sockets)
+        await super().startup([])
+        for listener in sockets or ():
+            self._acceptor = Acceptor(listener, self._protocol, self._context, self._limits)
+            self._acceptor.start(BACKLOG)
         self._tell()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts no more, and ends what there is."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+        await super().shutdown(sockets)
 
-def uvicorn_config(app: Application, context: ssl.SSLContext | None) -> Config:
+    def _protocol(self, slot: ConnectionSlot) -> asyncio.Protocol:
+        return self._make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state, slot=slot)
+
+
+def uvicorn_config(app: Application) -> Config:
     """uvicorn's settings."""
     config = Config(
         app,
@@ -221,12 +246,11 @@ def uvicorn_config(app: Application, context: ssl.SSLContext | None) -> Config:
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=round(LIMITS.idle_seconds),
         timeout_graceful_shutdown=2,
         backlog=BACKLOG,
     )
     config.load()
-    config.ssl = context
     return config
 
 

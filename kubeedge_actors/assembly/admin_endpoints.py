@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -10,7 +11,10 @@ from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
+from kubeedge_actors.osutil.sockets import is_loopback
 from kubeedge_actors.supervisors import ActorSystem
+
+log = logging.getLogger(__name__)
 
 MODULES = "modules"
 """The supervisor of modules of one's own."""
@@ -42,6 +46,8 @@ def serve_admin_endpoints(
     host, port = config.metrics_host, config.metrics_port
     if not port:
         return control.start
+    if not is_loopback(host):
+        log.warning("--metrics-host %s: whoever reaches this address reads the names of nodes, modules and kinds", host)
     from kubeedge_actors.control.metrics import MetricsServer
 
     server = MetricsServer(lambda: {"tree": system.tree(), "dead_letters": system.dead_letters.total, **process_info()})

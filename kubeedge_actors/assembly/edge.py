@@ -39,6 +39,7 @@ from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.install_hint import install_hint
+from kubeedge_actors.osutil.sockets import is_loopback
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.supervisors.registry import Registry
 
@@ -198,7 +199,10 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     with naming_port_options(ChosenPort("--metaserver", port, "--metaserver", host)):
         site.bind()
     stack.callback(site.close)
-    return [MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time))]
+    local = is_loopback(host)
+    if not local:
+        log.warning("--metaserver %s: whoever reaches this address reads all objects of this node but Secrets", host)
+    return [MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time, local))]
 
 
 def edge_stream_specs(

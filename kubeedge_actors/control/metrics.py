@@ -5,23 +5,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kubeedge_actors.errors import HttpError
+from kubeedge_actors.osutil.sockets import error_text, is_loopback
 
 if TYPE_CHECKING:
-    from http.server import ThreadingHTTPServer
-
-log = logging.getLogger(__name__)
+    from kubeedge_actors.drivers.http.listener import HttpListener
+    from kubeedge_actors.osutil.connection_limits import ServerLimits
 
 PATH = "/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "kubeedge_actors_"
-PATIENCE = 10.0
-"""Seconds that a client has for its question."""
 QUANTILES = (("0.5", "p50"), ("0.99", "p99"))
 Labels = Mapping[str, str]
 Sample = tuple[str, Labels, float]
@@ -199,21 +195,20 @@ def _number(value: float) -> str:
 class MetricsServer:
     """Serves `exposition(look())` at http://host:port/metrics in a thread of its own."""
 
-    def __init__(self, look: Callable[[], Mapping[str, Any]]) -> None:
-        self._look = look
-        self._server: ThreadingHTTPServer | None = None
-        self._thread: threading.Thread | None = None
+    def __init__(self, look: Callable[[], Mapping[str, Any]], limits: ServerLimits | None = None) -> None:
+        self._look, self._limits = look, limits
+        self._server: HttpListener | None = None
 
     def bind(self, host: str, port: int) -> int:
         """Take the port now, answer later (at `start`); the port (for `port` 0). HttpError when it can not be had."""
-        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+        from kubeedge_actors.drivers.http.listener import LIMITS, HttpListener
+        from kubeedge_actors.drivers.http.request_handler import LimitedRequestHandler
 
         look = self._look
 
-        class Handler(BaseHTTPRequestHandler):
-            timeout = PATIENCE
-
+        class Handler(LimitedRequestHandler):
             def do_GET(self) -> None:
+                self.close_if_body()
                 if self.path.partition("?")[0] != PATH:
                     self.send_error(404, f"there is only {PATH}")
                     return
@@ -224,24 +219,21 @@ class MetricsServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:
-                log.debug(format, *args)
-
         try:
-            server = self._server = ThreadingHTTPServer((host, port), Handler)
-        except OSError as error:
-            raise HttpError(f"metrics can not be served on {host}:{port}: {error.strerror or error}", port) from error
-        return int(server.server_address[1])
+            self._server = HttpListener(
+                host, port, Handler, limits=self._limits or LIMITS, names=() if is_loopback(host) else None
+            )
+        except HttpError as error:
+            reason = error_text(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
+            raise HttpError(f"metrics can not be served on {host}:{port}: {reason}", port) from error.__cause__
+        return self._server.port
 
     def start(self) -> None:
         """Answer, from `bind` on."""
         if self._server is not None:
-            self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
-            self._thread.start()
+            self._server.start("metrics")
 
     def close(self) -> None:
         """Stop serving."""
         if self._server is not None:
-            if self._thread is not None:
-                self._server.shutdown()
-            self._server.server_close()
+            self._server.close()

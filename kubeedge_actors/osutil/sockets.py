@@ -1,12 +1,16 @@
-"""Listening sockets, and why one can not be had."""
+"""Listening sockets, why one can not be had, and who may be at the other end."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import socket
+from collections.abc import Collection
+from urllib.parse import urlsplit
 
 BACKLOG = 128
+ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
+"""What listens on all addresses of a machine."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -55,3 +59,32 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_cross_site(host: str, origin: str, names: Collection[str] = ()) -> bool:
+    """Whether a browser speaks for a page of another site: loopback is within its reach, and DNS names mean what their owner wants.
+
+    That is, whether the headers `Host` and `Origin` (empty: not there) name anything but loopback, or one of our own `names`.
+
+    >>> is_cross_site("127.0.0.1:10550", ""), is_cross_site("rebound.example:10550", "")
+    (False, True)
+    >>> is_cross_site("localhost", "http://evil.example"), is_cross_site("172.17.0.1:10550", "", {"172.17.0.1"})
+    (True, False)
+    """
+    places = (f"//{host or 'localhost'}", origin or "//localhost")
+    try:
+        found = [urlsplit(place).hostname or "" for place in places]
+    except ValueError:  # no address at all
+        return True
+    # nobody rebinds an address that is no name; a server on all addresses is called by any of them
+    everywhere = not ANY_ADDRESS.isdisjoint(names)
+    return not all(is_loopback(name) or name in names or (everywhere and is_address(name)) for name in found)
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an IP address, no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

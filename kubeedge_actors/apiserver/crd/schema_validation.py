@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from ..errors import FieldError, invalid_value, unsupported_value
+from .patterns import pattern_error
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 NUMBERS = ("minimum", "maximum", "multipleOf")
@@ -60,14 +60,3 @@ def keyword_errors(schema: dict[str, Any], path: str) -> Iterator[FieldError]:
             yield invalid_value(f"{path}.{word}", value, "must be greater than 0")
     if (reason := pattern_error(schema.get("pattern", ""))) is not None:
         yield invalid_value(f"{path}.pattern", schema["pattern"], reason)
-
-
-def pattern_error(pattern: Any) -> str | None:
-    """Why a pattern is no regular expression; None when it is one."""
-    if not isinstance(pattern, str):
-        return "must be a string"
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"must be a regular expression: {error}"
-    return None

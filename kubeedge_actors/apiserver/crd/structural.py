@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 from ..codec.builtin_types import Path, dotted_path, json_type
 from ..errors import FieldError, Json, invalid_value, required, unsupported_value
+from .patterns import is_match
 
 Schema = Mapping[str, Any]
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
@@ -170,7 +170,7 @@ def validate_list(value: list[Any], schema: Schema, path: Path) -> Iterator[Fiel
 
 def validate_text(value: str, schema: Schema, path: Path) -> Iterator[FieldError]:
     """Complaints about a string."""
-    if (pattern := schema.get("pattern")) is not None and not re.search(pattern, value):
+    if (pattern := schema.get("pattern")) is not None and not is_match(pattern, value):
         yield invalid_error(path, value, f"should match '{pattern}'")
     if (least := schema.get("minLength")) is not None and len(value) < least:
         yield invalid_error(path, value, f"should be at least {least} chars long")

@@ -184,7 +184,12 @@ def error_response_bytes(error: ApiError) -> bytes:
 def upgrade_connection(protocol: Any, duplex: Duplex) -> None:
     """Hand the connection of a uvicorn protocol, in the middle of a request, to `duplex`."""
     connections: set[Any] = protocol.connections
-    pipe = ConnectionRelay(cast(asyncio.Transport, protocol.transport), duplex, protocol.loop, connections.discard)
+
+    def on_closed(relay: ConnectionRelay) -> None:
+        connections.discard(relay)
+        protocol.leave()
+
+    pipe = ConnectionRelay(cast(asyncio.Transport, protocol.transport), duplex, protocol.loop, on_closed)
     protocol.cycle.disconnected = True  # uvicorn expects no answer any more
     protocol.transport.set_protocol(pipe)
     connections.discard(protocol)

@@ -6,6 +6,12 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
+import msgspec
+
+MAX_OPERATIONS = 10_000
+MAX_COPIED = 3_145_728
+"""Bytes that all `copy` operations of a patch may add, as JSON (both: apiserver, endpoints/handlers/patch.go, and its limit of a body)."""
+MAX_INDEX_DIGITS = 9
 OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})
 
 
@@ -17,12 +23,25 @@ class PatchFailed(Exception):
     """The patch does not fit the object."""
 
 
+class TooManyOperations(Exception):
+    """The patch has more operations than are carried out."""
+
+
 def apply(original: Any, operations: Any) -> Any:
-    """The original after all operations, in order. Raises MalformedPatch and PatchFailed."""
+    """The original after all operations, in order. Raises MalformedPatch, PatchFailed, TooManyOperations."""
     if not isinstance(operations, list):
         raise MalformedPatch("json: cannot unmarshal into Go value of type jsonpatch.Patch")
+    if len(operations) > MAX_OPERATIONS:
+        text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
+        raise TooManyOperations(text)
     document = deepcopy(original)
+    copied = 0
     for operation in operations:
+        if isinstance(operation, dict) and operation.get("op") == "copy":
+            copied += len(msgspec.json.encode(lookup(document, parse_pointer(operation.get("from")))))
+            if copied > MAX_COPIED:
+                text = f"the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED}"
+                raise PatchFailed(f"Unable to complete the copy, {text}")
         document = apply_operation(document, operation)
     return document
 
@@ -34,9 +53,12 @@ def apply_operation(document: Any, operation: Any) -> Any:
     kind, path = operation["op"], parse_pointer(operation["path"])
     if kind in ("move", "copy"):
         source = parse_pointer(operation.get("from"))
-        value = deepcopy(lookup(document, source))
-        document = apply_at(document, source, None, "remove") if kind == "move" else document
-        return apply_at(document, path, value, "add")
+        value = lookup(document, source)
+        if kind == "copy":
+            return apply_at(document, path, deepcopy(value), "add")
+        if len(path) > len(source) and path[: len(source)] == source:
+            raise PatchFailed("a value cannot be moved into itself")
+        return apply_at(apply_at(document, source, None, "remove"), path, value, "add")
     if kind == "remove":
         return apply_at(document, path, None, "remove")
     if "value" not in operation and kind != "test":
@@ -87,7 +109,8 @@ def lookup(document: Any, path: Sequence[str], absent: Any = MISSING) -> Any:
 
 def list_index(items: list[Any], step: str) -> int:
     """An index of a list; `-` and numbers past the end do not exist."""
-    if not step.lstrip("-").isdigit():
+    digits = step.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_INDEX_DIGITS):
         raise PatchFailed(f"{step} is no index")
     at = int(step)
     if not -len(items) <= at < len(items):

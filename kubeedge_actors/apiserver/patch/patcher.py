@@ -125,12 +125,14 @@ def apply_merge_patch(old: Json, patch: Json) -> Json:
 
 
 def apply_json_patch(old: Json, operations: Any) -> Json:
-    """A JSON patch applied. Raises 400 when it is malformed or makes the object too deep, 422 when it does not fit."""
+    """A JSON patch applied. Raises 400 when it is malformed or makes the object too deep, 413 when it is too long, 422 when it does not fit."""
     try:
         result = json_patch.apply(old, operations)
         depth_limit.check_depth(msgspec.json.encode(result))
     except depth_limit.TooDeep as error:
         raise bad_request(f"the patched object is {error}") from error
+    except json_patch.TooManyOperations as error:
+        raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {error}", {}) from error
     except json_patch.MalformedPatch as error:
         raise bad_request(f"error decoding patch: {error}") from error
     except json_patch.PatchFailed as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -71,8 +72,9 @@ class StrategicMerge:
         if key is None:
             return [self._clean(item) for item in patch]
         if key == "":
-            merged = [*old, *(item for item in patch if item not in old)]
-            touched = [item for item in merged if item in patch]
+            known, named = {index_key(item) for item in old}, {index_key(item) for item in patch}
+            merged = [*old, *(item for item in patch if index_key(item) not in known)]
+            touched = [item for item in merged if index_key(item) in named]
         else:
             merged, touched = self._keyed(old, patch, key, kind)
         if order is None:
@@ -80,22 +82,27 @@ class StrategicMerge:
         return set_element_order(touched, merged, order, key)
 
     def _keyed(self, old: list[Any], patch: list[Any], key: str, kind: str) -> tuple[list[Any], list[Any]]:
-        merged = [item for item in old if isinstance(item, dict)]
+        merged: dict[int, Any] = dict(enumerate(item for item in old if isinstance(item, dict)))
+        places: dict[str, list[int]] = {}
+        for place, item in merged.items():
+            places.setdefault(index_key(item.get(key)), []).append(place)
         touched: list[Any] = []
+        free = len(merged)
         for item in patch:
             if not isinstance(item, dict) or key not in item:
                 raise BadPatch(f"map: {item} does not contain declared merge key: {key}")
-            at = next((index for index, old_item in enumerate(merged) if old_item.get(key) == item[key]), None)
+            identity = index_key(item[key])
             if item.get(DIRECTIVE) == "delete":
-                merged = [old_item for old_item in merged if old_item.get(key) != item[key]]
+                for place in places.pop(identity, ()):
+                    del merged[place]
                 continue
-            result = self.merge(merged[at] if at is not None else {}, item, kind)
-            if at is None:
-                merged.append(result)
-            else:
-                merged[at] = result
-            touched.append(result)
-        return merged, touched
+            if identity not in places:
+                places[identity] = [free]
+                free += 1
+            place = places[identity][0]
+            merged[place] = self.merge(merged.get(place, {}), item, kind)
+            touched.append(merged[place])
+        return list(merged.values()), touched
 
     def _clean(self, value: Any) -> Any:
         """A value that is new to the object: without directives and nulls."""
@@ -108,7 +115,8 @@ class StrategicMerge:
 def delete_from_primitive_list(merged: Json, field: str, values: list[Any]) -> None:
     """Takes plain values out of a list."""
     if isinstance(merged.get(field), list):
-        merged[field] = [item for item in merged[field] if item not in values]
+        unwanted = {index_key(value) for value in values}
+        merged[field] = [item for item in merged[field] if index_key(item) not in unwanted]
 
 
 def retain_keys(merged: Json, patch: Json) -> Json:
@@ -124,18 +132,20 @@ def merge_key_value(item: Any, key: str) -> Any:
 
 def set_element_order(touched: list[Any], merged: list[Any], order: list[Any], key: str) -> list[Any]:
     """The merged list in the order that the patch sets; items that it does not name keep their place among the others."""
-    identities = [merge_key_value(item, key) for item in order]
-    named = [item for item in merged if merge_key_value(item, key) in identities]
-    named.sort(key=lambda item: identities.index(merge_key_value(item, key)))
-    others = [item for item in merged if merge_key_value(item, key) not in identities]
-    before = {index_key(merge_key_value(item, key)): index for index, item in enumerate(merged)}
+    ranks: dict[str, int] = {}
+    for rank, item in enumerate(order):
+        ranks.setdefault(index_key(merge_key_value(item, key)), rank)
+    keyed = [(index_key(merge_key_value(item, key)), item) for item in merged]
+    named = deque(sorted((pair for pair in keyed if pair[0] in ranks), key=lambda pair: ranks[pair[0]]))
+    others = deque(pair for pair in keyed if pair[0] not in ranks)
+    before = {identity: index for index, (identity, _) in enumerate(keyed)}
     new = {index_key(merge_key_value(item, key)) for item in touched}
     result: list[Any] = []
     while named and others:
-        left, right = index_key(merge_key_value(others[0], key)), index_key(merge_key_value(named[0], key))
+        left, right = others[0][0], named[0][0]
         first_is_old = right not in new or before[left] < before[right]
-        result.append(others.pop(0) if first_is_old and before[left] < before[right] else named.pop(0))
-    return [*result, *named, *others]
+        result.append((others if first_is_old and before[left] < before[right] else named).popleft()[1])
+    return [*result, *(item for _, item in named), *(item for _, item in others)]
 
 
 def index_key(value: Any) -> str:

@@ -103,9 +103,26 @@ class BootstrapHandler:
             log.warning("the request for %s could not be answered: %s", path, error)
             return text_response(500, f"failed to answer, err: {error}")
 
+    def refusal(self, head: Request) -> Response | None:
+        """Why a request is refused whatever its body says, told by its head; None when the body is to be read. Never an exception.
+
+        Who has neither a certificate nor a token gets no body read: only a request for a certificate has one, and a report.
+        """
+        path = head.path.partition("?")[0]
+        try:
+            if path == CERTIFICATE_PATH and head.method == "GET":
+                self._check_sender(head)
+        except RequestRefused as refused:
+            return refused.reply
+        except Exception as error:  # noqa: BLE001 - as in `answer`
+            log.warning("the request for %s could not be answered: %s", path, error)
+            return text_response(500, f"failed to answer, err: {error}")
+        return None
+
     def max_body(self, path: str) -> int:
-        """Bytes of the longest body that is read for this path."""
-        return MAX_REPORT + 1 if _is_report(path.partition("?")[0]) else MAX_BODY
+        """Bytes of the longest body that is read for this path; most have none."""
+        path = path.partition("?")[0]
+        return MAX_REPORT + 1 if _is_report(path) else MAX_BODY if path == CERTIFICATE_PATH else 0
 
     def _route(self, request: Request, path: str) -> Response:
         if _is_report(path):
@@ -133,15 +150,7 @@ class BootstrapHandler:
 
     def _certificate(self, request: Request) -> Response:
         node = request.headers.get(NODE_HEADER, "")
-        claims = None
-        if not request.common_name:
-            claims = self._check_token(request.headers.get(TOKEN_HEADER, ""))
-        elif _check_certificate(request, node):
-            claims = ANY_NODE
-        elif self._gate is not None and (why := self._gate.refusal(node, request.serial, request.not_before)):
-            raise RequestRefused(
-                text_response(401, f"failed to verify the certificate for edgenode: {node}, err: {why}")
-            )
+        claims = self._check_sender(request)
         if not NODE_NAME.fullmatch(node):
             raise RequestRefused(
                 text_response(401, f"failed to verify the request for edgenode: {node}, err: no valid NodeName header")
@@ -153,6 +162,19 @@ class BootstrapHandler:
             return text_response(401, f"failed to verify the request for edgenode: {node}, err: {error}")
         except DriverError as error:
             return text_response(500, f"failed to sign certs for edgenode {node}, err: fail to signCerts, err: {error}")
+
+    def _check_sender(self, request: Request) -> TokenClaims | None:
+        """What gives a right to a certificate; None for the node's own certificate."""
+        node = request.headers.get(NODE_HEADER, "")
+        if not request.common_name:
+            return self._check_token(request.headers.get(TOKEN_HEADER, ""))
+        if _check_certificate(request, node):
+            return ANY_NODE
+        if self._gate is not None and (why := self._gate.refusal(node, request.serial, request.not_before)):
+            raise RequestRefused(
+                text_response(401, f"failed to verify the certificate for edgenode: {node}, err: {why}")
+            )
+        return None
 
     def _sign(self, csr: bytes, node: str, claims: TokenClaims | None) -> bytes:
         """The certificate; `claims` of what gives a right to it, None for the node's own certificate. A use is counted once it is made."""

@@ -11,31 +11,41 @@ import email.utils
 import logging
 import socket
 import ssl
+from collections.abc import Coroutine
 from typing import cast
 
 import h11
 
 from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler, Request, Response, text_response
-from kubeedge_actors.drivers.link.loop_thread import LoopThread, bind_socket
+from kubeedge_actors.drivers.bootstrap.protocol import CERTIFICATE_PATH
+from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
 from kubeedge_actors.drivers.link.server_connection import identity_of
 from kubeedge_actors.drivers.link.server_tls import bootstrap_context, reload_certificate
 from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.osutil.acceptor import Acceptor
+from kubeedge_actors.osutil.connection_limits import ByteBudget, ConnectionSlot, ServerLimits
 
 log = logging.getLogger(__name__)
 
-REQUEST_TIMEOUT = 20.0
-MAX_CONNECTIONS = 512
-CLOSE_TIMEOUT = 1.0
+MAX_BODIES = 16 << 20
+"""Bytes of all bodies that are being read at a time."""
+LIMITS = ServerLimits(idle_seconds=10.0)
 
 
 class BootstrapServer:
-    """Serves `rules` on one port; they run in the loop's thread pool, because signing and the cluster block."""
+    """Serves `rules` on one port; they run in the loop's thread pool, because signing and the cluster block.
 
-    def __init__(self, rules: BootstrapHandler, loop: LoopThread) -> None:
+    `bodies`: bytes that are held of all bodies together.
+    """
+
+    def __init__(
+        self, rules: BootstrapHandler, loop: LoopThread, limits: ServerLimits = LIMITS, bodies: int = MAX_BODIES
+    ) -> None:
+        self.limits, self.bodies = limits, ByteBudget(bodies)
         self._rules = rules
         self._loop = loop
         self._socket: socket.socket | None = None
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._context: ssl.SSLContext | None = None
         self._open: set[_Connection] = set()
 
@@ -52,24 +62,25 @@ class BootstrapServer:
 
     def stop(self) -> None:
         """Close the port and every connection. Idempotent."""
-        if self._server is not None:
-            self._loop.run_coroutine(self._end())
-            self._server = None
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None:
+            self._loop.run_coroutine(self._end(acceptor))
 
     def max_body(self, path: str) -> int:
         """Bytes of the longest body that is read for this path."""
         return self._rules.max_body(path)
 
+    async def refusal(self, head: Request) -> Response | None:
+        """Why the body is not worth reading, found in another thread; None when it is."""
+        return await asyncio.get_running_loop().run_in_executor(None, self._rules.refusal, head)
+
     async def answer(self, request: Request) -> Response:
         """What the rules say, found in another thread."""
         return await asyncio.get_running_loop().run_in_executor(None, self._rules.answer, request)
 
-    def on_connected(self, exchange: _Connection) -> bool:
-        """Count a connection; False when there are too many."""
-        if len(self._open) >= MAX_CONNECTIONS:
-            return False
+    def on_connected(self, exchange: _Connection) -> None:
+        """Note a connection."""
         self._open.add(exchange)
-        return True
 
     def on_closed(self, exchange: _Connection) -> None:
         """Forget a connection."""
@@ -82,98 +93,136 @@ class BootstrapServer:
     async def _serve(self, tls: TlsPaths) -> None:
         assert self._socket is not None
         self._context = bootstrap_context(tls)
-        self._server = await self._loop.loop.create_server(
-            lambda: _Connection(self),
-            sock=self._socket,
-            ssl=self._context,
-            ssl_handshake_timeout=REQUEST_TIMEOUT,
-            ssl_shutdown_timeout=CLOSE_TIMEOUT,
-        )
+        self._acceptor = Acceptor(self._socket, lambda slot: _Connection(self, slot), self._context, self.limits)
+        self._acceptor.start(BACKLOG)
 
-    async def _end(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for exchange in list(self._open):
-            exchange.abort()
-        await self._server.wait_closed()
+    async def _end(self, acceptor: Acceptor) -> None:
+        acceptor.close()
+        for connection in list(self._open):
+            connection.abort()
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: a request, its reply, perhaps the next."""
+    """One connection: a request, its reply, perhaps the next. What comes while a reply is made stays in the kernel."""
 
-    def __init__(self, server: BootstrapServer) -> None:
-        self._server = server
+    def __init__(self, server: BootstrapServer, slot: ConnectionSlot) -> None:
+        self._server, self._slot = server, slot
         self._loop = asyncio.get_running_loop()
-        self._http = h11.Connection(h11.SERVER)
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=server.limits.head_bytes)
         self._head: h11.Request | None = None
         self._body = bytearray()
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
-        self._timer: asyncio.TimerHandle
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._timer = self._loop.call_later(REQUEST_TIMEOUT, self.abort)
-        if not self._server.on_connected(self):
-            self.abort()
+        self._give_time(self._server.limits.head_seconds)
+        self._server.on_connected(self)
 
     def data_received(self, data: bytes) -> None:
         self._http.receive_data(data)
-        self._advance()
+        if self._task is None:
+            self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._timer.cancel()
+        self._give_time(None)
+        self._forget_body()
         self._server.on_closed(self)
+        self._slot.release()
 
     def abort(self) -> None:
         """Close at once."""
         self._transport.abort()
 
+    def _give_time(self, seconds: float | None) -> None:
+        """From now on, for what comes next; None: as long as it takes."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self._loop.call_later(seconds, self.abort)
+
     def _advance(self) -> None:
-        """Take what has come; answer when a request is whole."""
-        if self._task is not None:
-            return  # one at a time
+        """Take what has come; go on in a task when that needs somebody else."""
         try:
-            self._take()
+            work = self._take()
         except h11.RemoteProtocolError as error:
             self._send(text_response(error.error_status_hint, f"{error.error_status_hint}: {error}"), last=True)
+            return
+        if work is not None:
+            self._give_time(None)
+            self._transport.pause_reading()
+            self._task = self._loop.create_task(self._work(work))
 
-    def _take(self) -> None:
+    def _take(self) -> Coroutine[None, None, None] | None:
+        """What has to be done for what has come; None: wait for more."""
         while True:
             event = self._http.next_event()
             match event:
                 case h11.Request():
                     self._head = event
-                    if self._http.they_are_waiting_for_100_continue:
-                        go_on = h11.InformationalResponse(status_code=100, headers=[])
-                        self._transport.write(self._http.send(go_on) or b"")
+                    return self._begin()
                 case h11.Data():
-                    self._body += event.data
-                    if len(self._body) > self._max_body():
-                        self._send(text_response(413, "413: Request Entity Too Large"), last=True)
-                        return
+                    if not self._add(event.data):
+                        return None
                 case h11.EndOfMessage():
-                    self._task = self._loop.create_task(self._reply())
-                    return
+                    return self._reply()
                 case h11.ConnectionClosed():
                     self._transport.close()
-                    return
+                    return None
                 case _:
-                    return
+                    return None
+
+    def _add(self, data: bytes) -> bool:
+        """Keep a piece of the body; False: there is no room for it, and that was said."""
+        if len(self._body) + len(data) > self._max_body():
+            self._send(text_response(413, "413: Request Entity Too Large"), last=True)
+        elif not self._server.bodies.take(len(data)):
+            self._send(text_response(503, "503: too many requests are being read"), last=True)
+        else:
+            self._body += data
+            return True
+        return False
+
+    async def _work(self, work: Coroutine[None, None, None]) -> None:
+        await work
+        self._task = None
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._advance()
+
+    async def _begin(self) -> None:
+        """Refuse what is not to be answered before its body is read."""
+        refusal = await self._server.refusal(self._request())
+        if refusal is not None:
+            self._send(refusal, last=True)
+            return
+        if self._path().startswith(CERTIFICATE_PATH):  # the one path where a sender has to show who it is
+            self._slot.authenticated()
+        if self._http.they_are_waiting_for_100_continue:
+            go_on = h11.InformationalResponse(status_code=100, headers=[])
+            self._transport.write(self._http.send(go_on) or b"")
+        self._give_time(self._server.limits.body_seconds)
 
     async def _reply(self) -> None:
         self._send(await self._server.answer(self._request()), last=False)
-        self._task, self._head = None, None
-        self._body.clear()
+        self._head = None
+        self._forget_body()
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
-            self._advance()
+            self._give_time(self._server.limits.idle_seconds)
         else:
             self._transport.close()
 
+    def _forget_body(self) -> None:
+        self._server.bodies.give_back(len(self._body))
+        self._body.clear()
+
     def _max_body(self) -> int:
+        return self._server.max_body(self._path())
+
+    def _path(self) -> str:
         assert self._head is not None
-        return self._server.max_body(self._head.target.decode("latin-1"))
+        return self._head.target.decode("latin-1")
 
     def _request(self) -> Request:
         assert self._head is not None
@@ -182,7 +231,7 @@ class _Connection(asyncio.Protocol):
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
         return Request(
             method=self._head.method.decode("latin-1"),
-            path=self._head.target.decode("latin-1"),
+            path=self._path(),
             headers=headers,
             body=bytes(self._body),
             **identity_of(self._transport.get_extra_info("peercert"))._asdict(),

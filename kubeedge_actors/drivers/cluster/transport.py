@@ -28,6 +28,10 @@ TRIES = 4
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """A stream whose peer has vanished is noticed within 25 s."""
 CHUNK = 65536
+MAX_ANSWER = 256 << 20
+"""Bytes of one answer: a list of 100,000 pods fits."""
+MAX_EVENT = 32 << 20
+"""Bytes of one line of a watch; an object has 3 MB at most."""
 
 
 class Transport:
@@ -76,7 +80,7 @@ class Transport:
         connection = self._take()
         try:
             answer = self._send(connection, method, target, body, content_type, proof)
-            content = answer.read()
+            content = _content(answer)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise Unreachable(self._error_text(error)) from error
@@ -200,7 +204,7 @@ class ResponseStream:
     def read(self) -> bytes:
         """The whole answer, of a status that is no stream. Error: Unreachable."""
         try:
-            return self._answer.read()
+            return _content(self._answer)
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(str(error)) from error
 
@@ -214,6 +218,8 @@ class ResponseStream:
             while chunk := self._answer.read1(CHUNK):
                 *complete, pending = (pending + chunk).split(b"\n")
                 yield from filter(None, complete)
+                if len(pending) > MAX_EVENT:
+                    raise Unreachable(f"an event of more than {MAX_EVENT} bytes is not taken")
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unreachable(f"the watch broke: {error or type(error).__name__}") from error
         if pending.strip():
@@ -228,6 +234,16 @@ class ResponseStream:
             socket.socket.shutdown(self._socket, socket.SHUT_RD)
         except OSError as error:
             log.debug("stream was closed already: %s", error)
+
+
+def _content(answer: http.client.HTTPResponse) -> bytes:
+    """The whole body. HTTPException: it is longer than any."""
+    content = answer.read(MAX_ANSWER + 1)
+    if len(content) > MAX_ANSWER:
+        raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER} bytes is not taken")
+    if answer.length:  # what `read` without a size would have noticed
+        raise http.client.IncompleteRead(content, answer.length)
+    return content
 
 
 def _dropped(connection: http.client.HTTPConnection) -> bool:

@@ -6,15 +6,15 @@ import logging
 import socket
 import threading
 from collections.abc import Generator
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
 
 from kubeedge_actors.drivers.http.base import RequestHandler, ServerRequest, ServerResponse
-from kubeedge_actors.drivers.http.listener import HttpListener
+from kubeedge_actors.drivers.http.listener import LIMITS, HttpListener
+from kubeedge_actors.drivers.http.request_handler import LimitedRequestHandler
+from kubeedge_actors.osutil.connection_limits import ServerLimits
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS = 60.0
 START_SECONDS = 30.0
 """How long a question waits for the first handler."""
 
@@ -22,8 +22,8 @@ START_SECONDS = 30.0
 class StdlibHttpServer:
     """An HttpServer on `host`:`port`; port 0 takes a free one."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, limits: ServerLimits = LIMITS) -> None:
+        self._host, self._port, self._limits = host, port, limits
         self._server: _Server | None = None
 
     @property
@@ -33,7 +33,7 @@ class StdlibHttpServer:
 
     def bind(self) -> None:
         """See the protocol."""
-        self._server = _Server(self._host, self._port, _RequestHandler)
+        self._server = _Server(self._host, self._port, _RequestHandler, limits=self._limits)
         self._port = self._server.port
         self._server.start("site")
 
@@ -53,19 +53,17 @@ class StdlibHttpServer:
 class _Server(HttpListener):
     handler: RequestHandler
 
-    def __init__(self, host: str, port: int, exchange: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, host: str, port: int, exchange: type[LimitedRequestHandler], *, limits: ServerLimits) -> None:
         self.ready = threading.Event()
-        super().__init__(host, port, exchange)
+        super().__init__(host, port, exchange, limits=limits)
 
 
-class _RequestHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_SECONDS
+class _RequestHandler(LimitedRequestHandler):
     server: _Server
 
     def answer(self) -> None:
         """Any method: the handler decides."""
-        self.close_connection = self.close_connection or self.headers.get("Content-Length", "0") != "0"
+        self.close_if_body()
         url = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = ServerRequest(self.command, url.path, dict(parse_qsl(url.query, keep_blank_values=True)), headers)
@@ -115,8 +113,4 @@ class _RequestHandler(BaseHTTPRequestHandler):
         except BlockingIOError:
             return False
         finally:
-            self.connection.settimeout(self.timeout)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """To our log, for those who look closely."""
-        log.debug(format, *args)
+            self.connection.settimeout(self.server.limits.idle_seconds)

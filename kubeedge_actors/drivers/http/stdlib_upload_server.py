@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubeedge_actors.drivers.http.base import BODY_LIMIT, BodyHandler
 
 if TYPE_CHECKING:
-    from http.server import BaseHTTPRequestHandler
     from io import BufferedIOBase
 
     from kubeedge_actors.drivers.http.listener import HttpListener
+    from kubeedge_actors.drivers.http.request_handler import LimitedRequestHandler
+    from kubeedge_actors.osutil.connection_limits import ByteBudget, ServerLimits
 
-log = logging.getLogger(__name__)
-
-IDLE_SECONDS = 60.0
-"""After which a kept connection to our server ends."""
+PIECE = 64 << 10
+MAX_DIGITS = 9
+"""Of a length; more of them cost time to read, and are too long a body anyhow."""
 
 
 class StdlibUploadServer:
     """An UploadServer on `host`:`port`; port 0 takes a free one. It looks every `poll` seconds whether it was closed."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 9060, poll: float = 0.5) -> None:
-        self._host, self._port, self._poll = host, port, poll
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 9060, poll: float = 0.5, limits: ServerLimits | None = None
+    ) -> None:
+        self._host, self._port, self._poll, self._limits = host, port, poll, limits
         self._server: HttpListener | None = None
 
     @property
@@ -38,11 +39,11 @@ class StdlibUploadServer:
 
     def start(self, handler: BodyHandler) -> None:
         """Serve on threads."""
-        from kubeedge_actors.drivers.http.listener import HttpListener
+        from kubeedge_actors.drivers.http.listener import LIMITS, HttpListener
 
         if self._server is not None:
             return
-        self._server = HttpListener(self._host, self._port, _handler_class(handler))
+        self._server = HttpListener(self._host, self._port, _handler_class(handler), limits=self._limits or LIMITS)
         self._port = self._server.port
         self._server.start("http-server", self._poll)
 
@@ -53,23 +54,21 @@ class StdlibUploadServer:
             server.close()
 
 
-def _handler_class(handle: BodyHandler) -> type[BaseHTTPRequestHandler]:
+def _handler_class(handle: BodyHandler) -> type[LimitedRequestHandler]:
     """A request handler of the library that hands the body of any request to `handle`."""
-    from http.server import BaseHTTPRequestHandler
+    from kubeedge_actors.drivers.http.request_handler import LimitedRequestHandler
 
-    class Exchange(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = IDLE_SECONDS
-
+    class Exchange(LimitedRequestHandler):
         def answer(self) -> None:
-            chunked = "chunked" in self.headers.get("Transfer-Encoding", "")
-            body = (
-                _read_chunked_body(self.rfile)
-                if chunked
-                else _read_fixed_body(self.rfile, self.headers.get("Content-Length", "0"))
-            )
-            self.close_connection = self.close_connection or body is None
-            reply = handle(body)
+            held = _Held(self.server.bodies)
+            try:
+                chunked = "chunked" in self.headers.get("Transfer-Encoding", "")
+                length = self.headers.get("Content-Length", "0")
+                body = _read_chunked_body(self.rfile, held) if chunked else _read_fixed_body(self.rfile, length, held)
+                self.close_connection = self.close_connection or body is None
+                reply = handle(body)
+            finally:
+                held.give_back()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(reply)))
@@ -78,20 +77,45 @@ def _handler_class(handle: BodyHandler) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            log.debug(format, *arguments)
-
     return Exchange
 
 
-def _read_fixed_body(stream: BufferedIOBase, length: str) -> bytes | None:
-    """A body of a stated length, or None for one that is too long or no length."""
-    return stream.read(int(length)) if length.isdigit() and int(length) <= BODY_LIMIT else None
+class _Held:
+    """What one body takes of the budget of all."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget, self._size = budget, 0
+
+    def take(self, size: int) -> bool:
+        if not self._budget.take(size):
+            return False
+        self._size += size
+        return True
+
+    def give_back(self) -> None:
+        self._budget.give_back(self._size)
 
 
-def _read_chunked_body(stream: BufferedIOBase) -> bytes | None:
+def _read_fixed_body(stream: BufferedIOBase, length: str, held: _Held) -> bytes | None:
+    """A body of a stated length, or None for one that is too long, no length, or more than there is room for."""
+    if not length.isdecimal() or len(length) > MAX_DIGITS or int(length) > BODY_LIMIT:
+        return None
+    return _read_exactly(stream, int(length), held)
+
+
+def _read_exactly(stream: BufferedIOBase, size: int, held: _Held) -> bytes | None:
+    body = bytearray()
+    while len(body) < size:
+        piece = stream.read1(min(PIECE, size - len(body)))
+        if not piece or not held.take(len(piece)):
+            return None
+        body += piece
+    return bytes(body)
+
+
+def _read_chunked_body(stream: BufferedIOBase, held: _Held) -> bytes | None:
     """A body that comes in chunks, or None for one that is too long or not in chunks."""
-    body = b""
+    body = bytearray()
     while True:
         try:
             size = int(stream.readline(64).partition(b";")[0], 16)
@@ -99,7 +123,10 @@ def _read_chunked_body(stream: BufferedIOBase) -> bytes | None:
             return None
         if not 0 <= size <= BODY_LIMIT - len(body):
             return None
-        body += stream.read(size)
+        piece = _read_exactly(stream, size, held)
+        if piece is None:
+            return None
+        body += piece
         stream.readline(64)
         if size == 0:
-            return body
+            return bytes(body)

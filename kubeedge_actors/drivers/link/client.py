@@ -20,9 +20,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import websocket
+from websocket._abnf import frame_buffer
 
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents
 from kubeedge_actors.drivers.link.client_tls import PinnedTls, dial
+from kubeedge_actors.drivers.link.incoming_limits import (
+    MAX_ANSWER,
+    MAX_MESSAGE,
+    MessageTooLong,
+    UpgradeAnswer,
+    check_length,
+)
 from kubeedge_actors.drivers.link.keepalive import Keepalive, KeepaliveAction
 from kubeedge_actors.drivers.link.send_queue import SendQueue
 from kubeedge_actors.drivers.pki.base import TlsPaths
@@ -42,6 +50,8 @@ WRITES_PER_TURN = 4
 WRITE_SIZE = 64 * 1024
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 ABNF = websocket.ABNF
+TOO_LONG = 1009
+"""Close code (source: RFC 6455, 7.4.1)."""
 OTHER_CA = frozenset({7, 18, 19, 20, 21})
 """OpenSSL's codes for a certificate that another CA has signed: wrong signature, self-signed, unknown issuer."""
 
@@ -83,6 +93,15 @@ class WebSocketLink:
         self._queue.terminate()
 
 
+class LimitedFrames(frame_buffer):
+    """Takes frames apart; MessageTooLong as soon as a header names more bytes than a message may have."""
+
+    def recv_length(self) -> None:
+        """The library's, looked at before anything is read for it."""
+        super().recv_length()
+        check_length(self.length or 0)
+
+
 class _Connect:
     """How to come to an open WebSocket."""
 
@@ -94,9 +113,12 @@ class _Connect:
 
     def __call__(self) -> websocket.WebSocket:
         opened = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
+        opened.frame_buffer = LimitedFrames(opened._recv, skip_utf8_validation=True)
         connection = self._dial()
         try:
-            opened.connect(self._url, socket=connection, header=self._headers, suppress_origin=True, redirect_limit=0)  # type: ignore[no-untyped-call]
+            answering: Any = UpgradeAnswer(connection, MAX_ANSWER, CONNECT_TIMEOUT)
+            opened.connect(self._url, socket=answering, header=self._headers, suppress_origin=True, redirect_limit=0)  # type: ignore[no-untyped-call]
+            opened.sock = connection
             connection.setblocking(False)
         except BaseException:
             connection.close()
@@ -124,6 +146,7 @@ class _Run:
         self._controls: list[bytes] = []
         self._keepalive = Keepalive(PING_INTERVAL, PONG_TIMEOUT, time.monotonic())
         self._parts: list[bytes] | None = None
+        self._size = 0
         self._progress = 0.0
         self._closing_since = 0.0
         self._more = False
@@ -214,8 +237,12 @@ class _Run:
             except WOULD_BLOCK:
                 self._more = False
                 return None
+            except MessageTooLong as error:
+                return self._refuse(connection, str(error))
             if frame.opcode == ABNF.OPCODE_CLOSE:
                 return self._answer_close(connection, frame.data)
+            if len(frame.data) + self._size > MAX_MESSAGE:
+                return self._refuse(connection, f"more than {MAX_MESSAGE} bytes in fragments")
             self._take(frame)
             self._keepalive.on_received(time.monotonic())
         return None
@@ -232,9 +259,18 @@ class _Run:
         parts = [] if self._parts is None else self._parts
         parts.append(_bytes(frame.data))
         self._parts = None if frame.fin else parts
+        self._size = 0 if frame.fin else self._size + len(parts[-1])
         if frame.fin:
             # invalid UTF-8 is replaced as Go's JSON decoder does; checking it here would cost more than everything else
             self._events.on_text(b"".join(parts).decode(self._encoding, "replace"))
+
+    def _refuse(self, connection: socket.socket, reason: str) -> CloseReason:
+        """The end, and the other side is told why if it still listens."""
+        if not self._buffer:
+            with contextlib.suppress(OSError):
+                connection.send(_frame(struct.pack("!H", TOO_LONG) + reason.encode(), ABNF.OPCODE_CLOSE))
+        log.warning("the link is closed: the other side sends too long a message: %s", reason)
+        return CloseReason(f"the other side sends too long a message: {reason}")
 
     def _answer_close(self, connection: socket.socket, data: bytes) -> CloseReason:
         code = struct.unpack("!H", data[:2])[0] if len(data) >= 2 else 1005

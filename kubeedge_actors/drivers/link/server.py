@@ -15,13 +15,14 @@ from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_s
 from kubeedge_actors.drivers.link.server_connection import ServerConnection
 from kubeedge_actors.drivers.link.server_tls import channel_context, reload_certificate
 from kubeedge_actors.drivers.pki.base import TlsPaths
+from kubeedge_actors.osutil.acceptor import Acceptor
+from kubeedge_actors.osutil.connection_limits import ConnectionSlot, ServerLimits
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 40 << 20
 MAX_BACKLOG = 8 << 20
 SENDS_PER_TURN = 500
-HANDSHAKE_TIMEOUT = 60.0
 CLOSE_TIMEOUT = 1.0
 
 
@@ -30,7 +31,7 @@ class WebSocketServer:
 
     `max_message`: bytes of one incoming message; `backlog`: bytes that may wait for one peer. The loop may be
     shared with other servers: then whoever made it stops it. `encoding`: of texts on the wire; with "latin-1" a text
-    stands for bytes, one character each.
+    stands for bytes, one character each. `limits`: of those that are not admitted yet.
     """
 
     def __init__(
@@ -39,14 +40,15 @@ class WebSocketServer:
         max_message: int = MAX_MESSAGE,
         backlog: int = MAX_BACKLOG,
         encoding: str = "utf-8",
+        limits: ServerLimits | None = None,
     ) -> None:
+        self.limits = limits or ServerLimits()
         self.encoding = encoding
         self.max_message = max_message
         self.backlog = backlog
         self._own_loop = loop is None
         self._loop = loop or LoopThread()
         self._socket: socket.socket | None = None
-        self._server: asyncio.Server | None = None
         self._context: ssl.SSLContext | None = None
         self._events: ServerEvents | None = None
         self._numbers = itertools.count(1)
@@ -54,13 +56,14 @@ class WebSocketServer:
         self._in: dict[int, ServerConnection] = {}
         self._outgoing: deque[tuple[int, str, bool, int]] = deque()
         self._drain_scheduled = False
-        self._accepted = self._handshakes = 0
+        self._acceptor: Acceptor | None = None
+        self._handshakes = 0
         self._refusal: Callable[[Peer], str] = lambda peer: ""
 
     @property
     def unfinished(self) -> int:
         """TCP connections whose TLS handshake never ended well, or has not yet: wrong or no certificates, scanners."""
-        return self._accepted - self._handshakes
+        return self._acceptor.accepted - self._handshakes if self._acceptor is not None else 0
 
     def bind(self, host: str, port: int) -> int:
         """Take the port now, accept later (at `start`); the bound port. `LinkError`: it can not be had."""
@@ -72,7 +75,7 @@ class WebSocketServer:
         """Accept peers, those of `bind` if that was called; or hand those that are in to new events."""
         bound = self.bind(host, port)
         self._events = events
-        if self._server is None:
+        if self._acceptor is None:
             self._loop.run_coroutine(self._serve(tls))
         return bound
 
@@ -105,11 +108,11 @@ class WebSocketServer:
 
     def stop(self) -> None:
         """Close every connection and the port. Idempotent."""
-        if self._server is not None:
-            self._loop.run_coroutine(self._end())
+        if self._acceptor is not None:
+            self._loop.run_coroutine(self._end(self._acceptor))
         elif self._socket is not None:
             self._socket.close()
-        self._server = self._socket = None
+        self._acceptor = self._socket = None
         if self._own_loop:
             self._loop.stop()
 
@@ -170,9 +173,8 @@ class WebSocketServer:
         self._drain_scheduled = True
         self._loop.loop.call_soon(self._drain)  # others want their turn, too
 
-    def _connection(self) -> ServerConnection:
-        self._accepted += 1
-        return ServerConnection(self, next(self._numbers), self._loop.loop)
+    def _connection(self, slot: ConnectionSlot) -> ServerConnection:
+        return ServerConnection(self, next(self._numbers), self._loop.loop, slot)
 
     @staticmethod
     async def _renew(context: ssl.SSLContext, tls: TlsPaths) -> None:
@@ -181,18 +183,11 @@ class WebSocketServer:
     async def _serve(self, tls: TlsPaths | None) -> None:
         assert self._socket is not None
         self._context = channel_context(tls) if tls else None
-        self._server = await self._loop.loop.create_server(
-            self._connection,
-            sock=self._socket,
-            backlog=BACKLOG,
-            ssl=self._context,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT if tls else None,
-            ssl_shutdown_timeout=CLOSE_TIMEOUT if tls else None,
-        )
+        self._acceptor = Acceptor(self._socket, self._connection, self._context, self.limits)
+        self._acceptor.start(BACKLOG)
 
-    async def _end(self) -> None:
-        assert self._server is not None
-        self._server.close()
+    async def _end(self, acceptor: Acceptor) -> None:
+        acceptor.close()
         for connection in list(self._all):
             connection.end("the server stops")
         until = self._loop.loop.time() + CLOSE_TIMEOUT
@@ -200,4 +195,5 @@ class WebSocketServer:
             await asyncio.sleep(0.01)
         for connection in list(self._all):
             connection.end("the server stops", at_once=True)
-        await self._server.wait_closed()
+        while self._all and self._loop.loop.time() < until + CLOSE_TIMEOUT:
+            await asyncio.sleep(0)

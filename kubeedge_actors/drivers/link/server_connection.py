@@ -20,12 +20,12 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
+from kubeedge_actors.osutil.connection_limits import HEAD_TOO_LARGE, ConnectionSlot, ServerLimits
 
 log = logging.getLogger(__name__)
 quiet = logging.getLogger(f"{__name__}.library")
 quiet.setLevel(logging.WARNING)  # the library tells each open and close at INFO
 
-OPENING_TIMEOUT = 10.0
 RETRY = 0.01
 FAREWELL = 2.0
 """Seconds in which a peer that was told why may close; closed by us at once, what it sends meanwhile would destroy what it is told."""
@@ -38,6 +38,7 @@ DROPPED_HEADERS = ("connection", "upgrade", "host", "accept-encoding")
 class ConnectionEvents(Protocol):
     """The server, as its connections see it."""
 
+    limits: ServerLimits
     max_message: int
     backlog: int
     encoding: str
@@ -52,9 +53,13 @@ class ConnectionEvents(Protocol):
 class ServerConnection(asyncio.Protocol):
     """The server's end of one WebSocket."""
 
-    def __init__(self, owner: ConnectionEvents, number: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, owner: ConnectionEvents, number: int, loop: asyncio.AbstractEventLoop, slot: ConnectionSlot
+    ) -> None:
         self.peer: Peer | None = None
         self._owner = owner
+        self._slot = slot
+        self._head_size = 0
         self._number = number
         self._loop = loop
         self._websocket = ServerProtocol(max_size=owner.max_message, logger=quiet)
@@ -70,13 +75,19 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up; the request for the upgrade has to come soon."""
         self._transport = cast(asyncio.Transport, transport)
-        self._timer = self._loop.call_later(OPENING_TIMEOUT, self.end, "no request came")
+        self._timer = self._loop.call_later(self._owner.limits.head_seconds, self.end, "no request came")
         self._owner.on_connected(self)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes; whatever they are, at worst this connection ends."""
         if self._reason:
             return
+        if self.peer is None:
+            self._head_size += len(data)
+            if self._head_size > self._owner.limits.head_bytes:
+                self._transport.write(HEAD_TOO_LARGE)
+                self.end("its request has too long a head")
+                return
         self._websocket.receive_data(data)
         self._handle()
 
@@ -87,6 +98,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone; what came before that is still delivered."""
         self._lost = True
+        self._slot.release()
         self._reason = self._reason or (f"connection lost: {exc}" if exc else "closed by the peer")
         self._parts.clear()
         if self._waiting is None:
@@ -153,6 +165,7 @@ class ServerConnection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self.peer = peer
+        self._slot.authenticated()
         self._owner.on_open(self, peer)
 
     def _peer(self, request: Request) -> Peer:

@@ -21,6 +21,7 @@ from kubeedge_actors.drivers.broker.packets import Decoder, Packet, ProtocolErro
 from kubeedge_actors.drivers.broker.session import Session
 from kubeedge_actors.drivers.http import stdlib_upload_server
 from kubeedge_actors.errors import FrameError, MapperError
+from kubeedge_actors.osutil.connection_limits import ByteBudget, ServerLimits
 from kubeedge_actors.wire import beehive, tunnel
 from kubeedge_actors.wire.mapping import from_beehive, to_beehive
 from kubeedge_actors.yaml_documents import NotYaml, yaml_documents
@@ -90,6 +91,10 @@ class _Connection(io.BytesIO):
     def makefile(self, *_: object) -> io.BytesIO:
         return self
 
+    def recv_into(self, buffer: Any) -> int:
+        """What comes next."""
+        return self.readinto(buffer)
+
     def sendall(self, _: object) -> None:
         """It goes nowhere."""
 
@@ -100,6 +105,14 @@ class _Connection(io.BytesIO):
         """It is read again by nobody."""
 
 
+class _Listener:
+    """The server that a request handler asks for its limits."""
+
+    def __init__(self) -> None:
+        self.limits, self.bodies = ServerLimits(), ByteBudget(1 << 20)
+        self.names: frozenset[str] = frozenset()
+
+
 @cache
 def _http_handler() -> Any:
     handler = stdlib_upload_server._handler_class(lambda _: b"{}")
@@ -108,7 +121,7 @@ def _http_handler() -> Any:
 
 def http(data: bytes) -> None:
     """Requests on a connection, and the frames of a WebSocket inside one."""
-    _http_handler()(_Connection(data), ("127.0.0.1", 1), None)
+    _http_handler()(_Connection(data), ("127.0.0.1", 1), _Listener())
     with suppress(FrameError):
         websocket.upgrade_response(data[:30].decode("latin-1"), "v4")
     parser = websocket.FrameParser()

@@ -26,14 +26,16 @@ from kubeedge_actors.wire.messages import Json
 Matching = Callable[[str, str], Callable[[Json], bool]]
 """Label selector, field selector -> the test of an object; ClusterError for what is no selector."""
 HEALTH = ("/healthz", "/livez", "/readyz")
+SECRETS = "secrets"
 READS = ("GET", "HEAD")
 GIT_VERSION = "v1.32.10-kubeedge-v"
 
 
 class ReadApiHandler:
-    """The handler; may be called from any thread."""
+    """The handler; may be called from any thread. `secrets`: whether they are shown."""
 
-    def __init__(self, store: MetaStore, matching: Matching, now: Callable[[], float]) -> None:
+    def __init__(self, store: MetaStore, matching: Matching, now: Callable[[], float], secrets: bool = True) -> None:
+        self._secrets = secrets
         self._store = store
         self._matching = matching
         self._now = now
@@ -84,6 +86,9 @@ class ReadApiHandler:
         resource = self._api_resources().get((info.group, info.version, info.plural))
         if resource is None or info.subresource:
             return unknown_path_reply()
+        if info.plural == SECRETS and not self._secrets:
+            sentence = "secrets are shown on loopback only: whoever reaches this address may ask"
+            return error_reply(HTTPStatus.FORBIDDEN, "Forbidden", sentence)
         if info.name:
             row = self._store.object(info.key(info.namespace or constants.CLUSTER_SCOPE))
             if row is None:
@@ -160,15 +165,17 @@ def not_found_reply(info: RequestInfo) -> ServerResponse:
 class MetaServer(Module):
     """Serves what the store holds. Whoever bound the site closes it.
 
-    `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages.
+    `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages; `secrets`: whether they are shown.
     """
 
     name = constants.SOURCE_METASERVER
     group = constants.GROUP_META
 
-    def __init__(self, site: HttpServer, store: MetaStore, matching: Matching, now: Callable[[], float]) -> None:
+    def __init__(
+        self, site: HttpServer, store: MetaStore, matching: Matching, now: Callable[[], float], secrets: bool = True
+    ) -> None:
         self._site = site
-        self._api = ReadApiHandler(store, matching, now)
+        self._api = ReadApiHandler(store, matching, now, secrets)
 
     def on_start(self) -> None:
         """Answer."""

@@ -51,7 +51,7 @@ def raw(server: StdlibUploadServer, request: bytes) -> bytes:
 
 
 def test_a_body_in_chunks_is_put_together(server: StdlibUploadServer) -> None:
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert raw(server, head + b"3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n").endswith(b"got abcde")
 
 
@@ -65,7 +65,7 @@ def test_a_body_in_chunks_is_put_together(server: StdlibUploadServer) -> None:
     ],
 )
 def test_a_body_that_can_not_be_read_is_none(server: StdlibUploadServer, head: bytes) -> None:
-    assert raw(server, b"POST / HTTP/1.1\r\nHost: a\r\n" + head).endswith(b"<none>")
+    assert raw(server, b"POST / HTTP/1.1\r\nHost: localhost\r\n" + head).endswith(b"<none>")
 
 
 def test_a_taken_port_is_one_plain_sentence(server: StdlibUploadServer) -> None:

@@ -22,6 +22,7 @@ from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.pem import save_pair
 from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, execute
 from kubeedge_actors.errors import CertificateError, LinkError
+from kubeedge_actors.osutil.connection_limits import ServerLimits
 from tests.support.certificates import TestCa
 from tests.support.fakes.link_recorders import ServerRecorder
 from tests.support.fakes.raw_websocket_client import BINARY, CLOSE, CONT, HEADERS, PING, PONG, TEXT, RawClient, frame
@@ -231,8 +232,8 @@ def test_what_is_no_upgrade_is_refused_or_closed(serving: Serving, request_: byt
     assert serving.works()
 
 
-def test_a_client_that_asks_for_nothing_is_closed_in_time(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kubeedge_actors.drivers.link.server_connection.OPENING_TIMEOUT", 0.05)
+def test_a_client_that_asks_for_nothing_is_closed_in_time(serving: Serving) -> None:
+    serving.server.limits = ServerLimits(head_seconds=0.05)
     with serving.client() as client:
         assert client.head() == ""
     assert serving.works()
