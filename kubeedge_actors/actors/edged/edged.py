@@ -11,6 +11,7 @@ from kubeedge_actors.actors.edged.messages import (
     NodeSyncDue,
     PodContainersListed,
     PodListDue,
+    PodStorageMeasured,
     PodSyncDue,
     RuntimeEventReceived,
     RuntimeRelisted,
@@ -19,7 +20,7 @@ from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
-from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext, unsupported_fields
+from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.runtime.worker_pool import ThreadWorkerPool, WorkerPool
 from kubeedge_actors.actors.edged.status.node_status import NodeDescription
@@ -51,9 +52,9 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 
-HOUSEKEEPING_SECONDS, SLOW_HOUSEKEEPING_TICKS = 5.0, 12
-"""Period of the poll for things without events (manifest folder, dead runtime); every 12th poll also rotates logs and
-resyncs volumes.
+HOUSEKEEPING_SECONDS, STORAGE_TICKS, SLOW_HOUSEKEEPING_TICKS = 5.0, 2, 12
+"""Period of the poll for things without events (manifest folder, dead runtime); every second poll also measures what pods keep
+on this machine, every 12th rotates logs and resyncs volumes.
 """
 RELIST_RETRY_SECONDS = 1.0
 RUNTIME_DOWN = "container runtime is down"
@@ -79,6 +80,7 @@ class Edged(Module):
             PodListDue,
             RuntimeEventReceived,
             PodContainersListed,
+            PodStorageMeasured,
             RuntimeRelisted,
             ManifestsRead,
             ActionResult,
@@ -233,12 +235,6 @@ class Edged(Module):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self.log.warning("a malformed pod is ignored: %s: %s", type(error).__name__, error)
             return
-        unused, pod_name = unsupported_fields(changed[-1].view), changed[-1].view.name
-        if unused and changed[-1].unsupported_unlogged:
-            self.log.warning(
-                "pod %s/%s: no effect on this node: %s", pod_name.namespace, pod_name.name, ", ".join(unused)
-            )
-        changed[-1].unsupported_unlogged = False
         self._pod_workers.sync_all(changed)
 
     def _on_mirror_pod(self, pod: Json, *, deleted: bool) -> None:
@@ -272,6 +268,11 @@ class Edged(Module):
         if message.containers is not None and self._state.runtime_error:
             self._relist()  # it answers again: others may have asked in vain
         self._pod_workers.on_containers_listed(message)
+
+    @on
+    def on_pod_storage_measured(self, message: PodStorageMeasured) -> None:
+        """Evict a pod that keeps more on this machine than it may."""
+        self._pod_workers.on_storage_measured(message)
 
     @on
     def on_action_result(self, message: ActionResult) -> None:
@@ -347,6 +348,8 @@ class Edged(Module):
         if self._state.runtime_error:
             self._relist()
         self._ticks += 1
+        if self._ticks % STORAGE_TICKS == 0:
+            self._pod_workers.measure_storage()
         if self._ticks % SLOW_HOUSEKEEPING_TICKS == 0:
             self._executor.rotate_logs()
             self._pod_workers.resync()

@@ -37,8 +37,14 @@ from kubeedge_actors.drivers.containers.base import (
 )
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
-from kubeedge_actors.drivers.containers.names import check_container_names
-from kubeedge_actors.drivers.containers.process_environment import command_line, environment
+from kubeedge_actors.drivers.containers.process_environment import (
+    environment,
+    environment_of,
+    folder_sizes,
+    privileged_command,
+)
+from kubeedge_actors.drivers.containers.settings import privileges
+from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
 from kubeedge_actors.drivers.containers.subpaths import with_subpaths_resolved
 from kubeedge_actors.errors import ContainerError
 
@@ -103,7 +109,7 @@ class ProcessRuntime:
 
     def create(self, spec: ContainerSpec) -> Container:
         """Create the container's folder. Error: ContainerError without `command`, or for a command that does not exist."""
-        check_container_names(spec)
+        check_container(spec)
         if not spec.command:
             raise ContainerError(
                 "no command given: the process runtime does not unpack images, spec.containers[].command is needed"
@@ -181,7 +187,7 @@ class ProcessRuntime:
             raise ContainerError(f'exec: "{spec.command[0]}": executable file not found')
         if not os.path.isdir(cwd):
             raise ContainerError(f'workingDir "{cwd}" is not a folder of this machine')
-        process.popen = shim.spawn(process.folder, command_line(spec), env, cwd)
+        process.popen = shim.spawn(process.folder, privileged_command(process.folder, spec), env, cwd)
         process.pid = process.popen.pid
         started = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         process.container, process.spec = started, None
@@ -297,8 +303,8 @@ class ProcessRuntime:
         return InterruptibleLogStream(logfile.read(process.log, tail, since))
 
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
-        """Run `command` on the machine, with the environment and the folder of the container's process."""
-        env, cwd = self._exec_environment(container_id)
+        """Run `command` on the machine, with the user, privileges, environment and folder of the container's process."""
+        command, env, cwd = self._inside(container_id, command)
         if tty:
             from kubeedge_actors.drivers.containers.terminal import TerminalExecStream
 
@@ -319,20 +325,18 @@ class ProcessRuntime:
 
         return pod_ports.connect(port, *pod_ports.LOOPBACK)
 
-    def _exec_environment(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
+    def _inside(self, container_id: str, command: tuple[str, ...]) -> tuple[tuple[str, ...], dict[bytes, bytes], str]:
+        """The command with the container's privileges, its environment, its folder."""
         with self._lock:
-            pid = self._process_of(container_id).pid
+            process = self._process_of(container_id)
+            pid = process.pid
         if not pid:
             raise ContainerError("the container does not run")
-        try:
-            lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError as error:
-            raise ContainerError("the container does not run") from error
-        return dict(line.split(b"=", 1) for line in lines if b"=" in line), f"/proc/{pid}/cwd"
+        return privileges.command_in(process.folder, command), environment_of(pid), f"/proc/{pid}/cwd"
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
-        """Run `command` on the machine, with the environment and the folder of the container's process."""
-        env, cwd = self._exec_environment(container_id)
+        """Run `command` on the machine, as `exec` does."""
+        command, env, cwd = self._inside(container_id, command)
         try:
             process = subprocess.Popen(
                 command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -368,6 +372,14 @@ class ProcessRuntime:
     def image_id(self, image: str) -> str:
         """Every image is present: it is only a name."""
         return image
+
+    def disk_usage(self, pod_uid: str) -> dict[str, int]:
+        """Their folders, with their logs; what they write elsewhere on the machine is not known."""
+        return folder_sizes(self._root / pod_uid / "containers")
+
+    def image_user(self, image: str) -> str:
+        """The edge's own: an image is only a name."""
+        return str(os.geteuid())
 
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Nothing to fetch."""

@@ -160,10 +160,10 @@ class _Planner:
     # --- ending -----------------------------------------------------------------------------------------------------
 
     def terminate(self) -> None:
-        """Stop the main containers, then the others; when the object is gone, leave nothing behind."""
+        """Stop the main containers, then the sidecars, the last one first; when the object is gone, leave nothing behind."""
         running = [container for container in self.containers if container.phase == "running"]
         mains = [container for container in running if self.kind_of(container) == "main"]
-        for container in mains or running:
+        for container in mains or self.last_started(running):
             self.stop(container, self.view.grace)
         if running or any(key.startswith(("start:", "mount:")) for key in self.busy):
             return
@@ -174,6 +174,14 @@ class _Planner:
                 self.do(Action("remove", name=container.name, container_id=container.id))
             if not self.containers and not self.busy:
                 self.do(Action("cleanup", name="pod"))
+
+    def last_started(self, running: list[Container]) -> list[Container]:
+        """Of containers before the main ones those that are to end next: later ones may need earlier ones (source: kubelet
+        terminationOrdering).
+        """
+        names = [view.name for view in self.view.init_containers]
+        last = max((names.index(each.name) for each in running if each.name in names), default=-1)
+        return [each for each in running if each.name not in names or names.index(each.name) == last]
 
     def kind_of(self, container: Container) -> str:
         view = self.view.container(container.name)

@@ -22,7 +22,6 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     network_mode,
     pod_network,
     resource_field_ref_value,
-    unsupported_fields,
 )
 from kubeedge_actors.actors.edged.runtime.pod_config_references import (
     ConfigError,
@@ -31,7 +30,7 @@ from kubeedge_actors.actors.edged.runtime.pod_config_references import (
     config_references,
 )
 from kubeedge_actors.actors.edged.runtime.pod_volumes import pod_volumes
-from kubeedge_actors.drivers.containers.base import RegistryAuth
+from kubeedge_actors.drivers.containers.base import RegistryAuth, Resolver
 from kubeedge_actors.drivers.machine.base import HealthProbe
 from kubeedge_actors.kubernetes.quantity import parse_quantity
 from kubeedge_actors.kubernetes.time import format_micro_time, format_time, parse_time
@@ -181,8 +180,8 @@ def test_binary_data_is_bytes() -> None:
 
 
 def test_a_kind_of_volume_that_is_not_supported_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="volumes of the kind persistentVolumeClaim are not supported"):
-        files(persistentVolumeClaim={"claimName": "x"})
+    with pytest.raises(ConfigError, match="volumes of the kind nfs are not supported"):
+        files(nfs={"server": "x", "path": "/"})
 
 
 def test_an_optional_volume_may_be_empty() -> None:
@@ -261,14 +260,35 @@ def test_a_pod_has_a_network_of_its_own_only_when_it_needs_one() -> None:
     assert [port.host for port in pod_network(parse_pod(pod(containers=two))).ports] == [2]
     ip = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     assert network_mode(view({"env": [ip]})) == "pod"
+    assert network_mode(view(shareProcessNamespace=True)) == "pod"
+    shared = view(shareProcessNamespace=True, hostNetwork=True)
+    assert (network_mode(shared), pod_network(shared).host) == ("pod", True)
 
 
-def test_fields_without_effect_are_named() -> None:
-    assert unsupported_fields(view({"resizePolicy": [{}]}, runtimeClassName="kata")) == [
-        "spec.runtimeClassName",
-        "main.resizePolicy",
-    ]
-    assert unsupported_fields(view()) == []
+def test_names_and_kernel_parameters_are_what_the_pod_says() -> None:
+    config = {
+        "nameservers": ["192.0.2.53"],
+        "searches": ["x"],
+        "options": [{"name": "ndots", "value": "2"}, {"name": "rotate"}],
+    }
+    aliases = [{"ip": "192.0.2.9", "hostnames": ["a", "b"]}]
+    sysctl = {"name": "net/ipv4/tcp_syncookies", "value": "1"}
+    made = view(dnsPolicy="None", dnsConfig=config, hostAliases=aliases, securityContext={"sysctls": [sysctl]})
+    network = pod_network(made)
+    assert network.resolver == Resolver(
+        servers=("192.0.2.53",), searches=("x",), options=("ndots:2", "rotate"), replaces=True
+    )
+    assert network.hosts == (("a", "192.0.2.9"), ("b", "192.0.2.9"))
+    assert network.sysctls == (("net.ipv4.tcp_syncookies", "1"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "host"), [("kernel.msgmax", False), ("net.core.somaxconn", False), ("net.ipv4.tcp_syncookies", True)]
+)
+def test_a_kernel_parameter_of_the_whole_machine_is_refused(name: str, host: bool) -> None:
+    made = view(hostNetwork=host, securityContext={"sysctls": [{"name": name, "value": "1"}]})
+    with pytest.raises(ConfigError, match=f'forbidden sysctl: "{name}" not allowlisted'):
+        container_spec(made, made.app_containers[0], 0, {}, {})
 
 
 @pytest.mark.parametrize(
