@@ -74,7 +74,7 @@ class ProcessRuntime:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = threading.RLock()
-        self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        self._boot_id = shim.boot_id()
         self._watcher: Watcher = lambda event: None
         self._exits = ExitWatcher(self._on_process_ended)
         self._exits.check_supported()
@@ -197,17 +197,19 @@ class ProcessRuntime:
             except (OSError, msgspec.DecodeError) as error:
                 log.warning("%s can not be read and is left out: %s", path, error)
                 continue
-            self._adopt_one(_Process(record.container, path.parent), record.boot_id)
+            self._adopt_one(_Process(record.container, path.parent), same_boot=record.boot_id == self._boot_id)
 
-    def _adopt_one(self, process: _Process, boot_id: str) -> None:
+    def _adopt_one(self, process: _Process, *, same_boot: bool) -> None:
         self._processes[process.container.id] = process
-        identity = shim.running_identity(process.folder) if boot_id == self._boot_id else None
+        if not same_boot:
+            process.container = msgspec.structs.replace(process.container, sandbox_lost=True)
+        identity = shim.running_identity(process.folder) if same_boot else None
         if identity is not None and self._exits.watch(process.container.id, identity.pid):
             process.pid = identity.pid
             if process.container.phase == "created":  # its end began between its start and its record
                 process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         elif process.container.phase != "exited":
-            self._conclude(process, same_boot=boot_id == self._boot_id)
+            self._conclude(process, same_boot=same_boot)
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
