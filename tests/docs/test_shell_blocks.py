@@ -150,8 +150,7 @@ class Reader:
     def _again(self, shell: Shell, command: str, shown: Block) -> None:
         where = self._shell(shown.marks["shows"]) if "shows" in shown.marks else shell
         patience = Patience(ON_A_PAGE)
-        while True:
-            shell.seen = ""
+        while True:  # what was seen stays: a retained message comes once, the answer to the command perhaps later
             shell.type(command)
             if where.shows(lambda: not shown.missing(where.seen), ANOTHER_TRY):
                 return
