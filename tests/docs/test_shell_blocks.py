@@ -140,7 +140,7 @@ class Reader:
         seen, shell.seen = shell.seen, ""
         shell.type('echo "[$PWD]"')
         self._folder = Path(re.findall(r"\[(.*)\]", shell.seen)[-1])
-        shell.seen = seen
+        shell.seen = seen + shell.seen  # what goes on in the background may have shown something meanwhile
 
     def _end_what_goes_on(self, block: Block, shell: Shell) -> None:
         assert shell.busy == ("after" in block.marks), "the shell is busy" if shell.busy else "nothing goes on there"
