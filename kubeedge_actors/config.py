@@ -56,6 +56,8 @@ class EdgeConfig:
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("edge"))
     runtime: str = "auto"
     docker_host: str = ""
+    container_log_max_size: int = 10 * 1024 * 1024
+    container_log_max_files: int = 5
     mqtt_port: int = MQTT_PORT
     mqtt_host: str = "127.0.0.1"
     mqtt_passwords: str = ""

@@ -26,7 +26,7 @@ from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
-from kubeedge_actors.drivers.containers.base import ContainerRuntime
+from kubeedge_actors.drivers.containers.base import ContainerRuntime, LogLimits
 from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
 from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
@@ -142,6 +142,7 @@ def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState
 
 def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
+    log_limits = LogLimits(max_size=config.container_log_max_size, max_files=config.container_log_max_files)
     if config.runtime != "process":
         named = config.docker_host or os.environ.get("DOCKER_HOST", "")
         address = named or "unix:///var/run/docker.sock"
@@ -149,9 +150,8 @@ def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime
             from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
             # two nodes of one name may share an engine, their data directories differ
-            return DockerRuntime(
-                f"{config.name}@{config.data_dir}", address, subpaths=config.data_dir / "volume-subpaths"
-            )
+            owner, subpaths = f"{config.name}@{config.data_dir}", config.data_dir / "volume-subpaths"
+            return DockerRuntime(owner, address, subpaths=subpaths, log_limits=log_limits)
         except ImportError as error:
             if config.runtime == "docker":
                 raise UsageError(f"the Docker runtime needs its library: {install_hint('docker')}") from error
@@ -162,7 +162,7 @@ def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime
                 log.warning("no Docker engine answers at %s: pods run as processes of this machine", address)
     from kubeedge_actors.drivers.containers.process import ProcessRuntime
 
-    return ProcessRuntime(pods)
+    return ProcessRuntime(pods, log_limits)
 
 
 def dmi_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:

@@ -33,6 +33,7 @@ LOOPS = {
     "drivers/cluster/informer.py:_run": "backoff_delay: doubled up to its maximum, with jitter",
     "drivers/containers/docker_events.py:_follow": "0.5, 1, 2, 5 s in _reconnect",
     "drivers/containers/docker_events.py:_listen": "QUIET_SECONDS of silence, then asked anew",
+    "drivers/containers/shim/program.py:_end_descendants": "RECHECK_MILLISECONDS, and when a child ends",
     "drivers/store/dead_letters.py:_batch": "no retry: takes what waits",
     "supervisors/cell/incarnation.py:_snapshot_of_pending_replies": "no retry: copies again what was changed meanwhile",
     "supervisors/cell/runner.py:_run_system_messages": "no retry: the next message",

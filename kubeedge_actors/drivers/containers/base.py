@@ -28,12 +28,22 @@ Network = Literal["own", "pod", "host"]
 Phase = Literal["created", "running", "exited"]
 START_ERROR: Final = "StartError"
 START_ERROR_CODE: Final = 128
-LOG_LIMIT = 10 * 1024 * 1024
-"""Bytes of log that a container may fill before the oldest half is dropped."""
 
 
 class DriverValue(msgspec.Struct, frozen=True, kw_only=True):
     """Plain data that crosses the border of a driver."""
+
+
+class LogLimits(DriverValue, frozen=True, kw_only=True):
+    """How much of the log of one container is kept: files of so many bytes, so many of them (kubelet: containerLogMaxSize,
+    containerLogMaxFiles). What is older is dropped.
+    """
+
+    max_size: int = 10 * 1024 * 1024
+    max_files: int = 5
+
+
+DEFAULT_LOG_LIMITS: Final = LogLimits()
 
 
 class PodName(DriverValue, frozen=True):
@@ -275,9 +285,6 @@ class ContainerRuntime(Protocol):
 
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Fetch an image; returns when it is present."""
-
-    def rotate_logs(self) -> None:
-        """Keep logs within LOG_LIMIT where the engine does not. To be called once a minute."""
 
     def close(self) -> None:
         """Stop watching and disconnect from the engine; containers go on."""

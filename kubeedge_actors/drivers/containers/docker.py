@@ -19,10 +19,12 @@ import msgspec
 from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers import docker_streams, pause
 from kubeedge_actors.drivers.containers.base import (
+    DEFAULT_LOG_LIMITS,
     Container,
     ContainerSpec,
     ExecResult,
     ExecStream,
+    LogLimits,
     PodNetwork,
     RegistryAuth,
     Watcher,
@@ -67,8 +69,9 @@ class DockerRuntime:
         timeout: float = 60.0,
         *,
         subpaths: Path,
+        log_limits: LogLimits = DEFAULT_LOG_LIMITS,
     ) -> None:
-        self._owner, self._pause_image = owner, pause_image
+        self._owner, self._pause_image, self._log_limits = owner, pause_image, log_limits
         with translated():  # the library's stubs leave the low-level client half untyped
             check_listening(address)
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
@@ -154,7 +157,8 @@ class DockerRuntime:
         """Make it under its unique name. What its `subpath`s found is kept for it until it is started or removed."""
         check_container_names(spec)
         key = f"{spec.pod.uid}.{spec.name}" if any(mount.subpath for mount in spec.mounts) else ""
-        config = forms.container_config(self._owner, self._subpaths.mounted(key, spec), self._boot_id)
+        mounted = self._subpaths.mounted(key, spec)
+        config = forms.container_config(self._owner, mounted, self._log_limits, self._boot_id)
         try:
             container = self._look(
                 self._create_or_find(forms.engine_name(spec.pod, spec.name, spec.restart_count), config)
@@ -339,9 +343,6 @@ class DockerRuntime:
             for line in self._client.pull(repository, tag=tag, auth_config=auth, stream=True, decode=True):
                 if "error" in line:
                     raise ContainerError(str(line["error"]))
-
-    def rotate_logs(self) -> None:
-        """The engine keeps logs within the limit that each container was given."""
 
     def close(self) -> None:
         """Stop watching; containers go on."""

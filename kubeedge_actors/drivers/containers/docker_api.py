@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from kubeedge_actors.drivers.containers.base import (
-    LOG_LIMIT,
     START_ERROR,
     Container,
     ContainerSpec,
+    LogLimits,
     Mount,
     Phase,
     PodName,
@@ -71,14 +71,14 @@ def _exposed(ports: tuple[Port, ...]) -> dict[str, dict[str, str]]:
     return {f"{port.container}/{port.protocol}": {} for port in ports}
 
 
-def container_config(owner: str, spec: ContainerSpec, boot_id: str = "") -> dict[str, Any]:
+def container_config(owner: str, spec: ContainerSpec, log_limits: LogLimits, boot_id: str = "") -> dict[str, Any]:
     """The body of a request to create a container (Docker Engine API, ContainerCreate); `boot_id` is the machine's."""
     own = spec.network == "own"
     config: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{key}={value}" for key, value in spec.env.items()],
         "Labels": container_labels(owner, spec) | ({BOOT: boot_id} if boot_id else {}),
-        "HostConfig": _host_config(spec),
+        "HostConfig": _host_config(spec, log_limits),
     }
     optional = {
         "Entrypoint": list(spec.command),
@@ -100,7 +100,7 @@ def _mount(mount: Mount) -> dict[str, Any]:
     return config | {"BindOptions": {"Propagation": "rprivate"}}
 
 
-def _host_config(spec: ContainerSpec) -> dict[str, Any]:
+def _host_config(spec: ContainerSpec, log_limits: LogLimits) -> dict[str, Any]:
     network = {"own": "", "host": "host", "pod": f"{IN_SANDBOX}{engine_name(spec.pod, SANDBOX_NAME)}"}[spec.network]
     config = {
         "Mounts": [_mount(mount) for mount in spec.mounts],
@@ -118,8 +118,8 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "PidMode": "host" if spec.host_pids else "",
         "ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts] if spec.network == "own" else [],
     }
-    logs = {"Type": "json-file", "Config": {"max-size": str(LOG_LIMIT // 2), "max-file": "2"}}
-    return {"LogConfig": logs} | {key: value for key, value in config.items() if value}
+    logs = {"max-size": str(log_limits.max_size), "max-file": str(log_limits.max_files)}
+    return {"LogConfig": {"Type": "json-file", "Config": logs}} | {key: value for key, value in config.items() if value}
 
 
 def sandbox_config(owner: str, network: PodNetwork, image: str) -> dict[str, Any]:

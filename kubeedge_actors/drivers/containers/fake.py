@@ -370,9 +370,6 @@ class FakeRuntime:
         if self.containers.images is not None:
             self.containers.images.add(image)
 
-    def rotate_logs(self) -> None:
-        """Logs are small here."""
-
     def close(self) -> None:
         """Stop watching."""
         self._unwatch()

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.drivers.containers import docker_api as forms
-from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, PodNetwork, Port
+from kubeedge_actors.drivers.containers.base import (
+    ContainerEnded,
+    ContainerSpec,
+    LogLimits,
+    Mount,
+    PodName,
+    PodNetwork,
+    Port,
+)
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 from tests.support.docker_engine import DockerEngine
 from tests.support.env.containers import FOREVER, DockerContainersEnv, exits
@@ -37,7 +45,7 @@ def test_a_container_is_described_in_dockers_words() -> None:
         cpu=0.5,
         hosts=(("a", "192.0.2.9"),),
     )
-    config = forms.container_config("me", spec)
+    config = forms.container_config("me", spec, LogLimits(max_size=1000, max_files=3))
     assert (config["Entrypoint"], config["Cmd"], config["Env"], config["Hostname"]) == (
         ["/app"],
         ["-v"],
@@ -45,6 +53,7 @@ def test_a_container_is_described_in_dockers_words() -> None:
         "shop",
     )
     host = config["HostConfig"]
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1000", "max-file": "3"}}
     (mount,) = host["Mounts"]
     assert (mount["Source"], mount["Target"], mount["ReadOnly"]) == ("/s", "/t", True)
     assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
@@ -65,7 +74,7 @@ def test_a_container_in_the_network_of_its_pod_has_no_ports_of_its_own() -> None
     spec = ContainerSpec(
         pod=POD, name="main", image="a", network="pod", ports=(Port(container=80, host=80),), hostname="h"
     )
-    config = forms.container_config("me", spec)
+    config = forms.container_config("me", spec, LogLimits(max_size=1000, max_files=3))
     assert config["HostConfig"]["NetworkMode"] == f"container:k8s_POD_shop_default_{POD.uid}_0"
     assert "PortBindings" not in config["HostConfig"]
     assert "Hostname" not in config
