@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -39,11 +39,11 @@ from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir
-from kubeedge_actors.assembly.own_names import ANY_ADDRESS, names_of_machine
+from kubeedge_actors.assembly.own_names import ANY_ADDRESS, how_to_advertise, how_to_reach, names_of_machine
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.assembly.ready_line import not_started_text
-from kubeedge_actors.assembly.revocation import revocation_watch
+from kubeedge_actors.assembly.revocation import RevocationGate
 from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -60,7 +60,7 @@ from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
-from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.store.base import NodeOutboxStore
 from kubeedge_actors.drivers.store.mailboxes import FILE as MAILBOXES
 from kubeedge_actors.drivers.store.mailboxes import MailboxFile
@@ -155,12 +155,12 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         loop, tunnels = _loop(stack), TunnelRegistry()
         server = _hub_server(config, loop, stack)
         tunnel_server = tunnel_listener(config, loop, stack)
-        access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels)
+        gate = RevocationGate(data.path, (server, tunnel_server))
+        access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels, gate)
         tls = shared.server_certificate(own_names)
-        revocations, watch = revocation_watch(cluster, data.path, (server, tunnel_server))
+        revocations, watch = gate.watch(cluster)
         bootstrap = _bootstrap(config, authority, cluster, revocations, loop, tls, stack)
-        refresh = partial(shared.write_token, data.path / "token")
-        refresh()
+        refresh = _token_refresh(shared, data.path / "token")
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
         outbox = stack.enter_context(closing(NodeOutboxDb(data.path / OUTBOX)))
         system = _system(dead_letters, data.path)
@@ -181,8 +181,8 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         shut_down_with_root_supervisor(system, shutdown)
         show()
         if config.host in ANY_ADDRESS:
-            print_hint("cloud", _how_to_advertise(own_names))
-        reach = _how_to_reach(config) + _without_streams(config, tunnel_server)
+            print_hint("cloud", how_to_advertise(own_names))
+        reach = how_to_reach(config, has_streams=tunnel_server is not None)
         print_ready(f"cloud: {reach}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
 
@@ -190,6 +190,13 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
 def _system(dead_letters: DurableDeadLetters, folder: Path) -> ActorSystem:
     journal = MailboxFile(folder / MAILBOXES)
     return ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS, journal=journal)
+
+
+def _token_refresh(shared: SecretBackedAuthority, path: Path) -> Callable[[], None]:
+    """What writes the join token to its file, after the first time."""
+    refresh = partial(shared.write_token, path)
+    refresh()
+    return refresh
 
 
 def _loop(stack: ExitStack) -> LoopThread:
@@ -265,21 +272,6 @@ def _access(config: CloudConfig) -> ClientConfig | None:
     return from_kubeconfig(Path(config.kubeconfig), config.context) if config.kubeconfig else None
 
 
-def _how_to_reach(config: CloudConfig) -> str:
-    kubectl = f"kubectl --kubeconfig {config.kubeconfig or config.data_dir / 'kubeconfig'}"
-    look = "kubectl as the service account of this pod" if config.in_cluster else kubectl
-    return f"nodes on {config.host}:{config.hub_port}, {look}"
-
-
-def _how_to_advertise(names: Sequence[str]) -> str:
-    valid_names = ", ".join(dict.fromkeys([*names, *ALWAYS]))
-    return f"its certificate is for {valid_names}: nodes dial one of these, or start it with --advertise ADDRESS for another"
-
-
-def _without_streams(config: CloudConfig, tunnels: WebSocketServer | None) -> str:
-    return "" if tunnels or config.tunnel_port == 0 else ", no kubectl logs and exec (--tunnel-port)"
-
-
 def _api(
     config: CloudConfig,
     authority: FileAuthority,
@@ -287,6 +279,7 @@ def _api(
     stack: ExitStack,
     shutdown: Shutdown,
     tunnels: TunnelRegistry,
+    gate: RevocationGate,
 ) -> tuple[ClientConfig, KubernetesCluster, SecretBackedAuthority]:
     """The API, and what all replicas share through it.
 
@@ -297,7 +290,7 @@ def _api(
     while True:
         with ExitStack() as attempt:
             access = configured_access or _embedded_api(
-                config, authority, authority.server_certificate(own_names), attempt, tunnels
+                config, authority, authority.server_certificate(own_names), attempt, tunnels, gate
             )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
@@ -350,7 +343,12 @@ def _renew(
 
 
 def _embedded_api(
-    config: CloudConfig, authority: FileAuthority, tls: TlsPaths, stack: ExitStack, tunnels: TunnelRegistry
+    config: CloudConfig,
+    authority: FileAuthority,
+    tls: TlsPaths,
+    stack: ExitStack,
+    tunnels: TunnelRegistry,
+    gate: RevocationGate,
 ) -> ClientConfig:
     """Serve the embedded API; an administrator's access to it, by the kubeconfig that is written for people too."""
     api = ApiServer(
@@ -360,7 +358,9 @@ def _embedded_api(
         tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
         log_source=log_source(tunnels),
         exec_source=exec_source(tunnels),
+        refusal=gate.refusal,
     )
+    gate.attach(api)
     with naming_port_options(_port("--api-port", config.api_port, config)):
         api.start()
     stack.callback(api.stop)
