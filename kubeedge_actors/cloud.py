@@ -38,7 +38,7 @@ from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.assembly import admin_endpoints
-from kubeedge_actors.assembly.datadir import DataDir
+from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
 from kubeedge_actors.assembly.own_names import ANY_ADDRESS, how_to_advertise, how_to_reach, names_of_machine
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
@@ -78,6 +78,7 @@ from kubeedge_actors.errors import NotFound, UsageError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.config_reader import read_config
+from kubeedge_actors.osutil.cipher import KeyRing
 from kubeedge_actors.osutil.files import write_atomically
 from kubeedge_actors.osutil.open_files import raise_limit
 from kubeedge_actors.plugins import plugin_specs
@@ -150,21 +151,21 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
     own = plugin_specs(config.modules, config.module_config)
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
+        keys = encryption_keys(config)
         authority = stack.enter_context(closing(FileAuthority(data.path / "certs", node_days=config.certificate_days)))
         own_names = [*config.advertise, *names_of_machine(config.host)]
-        loop, tunnels = _loop(stack), TunnelRegistry()
+        loop, tunnels, traffic = _loop(stack), TunnelRegistry(), TrafficCounters()
         server = _hub_server(config, loop, stack)
         tunnel_server = tunnel_listener(config, loop, stack)
         gate = RevocationGate(data.path, (server, tunnel_server))
-        access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels, gate)
+        access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels, gate, keys)
         tls = shared.server_certificate(own_names)
         revocations, watch = gate.watch(cluster)
         bootstrap = _bootstrap(config, authority, cluster, revocations, loop, tls, stack)
         refresh = _token_refresh(shared, data.path / "token")
-        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
-        outbox = stack.enter_context(closing(NodeOutboxDb(data.path / OUTBOX)))
-        system = _system(dead_letters, data.path)
-        traffic = TrafficCounters()
+        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS, keys=keys)))
+        outbox = stack.enter_context(closing(NodeOutboxDb(data.path / OUTBOX, keys)))
+        system = _system(dead_letters, MailboxFile(data.path / MAILBOXES, keys))
         hub = _hub(config, server, tls, system, traffic)
         streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster)
         renew = partial(_renew, shared, own_names, (server, bootstrap, *([tunnel_server] if tunnel_server else [])))
@@ -175,8 +176,8 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         stack.callback(system.stop, STOP_TIMEOUT)
         process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
         show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        keys = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
-        others = [keys, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
+        rotator = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
+        others = [rotator, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
         system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic))
         shut_down_with_root_supervisor(system, shutdown)
         show()
@@ -187,8 +188,7 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         shutdown.wait()
 
 
-def _system(dead_letters: DurableDeadLetters, folder: Path) -> ActorSystem:
-    journal = MailboxFile(folder / MAILBOXES)
+def _system(dead_letters: DurableDeadLetters, journal: MailboxFile) -> ActorSystem:
     return ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS, journal=journal)
 
 
@@ -280,6 +280,7 @@ def _api(
     shutdown: Shutdown,
     tunnels: TunnelRegistry,
     gate: RevocationGate,
+    keys: KeyRing | None,
 ) -> tuple[ClientConfig, KubernetesCluster, SecretBackedAuthority]:
     """The API, and what all replicas share through it.
 
@@ -290,7 +291,7 @@ def _api(
     while True:
         with ExitStack() as attempt:
             access = configured_access or _embedded_api(
-                config, authority, authority.server_certificate(own_names), attempt, tunnels, gate
+                config, authority, authority.server_certificate(own_names), attempt, tunnels, gate, keys
             )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
@@ -349,6 +350,7 @@ def _embedded_api(
     stack: ExitStack,
     tunnels: TunnelRegistry,
     gate: RevocationGate,
+    keys: KeyRing | None,
 ) -> ClientConfig:
     """Serve the embedded API; an administrator's access to it, by the kubeconfig that is written for people too."""
     api = ApiServer(
@@ -359,6 +361,7 @@ def _embedded_api(
         log_source=log_source(tunnels),
         exec_source=exec_source(tunnels),
         refusal=gate.refusal,
+        keys=keys,
     )
     gate.attach(api)
     with naming_port_options(_port("--api-port", config.api_port, config)):

@@ -54,6 +54,7 @@ class EdgeConfig:
     token: str = ""
     token_file: str = ""
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("edge"))
+    encryption_key_file: str = ""
     runtime: str = "auto"
     docker_host: str = ""
     mqtt_port: int = MQTT_PORT
@@ -117,6 +118,7 @@ class CloudConfig:
     """
 
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("cloud"))
+    encryption_key_file: str = ""
     host: str = "127.0.0.1"
     api_port: int = API_PORT
     hub_port: int = HUB_PORT

@@ -18,6 +18,7 @@ import msgspec
 from ..errors import DriverError
 from ..osutil import sockets
 from ..osutil.acceptor import Acceptor
+from ..osutil.cipher import KeyRing
 from ..osutil.connection_limits import ConnectionSlot, ServerLimits
 from .asgi import Application
 from .auth import User
@@ -53,7 +54,7 @@ class ApiServer:
     Without `tls` it speaks plain HTTP, on loopback only, and takes every caller for an administrator. `tokens` maps
     bearer tokens to users. `log_source` gives the text of container logs and may be set later; `exec_source` runs commands in
     containers. `limits`: of those who have not shown who they are. `refusal`: asked about the certificates of nodes, for those that were
-    revoked. The file belongs to the server alone while it runs.
+    revoked. `keys`: the file is encrypted. It belongs to the server alone while it runs.
     """
 
     def __init__(
@@ -69,10 +70,12 @@ class ApiServer:
         clock: Callable[[], float] = time.time,
         limits: ServerLimits = LIMITS,
         refusal: CertificateRefusal = lambda certificate: "",
+        keys: KeyRing | None = None,
     ) -> None:
         self._database_path, self._host, self._port, self._tls = (database, host, port, tls)
         self._tokens, self._log_source, self._clock = (dict(tokens or {}), log_source, clock)
         self._exec_source, self._limits, self._refusal = exec_source, limits, refusal
+        self._keys = keys
         self._socket: socket.socket | None = None
         self._bound = 0
         self._thread: threading.Thread | None = None
@@ -108,13 +111,13 @@ class ApiServer:
     def start(self) -> None:
         """Serves in a thread of its own; connections are accepted when this returns.
 
-        Raises DriverError (the port is taken, no plain HTTP beyond loopback, an unreadable certificate), StoreCorrupt
-        and StoreError.
+        Raises DriverError (the port is taken, no plain HTTP beyond loopback, an unreadable certificate), StoreCorrupt,
+        StoreError, and UsageError when the file is encrypted with a key that is not there.
         """
         if self._tls is None and not sockets.is_loopback(self._host):
             raise DriverError(f"plain HTTP is served on loopback only, not on {self._host}; give TLS files")
         context = server_context(self._tls) if self._tls is not None else None
-        database = Database(self._database_path)
+        database = Database(self._database_path, self._keys)
         try:
             self._socket = listen(self._host, self._port)
         except BaseException:
