@@ -19,6 +19,7 @@ from kubeedge_actors.actors.edged.messages import (
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
+from kubeedge_actors.actors.edged.pod.storage_eviction import StorageEviction
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
@@ -54,7 +55,7 @@ from kubeedge_actors.wire.messages import (
 
 HOUSEKEEPING_SECONDS, STORAGE_TICKS, SLOW_HOUSEKEEPING_TICKS = 5.0, 2, 12
 """Period of the poll for things without events (manifest folder, dead runtime); every second poll also measures what pods keep
-on this machine, every 12th rotates logs and resyncs volumes.
+on this machine, every 12th resyncs volumes.
 """
 RELIST_RETRY_SECONDS = 1.0
 RUNTIME_DOWN = "container runtime is down"
@@ -114,6 +115,9 @@ class Edged(Module):
         self._pods = PodManager(node_name)
         self._executor = ActionExecutor(runtime, folders, prober, workers)
         self._pod_workers = PodWorkers(self, self._pods, self._executor, self._state, self._on_runtime_state)
+        self._storage_eviction = StorageEviction(
+            self._pods, lambda pod: self._executor.measure(pod.view, self.ref), self._pod_workers.on_evicted
+        )
         self._node_status_manager = NodeStatusManager(
             node_name, self._node_description, self._link.up, self._link.cloud_renews_lease
         )
@@ -272,7 +276,7 @@ class Edged(Module):
     @on
     def on_pod_storage_measured(self, message: PodStorageMeasured) -> None:
         """Evict a pod that keeps more on this machine than it may."""
-        self._pod_workers.on_storage_measured(message)
+        self._storage_eviction.on_measured(message)
 
     @on
     def on_action_result(self, message: ActionResult) -> None:
@@ -343,15 +347,14 @@ class Edged(Module):
 
     @on
     def on_housekeeping_due(self, message: HousekeepingDue) -> None:
-        """Poll things without events: manifest folder, dead runtime; now and then logs and volumes."""
+        """Poll things without events: manifest folder, dead runtime; now and then volumes."""
         self._read_manifests()
         if self._state.runtime_error:
             self._relist()
         self._ticks += 1
         if self._ticks % STORAGE_TICKS == 0:
-            self._pod_workers.measure_storage()
+            self._storage_eviction.on_time()
         if self._ticks % SLOW_HOUSEKEEPING_TICKS == 0:
-            self._executor.rotate_logs()
             self._pod_workers.resync()
 
     # --- facts ------------------------------------------------------------------------------------------------------

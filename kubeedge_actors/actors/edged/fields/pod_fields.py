@@ -25,7 +25,7 @@ POD_SPEC: Final[Fields] = (
     ),
     Field("dnsConfig", HONOURED, HONOURED, type="PodDNSConfig"),
     Field("shareProcessNamespace", HONOURED, HONOURED, "processes see those of the machine in any case"),
-    Field("enableServiceLinks", NO_EFFECT, NO_EFFECT, "no node of KubeEdge knows Services", neutral=("*",)),
+    Field("enableServiceLinks", HONOURED, HONOURED, "a genuine cloudcore tells nodes no Services"),
     *each("subdomain setHostnameAsFQDN hostnameOverride", NO_EFFECT, note="there is no cluster domain"),
     Field(
         "hostUsers", REFUSED, NO_EFFECT, neutral=(True,),

@@ -8,6 +8,7 @@ from typing import Any
 
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
 from kubeedge_actors.actors.edged.runtime.pod_config_references import (
+    SERVICES,
     ConfigReference,
     config_references,
     volume_references,
@@ -17,11 +18,16 @@ from kubeedge_actors.wire.constants import CLUSTER_SCOPE, PERSISTENTVOLUME, SERV
 from kubeedge_actors.wire.messages import LinkMessage, QueryObject, RequestToken
 
 
-def fetch_requests(pod_state: PodState) -> list[LinkMessage]:
-    """The requests for everything that the pod refers to, known objects included: they may have changed."""
+def fetch_requests(pod_state: PodState, *, services: bool) -> list[LinkMessage]:
+    """The requests for everything that the pod refers to, known objects included: they may have changed. `services`: the cloud
+    is asked for those of its namespace, once.
+    """
     pod_state.pending_config_requests.clear()
     pod_state.volumes_requested = False
-    requests = [_fetch_request(pod_state, reference) for reference in config_references(pod_state.view)]
+    references = config_references(pod_state.view)
+    if services and SERVICES not in pod_state.objects:
+        references.append(SERVICES)
+    requests = [_fetch_request(pod_state, reference) for reference in references]
     pod_state.pending_config_requests = {message.msg_id: reference for message, reference in requests}
     return [message for message, _ in requests]
 

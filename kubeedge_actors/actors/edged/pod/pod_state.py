@@ -22,7 +22,7 @@ class PodState:
     * `config_changed`: a referenced ConfigMap or Secret has changed.
     * `announced_waits`: reason and restart count of each back-off for which an Event was recorded.
     * `measuring`: what it keeps on this machine is being measured.
-    * `no_effect_announced`: it was said which fields have no effect.
+    * `no_effect_announced`, `sandbox_change_announced`: it was said which fields have no effect, or that the sandbox was lost, the present time.
     """
 
     def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
@@ -39,7 +39,7 @@ class PodState:
         self.timer: Timer | None = None
         self.is_orphaned = self.config_changed = False
         self.announced_waits: dict[str, tuple[str, int]] = {}
-        self.no_effect_announced = self.measuring = False
+        self.no_effect_announced = self.sandbox_change_announced = self.measuring = False
 
     @property
     def uid(self) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kubeedge_actors.actors.edged.fields.checks import fields_without_effect
-from kubeedge_actors.actors.edged.messages import PodContainersListed, PodStorageMeasured, PodSyncDue
-from kubeedge_actors.actors.edged.pod import pod_config_requests, storage_eviction
+from kubeedge_actors.actors.edged.messages import PodContainersListed, PodSyncDue
+from kubeedge_actors.actors.edged.pod import pod_config_requests
 from kubeedge_actors.actors.edged.pod import pod_sync as planning
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
@@ -47,6 +47,8 @@ MIN_DELAY = 0.001
 RESPONSE_LOST_SECONDS = 90.0
 """After which an answer is lost: MetaManager gives up earlier, and says so."""
 INFINITY = float("inf")
+SANDBOX_CHANGED = "Pod sandbox changed, it will be killed and re-created."
+"""A kubelet's words."""
 NOT_YET = "it has not answered yet"
 
 
@@ -106,12 +108,14 @@ class PodWorkers:
 
     def _compute_and_start(self, pod_state: PodState) -> float | None:
         now, runtime_state = self._actor.clock.now(), pod_state.runtime
+        runtime_state.restart_counts = pod_state.status_reporter.restart_counts()
         plan = planning.compute_actions(
             pod_state.view, pod_state.containers, runtime_state, now, frozenset(pod_state.busy)
         )
         if plan.phase and not runtime_state.phase:
             runtime_state.phase = plan.phase
             runtime_state.reason, runtime_state.message = DEADLINE_EXCEEDED if plan.deadline_exceeded else ("", "")
+        self._record_sandbox_change(pod_state, plan.actions)
         for action in plan.actions:
             planning.mark_started(action, pod_state.view, pod_state.containers, runtime_state, now)
             pod_state.busy.add(action.key)
@@ -134,7 +138,9 @@ class PodWorkers:
     def _start_action(self, pod_state: PodState, action: Action) -> None:
         if action.verb == "mount":
             pod_state.config_requested_at = self._actor.clock.now()
-            questions = pod_config_requests.fetch_requests(pod_state)
+            # a genuine cloud does not know the question; without a link the node's own store answers
+            services = self._state.cloud_is_native or not self._state.link_up
+            questions = pod_config_requests.fetch_requests(pod_state, services=services)
             for message in questions:
                 self._send(pod_state, message)
             if questions:
@@ -190,11 +196,11 @@ class PodWorkers:
         elif result.message:
             self._actor.log.warning("pod %s: %s failed: %s", pod_state.view.name.name, action.verb, result.message)
         elif action.verb == "stop_sandbox":
-            pod_state.runtime.sandbox_running = False
+            pod_state.runtime.has_sandbox = False
 
     def _on_started(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
         runtime_state = pod_state.runtime
-        runtime_state.sandbox_running = runtime_state.sandbox_running or result.sandbox_started
+        runtime_state.has_sandbox = runtime_state.has_sandbox or result.sandbox_started
         if result.reason:
             pace = PULL_BACKOFF if result.reason == PULL_ERROR else RETRY_BACKOFF
             runtime_state.on_start_failed(action.name, result.reason, result.message, self._actor.clock.now(), pace)
@@ -253,6 +259,14 @@ class PodWorkers:
             names = (view.name.namespace, view.name.name)
             self._actor.log.warning("pod %s/%s: no effect on this node: %s", *names, ", ".join(unused))
 
+    def _record_sandbox_change(self, pod_state: PodState, actions: Iterable[Action]) -> None:
+        lost = bool(pod_state.containers) and all(container.sandbox_lost for container in pod_state.containers)
+        begins = any(action.verb in ("stop", "start") for action in actions)
+        if lost and begins and not pod_state.is_ending and not pod_state.sandbox_change_announced:
+            self._record_event(pod_state, NORMAL, "SandboxChanged", SANDBOX_CHANGED)
+            self._actor.log.warning("pod %s: %s", pod_state.view.name.name, SANDBOX_CHANGED)
+        pod_state.sandbox_change_announced = lost and (begins or pod_state.sandbox_change_announced)
+
     def _record_back_offs(self, pod_state: PodState, status: Json) -> None:
         """A back-off begins."""
         for shown in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
@@ -288,17 +302,10 @@ class PodWorkers:
                 pod_state.runtime.mounted = False
                 self.sync(pod_state)
 
-    def measure_storage(self) -> None:
-        """Measure the pods that have limits of storage."""
-        for pod_state in storage_eviction.to_measure(self._pods):
-            self._executor.measure(pod_state.view, self._actor.ref)
-
-    def on_storage_measured(self, message: PodStorageMeasured) -> None:
-        """A pod was measured: evict it when it keeps too much."""
-        pod_state = self._pods.get(message.uid)
-        if pod_state is not None and storage_eviction.evict(pod_state, message.excess):
-            self._record_event(pod_state, WARNING, storage_eviction.EVICTED, message.excess)
-            self.sync(pod_state)
+    def on_evicted(self, pod_state: PodState) -> None:
+        """A pod has to end, for the reason in its state."""
+        self._record_event(pod_state, WARNING, pod_state.runtime.reason, pod_state.runtime.message)
+        self.sync(pod_state)
 
     def on_config_changed(self, type: str, namespace: str, name: str) -> None:
         """A ConfigMap or Secret has changed: sync the pods that refer to it."""

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 
+from kubeedge_actors.actors.edged.messages import PodStorageMeasured
+from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
 from kubeedge_actors.actors.edged.runtime.storage_limits import has_storage_limits
 
 EVICTED = "Evicted"
 
 
-def to_measure(pods: Iterable[PodState]) -> Iterator[PodState]:
-    """The running pods with limits whose storage is not being measured; from now on it is."""
-    for pod_state in pods:
-        done = pod_state.is_ending or pod_state.runtime.phase or pod_state.measuring
-        if not done and pod_state.has_running_containers and has_storage_limits(pod_state.view):
-            pod_state.measuring = True
-            yield pod_state
+class StorageEviction:
+    """Has the running pods with limits measured, and ends those that are above. `measure`: how to; `on_evicted`: who has to know."""
 
+    def __init__(
+        self, pods: PodManager, measure: Callable[[PodState], None], on_evicted: Callable[[PodState], None]
+    ) -> None:
+        self._pods, self._measure, self._on_evicted = pods, measure, on_evicted
 
-def evict(pod_state: PodState, excess: str) -> bool:
-    """A pod was measured; whether it has to go, for that `excess` (a sentence, empty for none)."""
-    pod_state.measuring = False
-    runtime = pod_state.runtime
-    if not excess or pod_state.is_ending or runtime.phase:
-        return False
-    runtime.phase, runtime.reason, runtime.message = "Failed", EVICTED, excess
-    return True
+    def on_time(self) -> None:
+        """Measure all that have limits and are not being measured."""
+        for pod_state in self._pods:
+            done = pod_state.is_ending or pod_state.runtime.phase or pod_state.measuring
+            if not done and pod_state.has_running_containers and has_storage_limits(pod_state.view):
+                pod_state.measuring = True
+                self._measure(pod_state)
+
+    def on_measured(self, message: PodStorageMeasured) -> None:
+        """A pod was measured: it ends when it keeps too much, for good."""
+        pod_state = self._pods.get(message.uid)
+        if pod_state is None:
+            return
+        pod_state.measuring, runtime = False, pod_state.runtime
+        if message.excess and not (pod_state.is_ending or runtime.phase):
+            runtime.phase, runtime.reason, runtime.message = "Failed", EVICTED, message.excess
+            self._on_evicted(pod_state)

@@ -14,10 +14,11 @@ import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
 from kubeedge_actors.actors.edged.runtime import security_context as security
-from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, ConfigReference, Objects
+from kubeedge_actors.actors.edged.runtime.pod_config_references import SERVICES, ConfigError, ConfigReference, Objects
 from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port, Resolver
 from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.kubernetes.quantity import parse_quantity
+from kubeedge_actors.kubernetes.service_environment import service_variables
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
 
 Json = dict[str, Any]
@@ -225,7 +226,7 @@ def binary_data(object: Json, type: str) -> dict[str, bytes]:
 
 def environment(pod: PodView, view: ContainerView, objects: Objects, node: NodeContext) -> dict[str, str]:
     """All variables of a container. Errors: ConfigError, as CreateContainerConfigError says it."""
-    env: dict[str, str] = {}
+    env = _service_variables(pod, objects)
     for source in view.raw.get("envFrom") or ():
         prefix = source.get("prefix") or ""
         for type, key in ((CONFIGMAP, "configMapRef"), (SECRET, "secretRef")):
@@ -237,6 +238,11 @@ def environment(pod: PodView, view: ContainerView, objects: Objects, node: NodeC
         if value is not None:
             env[str(variable["name"])] = value
     return env
+
+
+def _service_variables(pod: PodView, objects: Objects) -> dict[str, str]:
+    services = (objects.get(SERVICES) or {}).get("items") or ()
+    return service_variables(pod.name.namespace, services, links=pod.spec.get("enableServiceLinks") is not False)
 
 
 def _object(objects: Objects, type: str, reference: Json) -> Json:

@@ -9,12 +9,14 @@ import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
 from kubeedge_actors.kubernetes.objects import service_account_name
+from kubeedge_actors.kubernetes.service_environment import LIST_NAME
 from kubeedge_actors.wire.constants import (
     CONFIGMAP,
     PERSISTENTVOLUME,
     PERSISTENTVOLUMECLAIM,
     SECRET,
     SERVICEACCOUNTTOKEN,
+    SERVICELIST,
 )
 
 Json = dict[str, Any]
@@ -69,6 +71,10 @@ def claim_reference(pod: PodView, volume: Json) -> ConfigReference | None:
         return ConfigReference(PERSISTENTVOLUMECLAIM, f"{pod.name.name}-{volume['name']}")
     name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
     return ConfigReference(PERSISTENTVOLUMECLAIM, str(name)) if name else None
+
+
+SERVICES = ConfigReference(SERVICELIST, LIST_NAME)
+"""The Services of the pod's namespace, which may be missing."""
 
 
 def volume_references(objects: Objects) -> list[ConfigReference]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -56,9 +56,9 @@ class TerminationMessages:
         return self._known[container.id]
 
     def _read(self, container: Container) -> str:
-        place: Any = (container.pod.uid, container.name, container.restart_count)
+        uid, name, restarts = container.pod.uid, container.name, container.restart_count
         try:
-            data, from_log = self._folders.read_termination_log(*place, MAX_BYTES)
+            data, from_log = self._folders.read_termination_log(uid, name, restarts, MAX_BYTES)
             if not data and from_log and container.exit_code:
                 data = b"".join(self._runtime.logs(container.id, tail=MAX_LOG_LINES))[-MAX_LOG_BYTES:]
         except DriverError as error:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "privileges.json"
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 PR_SET_NO_NEW_PRIVS, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 38, 23, 24, 47, 4
 CAPABILITY_VERSION = 0x20080522
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
@@ -45,6 +46,8 @@ def become(wanted: dict[str, Any]) -> None:
 
     libc = ctypes.CDLL(None, use_errno=True)
     dropped, as_root = wanted["dropped"], os.geteuid() == 0
+    parent, with_parent = os.getppid(), ctypes.c_int()
+    libc.prctl(PR_GET_PDEATHSIG, ctypes.byref(with_parent), 0, 0, 0)
     if as_root:
         for number in dropped:
             if _prctl(libc, PR_CAPBSET_READ, number, may_fail=True) > 0:
@@ -62,6 +65,9 @@ def become(wanted: dict[str, Any]) -> None:
     # who is not root can not narrow the bounding set: then nothing that it runs may gain anything
     if wanted["no_new_privs"] or (dropped and not as_root):
         _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(libc, PR_SET_PDEATHSIG, with_parent.value)  # who becomes somebody else loses it
+    if with_parent.value and os.getppid() != parent:
+        os.kill(os.getpid(), with_parent.value)
 
 
 def _prctl(libc: Any, option: int, argument: int, *, may_fail: bool = False) -> int:

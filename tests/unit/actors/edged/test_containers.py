@@ -24,6 +24,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     resource_field_ref_value,
 )
 from kubeedge_actors.actors.edged.runtime.pod_config_references import (
+    SERVICES,
     ConfigError,
     ConfigReference,
     Objects,
@@ -370,3 +371,27 @@ def test_a_quantity_is_a_number(text: str, number: float) -> None:
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"quantity|float"):
         parse_quantity(text)
+
+
+def test_services_are_found_in_the_environment_and_what_a_pod_says_itself_counts_more() -> None:
+    api = {
+        "metadata": {"name": "kubernetes", "namespace": "default"},
+        "spec": {"clusterIP": "192.0.2.1", "ports": [{"port": 443}]},
+    }
+    db = {
+        "metadata": {"name": "db", "namespace": "default"},
+        "spec": {"clusterIP": "192.0.2.2", "ports": [{"port": 5432}]},
+    }
+    objects: Objects = {SERVICES: {"metadata": {"name": "services"}, "items": [api, db]}}
+    variables = [{"name": "URL", "value": "tcp://$(DB_SERVICE_HOST)"}, {"name": "DB_SERVICE_PORT", "value": "1"}]
+    made = view({"env": variables})
+    found = environment(made, made.app_containers[0], objects, AROUND)
+    assert (found["URL"], found["DB_SERVICE_PORT"], found["KUBERNETES_SERVICE_HOST"]) == (
+        "tcp://192.0.2.2",
+        "1",
+        "192.0.2.1",
+    )
+    made = view(enableServiceLinks=False)
+    found = environment(made, made.app_containers[0], objects, AROUND)
+    assert "DB_SERVICE_HOST" not in found
+    assert found["KUBERNETES_SERVICE_PORT"] == "443"

@@ -13,7 +13,16 @@ import msgspec
 import pytest
 
 from kubeedge_actors.drivers.containers import docker_api as forms
-from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, PodName, PodNetwork, Port, Resolver
+from kubeedge_actors.drivers.containers.base import (
+    ContainerEnded,
+    ContainerSpec,
+    LogLimits,
+    Mount,
+    PodName,
+    PodNetwork,
+    Port,
+    Resolver,
+)
 from kubeedge_actors.drivers.containers.settings.host_files import merged, seccomp_profile
 from kubeedge_actors.errors import ContainerConfigError, ContainerError, RuntimeUnavailable
 from tests.support.docker_engine import DockerEngine
@@ -21,6 +30,7 @@ from tests.support.env.containers import FOREVER, DockerContainersEnv, exits
 from tests.support.waiting import PATIENCE, eventually
 
 POD = PodName(namespace="default", name="shop", uid=str(uuid.uuid4()))
+LOGS = LogLimits(max_size=1000, max_files=3)
 
 
 def test_a_container_is_described_in_dockers_words() -> None:
@@ -40,7 +50,7 @@ def test_a_container_is_described_in_dockers_words() -> None:
         cpu=0.5,
         hosts=(("a", "192.0.2.9"),),
     )
-    config = forms.container_config("me", spec)
+    config = forms.container_config("me", spec, LOGS)
     assert (config["Entrypoint"], config["Cmd"], config["Env"], config["Hostname"]) == (
         ["/app"],
         ["-v"],
@@ -48,6 +58,7 @@ def test_a_container_is_described_in_dockers_words() -> None:
         "shop",
     )
     host = config["HostConfig"]
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1000", "max-file": "3"}}
     (mount,) = host["Mounts"]
     assert (mount["Source"], mount["Target"], mount["ReadOnly"]) == ("/s", "/t", True)
     assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
@@ -72,7 +83,7 @@ def test_a_container_is_described_in_dockers_words() -> None:
 ])  # fmt: skip
 def test_processor_time_is_as_a_kubelet_sets_it(limit: float, request_: float, quota: int | None, shares: int) -> None:
     spec = ContainerSpec(pod=POD, name="main", image="a", cpu=limit, cpu_request=request_)
-    host = forms.container_config("me", spec)["HostConfig"]
+    host = forms.container_config("me", spec, LOGS)["HostConfig"]
     assert (host.get("CpuQuota"), host["CpuShares"]) == (quota, shares)
     assert "NanoCpus" not in host
 
@@ -83,7 +94,7 @@ def test_privileges_are_those_of_the_context() -> None:
         capabilities_added=("CHOWN",), capabilities_dropped=("ALL",), seccomp="Localhost/a.json", selinux=("level:s0",),
         host_ipc=True, shares_pids=True, stop_signal="SIGUSR1",
     )  # fmt: skip
-    config = forms.container_config("me", spec, profile="{}")
+    config = forms.container_config("me", spec, LOGS, profile="{}")
     host = config["HostConfig"]
     assert (config["User"], config["StopSignal"]) == ("1000:7", "SIGUSR1")
     assert (host["GroupAdd"], host["CapAdd"], host["CapDrop"]) == (["8", "9"], ["CHOWN"], ["ALL"])
@@ -102,11 +113,11 @@ def test_names_and_kernel_parameters_are_of_the_sandbox_where_there_is_one() -> 
         "sysctls": (("kernel.shm_rmid_forced", "1"),),
     }  # fmt: skip
     keys = ("ExtraHosts", "Dns", "DnsSearch", "DnsOptions", "Sysctls")
-    own = forms.container_config("me", ContainerSpec(pod=POD, name="main", image="a", **names))["HostConfig"]
+    own = forms.container_config("me", ContainerSpec(pod=POD, name="main", image="a", **names), LOGS)["HostConfig"]
     sandbox = forms.sandbox_config("me", PodNetwork(pod=POD, **names), "pause")["HostConfig"]
     assert [own[key] for key in keys] == [sandbox[key] for key in keys]
     assert own["Dns"] == ["192.0.2.53"]
-    inside = forms.container_config("me", ContainerSpec(pod=POD, name="main", image="a", network="pod", **names))
+    inside = forms.container_config("me", ContainerSpec(pod=POD, name="main", image="a", network="pod", **names), LOGS)
     assert not inside["HostConfig"].keys() & set(keys)
     assert forms.sandbox_config("me", PodNetwork(pod=POD, host=True), "pause")["HostConfig"]["NetworkMode"] == "host"
 
@@ -136,7 +147,7 @@ def test_a_container_in_the_network_of_its_pod_has_no_ports_of_its_own() -> None
     spec = ContainerSpec(
         pod=POD, name="main", image="a", network="pod", ports=(Port(container=80, host=80),), hostname="h"
     )
-    config = forms.container_config("me", spec)
+    config = forms.container_config("me", spec, LOGS)
     assert config["HostConfig"]["NetworkMode"] == f"container:k8s_POD_shop_default_{POD.uid}_0"
     assert "PortBindings" not in config["HostConfig"]
     assert "Hostname" not in config
@@ -235,6 +246,39 @@ def test_a_network_of_a_pod_survives_a_restart_of_the_edge(bench: DockerContaine
         assert bench.runtime.run_pod_sandbox(PodNetwork(pod=POD)) == address
     finally:
         bench.runtime.remove_pod_sandbox(POD.uid)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("way", ["kill", "remove"])
+def test_the_end_of_a_sandbox_is_told_and_a_new_one_is_made_beside_it(bench: DockerContainersEnv, way: str) -> None:
+    try:
+        bench.runtime.run_pod_sandbox(PodNetwork(pod=POD))
+        one = bench.run(FOREVER, pod=POD, network="pod")
+        assert not bench.state(one.id).sandbox_lost
+        getattr(bench.runtime, way)(forms.engine_name(POD, forms.SANDBOX_NAME))
+        told = bench.events.get(timeout=PATIENCE)
+        assert isinstance(told, ContainerEnded) and told.pod_uid == POD.uid
+        assert bench.state(one.id).sandbox_lost
+        assert bench.runtime.pod_sandboxes() == ({POD.uid} if way == "kill" else set())
+        bench.runtime.run_pod_sandbox(PodNetwork(pod=POD))
+        two = bench.run(FOREVER, pod=POD, name="second", network="pod")
+        assert {each.id: each.sandbox_lost for each in bench.runtime.list(POD.uid)} == {one.id: True, two.id: False}
+        for each in (one, two):
+            bench.runtime.remove(each.id)
+    finally:
+        bench.runtime.remove_pod_sandbox(POD.uid)
+
+
+@pytest.mark.docker
+def test_after_a_restart_of_the_machine_containers_are_of_an_earlier_boot(
+    bench: DockerContainersEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench.run(exits(0))
+    assert not bench.await_end(one.id).sandbox_lost
+    monkeypatch.setattr("kubeedge_actors.drivers.containers.docker.boot_id", lambda: "the next")
+    bench.again()
+    assert bench.state(one.id).sandbox_lost
+    assert not bench.state(bench.run(FOREVER).id).sandbox_lost
 
 
 @pytest.mark.docker
