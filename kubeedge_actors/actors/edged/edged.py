@@ -65,7 +65,8 @@ class Edged(Module):
     """The kubelet of this node: pods, node status and lease.
 
     `address`: the node's, as others reach it. `version`: of the product. `link`: made once, outside of the factory.
-    `events`: tell Events of pods to a genuine cloud too.
+    `events`: tell Events of pods to a genuine cloud too. `api`: where the node serves what it knows as a Kubernetes API, which its
+    pods find in their environment.
     `workers`: makes a pool of so many threads for what has to wait; two are made.
     """
 
@@ -102,13 +103,14 @@ class Edged(Module):
         labels: dict[str, str] | None = None,
         link: LinkState | None = None,
         events: bool = False,
+        api: tuple[str, int] | None = None,
         workers: Callable[[int], WorkerPool] = ThreadWorkerPool,
     ) -> None:
         self._node_name, self._address, self._product = node_name, address, product
         self._host, self._manifests, self._labels = host, manifests, labels or {}
         self._link = link or LinkState()
         machine = host.info()
-        context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory)
+        context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory, api=api)
         self._state = SharedSyncState(
             context, link_up=self._link.up, cloud_is_native=self._link.cloud_renews_lease, events_to_any_cloud=events
         )

@@ -169,7 +169,8 @@ class ProcessRuntime:
 
     def _spawn(self, process: _Process, spec: ContainerSpec) -> None:
         env = environment(spec)
-        cwd = spec.working_dir or str(process.folder)
+        # who is somebody else has no way into that folder
+        cwd = spec.working_dir or ("/" if spec.user else str(process.folder))
         program: str | None = spec.command[0]
         if "/" not in spec.command[0]:
             import shutil  # late: it brings three compressions along, 0.5 MB

@@ -22,7 +22,7 @@ CONTAINER: Final[Fields] = (
     Field("volumeMounts", HONOURED, HONOURED, type="VolumeMount"),
     *(Field(name, HONOURED, HONOURED, type="Probe") for name in ("startupProbe", "livenessProbe", "readinessProbe")),
     Field("lifecycle", HONOURED, HONOURED, type="Lifecycle"),
-    Field("restartPolicy", HONOURED, HONOURED, "of init containers `Always`: a sidecar"),
+    Field("restartPolicy", HONOURED, HONOURED, "`Always` of an init container: a sidecar; without one the pod's"),
     *each("stdin stdinOnce tty", HONOURED, NO_EFFECT),
     Field("terminationMessagePath", HONOURED, HONOURED, "processes find the file in `$MOUNT_TERMINATION_LOG`"),
     Field("terminationMessagePolicy", HONOURED, HONOURED),
@@ -90,7 +90,7 @@ CONTAINER_PORT: Final[Fields] = (
 PROBE: Final[Fields] = (
     *each("exec httpGet tcpSocket", HONOURED),
     *each("initialDelaySeconds periodSeconds timeoutSeconds successThreshold failureThreshold", HONOURED),
-    Field("terminationGracePeriodSeconds", NO_EFFECT, NO_EFFECT, "the pod's is taken"),
+    Field("terminationGracePeriodSeconds", HONOURED, HONOURED),
     Field("grpc", REFUSED, REFUSED, refusal="grpc probes are not supported by this node"),
 )
 LIFECYCLE: Final[Fields] = (

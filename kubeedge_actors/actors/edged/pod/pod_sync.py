@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from kubeedge_actors.actors.edged.pod import probe_state
-from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
+from kubeedge_actors.actors.edged.pod.pod_spec import MIN_GRACE, ContainerView, PodView
 from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.drivers.containers.base import Container
 
@@ -298,8 +298,8 @@ class _Planner:
 
     def run_probes(self, view: ContainerView, container: Container) -> None:
         """Ask its probes, and restart it when it is doomed."""
-        if container.id in self.memory.to_restart:
-            self.stop(container, self.view.grace)
+        if reason := self.memory.to_restart.get(container.id):
+            self.stop(container, self.grace_of(view, reason))
             return
         for kind in self.probes_now(view, container):
             probe = view.probe(kind)
@@ -313,6 +313,11 @@ class _Planner:
                 self.requeue_at(self.now + probe_state.period_seconds(probe))
             else:
                 self.requeue_at(state.due)
+
+    def grace_of(self, view: ContainerView, reason: str) -> float:
+        """How long a container may take to end whose probe has failed: what that probe says, else as always."""
+        seconds = (view.probe(reason.partition(" ")[0]) or {}).get("terminationGracePeriodSeconds")
+        return self.view.grace if seconds is None else max(float(seconds), MIN_GRACE)
 
     def probes_now(self, view: ContainerView, container: Container) -> tuple[probe_state.ProbeKind, ...]:
         return PROBES[1:] if self.memory.has_started(self.view, view.name, container.id) else PROBES[:1]

@@ -18,10 +18,12 @@ from kubeedge_actors.actors.edged.runtime.pod_config_references import SERVICES,
 from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port, Resolver
 from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.kubernetes.quantity import parse_quantity
-from kubeedge_actors.kubernetes.service_environment import service_variables
+from kubeedge_actors.kubernetes.service_environment import api_variables, service_variables
+from kubeedge_actors.osutil.sockets import is_loopback
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
 
 Json = dict[str, Any]
+ANY_ADDRESS = ("0.0.0.0", "::")
 PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 WRITTEN_BY_NODE = ("configMap", "secret", "downwardAPI", "projected")
 """Kinds of volumes that containers only read, as a kubelet mounts them."""
@@ -227,6 +229,8 @@ def binary_data(object: Json, type: str) -> dict[str, bytes]:
 def environment(pod: PodView, view: ContainerView, objects: Objects, node: NodeContext) -> dict[str, str]:
     """All variables of a container. Errors: ConfigError, as CreateContainerConfigError says it."""
     env = _service_variables(pod, objects)
+    if node.api is not None:
+        env |= api_variables(*node.api)
     for source in view.raw.get("envFrom") or ():
         prefix = source.get("prefix") or ""
         for type, key in ((CONFIGMAP, "configMapRef"), (SECRET, "secretRef")):
@@ -289,13 +293,25 @@ _ONE_OF = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 
 
 class NodeContext(msgspec.Struct, frozen=True):
-    """The node of the pod. `cpus` cores and `memory` bytes are what a container without limits may use."""
+    """The node of the pod. `cpus` cores and `memory` bytes are what a container without limits may use; `api`: address and port
+    of the node's own API, if it serves one that the pod can reach.
+    """
 
     node_name: str
     host_ip: str
     pod_ip: str = ""
     cpus: int = 1
     memory: int = 0
+    api: tuple[str, int] | None = None
+
+
+def for_pod(node: NodeContext, pod: PodView, pod_ip: str, *, own_network: bool) -> NodeContext:
+    """The node as this pod sees it. `own_network`: the runtime gives pods one, in which the machine's loopback is not theirs."""
+    api = node.api
+    if api is not None and api[0] in ANY_ADDRESS:
+        api = (node.host_ip, api[1])
+    reachable = api is not None and (not own_network or pod.host_network or not is_loopback(api[0]))
+    return msgspec.structs.replace(node, pod_ip=pod_ip or node.host_ip, api=api if reachable else None)
 
 
 def field_ref_value(pod: PodView, path: str, node: NodeContext) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from kubeedge_actors.actors.edged.fields.checks import container_refusal
+from kubeedge_actors.actors.edged.fields.checks import container_refusal, runtime_kind
 from kubeedge_actors.actors.edged.pod import probe_state
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, Json, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
@@ -21,6 +21,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     NodeContext,
     container_spec,
     environment,
+    for_pod,
     network_mode,
     pod_network,
 )
@@ -154,7 +155,8 @@ class RuntimeManager:
         if shared:
             address = self._runtime.run_pod_sandbox(pod_network(action_input.pod))
         try:
-            context = msgspec.structs.replace(action_input.node, pod_ip=address or action_input.node.host_ip)
+            engine = runtime_kind(action_input.runtime) != "process"
+            context = for_pod(action_input.node, action_input.pod, address, own_network=engine)
             env = environment(action_input.pod, view, action_input.objects, context)
             user = functools.partial(self._runtime.image_user, view.image)
             spec = container_spec(action_input.pod, view, action.restart_count, env, action_input.paths, user)

@@ -19,6 +19,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     environment,
     expand_variables,
     field_ref_value,
+    for_pod,
     network_mode,
     pod_network,
     resource_field_ref_value,
@@ -395,3 +396,33 @@ def test_services_are_found_in_the_environment_and_what_a_pod_says_itself_counts
     found = environment(made, made.app_containers[0], objects, AROUND)
     assert "DB_SERVICE_HOST" not in found
     assert found["KUBERNETES_SERVICE_PORT"] == "443"
+
+
+@pytest.mark.parametrize(("api", "own_network", "host_network", "seen"), [
+    ("127.0.0.1", True, False, None),
+    ("127.0.0.1", True, True, "127.0.0.1"),
+    ("127.0.0.1", False, False, "127.0.0.1"),
+    ("0.0.0.0", True, False, "192.0.2.2"),
+    ("192.0.2.77", True, False, "192.0.2.77"),
+])  # fmt: skip
+def test_the_nodes_own_api_is_told_to_pods_that_can_reach_it(
+    api: str, own_network: bool, host_network: bool, seen: str | None
+) -> None:
+    made = view(hostNetwork=host_network)
+    node = for_pod(NodeContext("edge-2", "192.0.2.2", api=(api, 10550)), made, "", own_network=own_network)
+    found = environment(made, made.app_containers[0], {}, node)
+    assert found.get("KUBERNETES_SERVICE_HOST") == seen
+    assert found.get("KUBERNETES_SERVICE_PORT") == ("10550" if seen else None)
+
+
+def test_a_container_may_have_a_restart_policy_of_its_own() -> None:
+    inits = [
+        {"name": name, "image": "i", "restartPolicy": policy} for name, policy in (("a", "Never"), ("b", "Always"))
+    ]
+    made = parse_pod(pod(initContainers=inits, restartPolicy="Always"))
+    assert [(each.kind, each.policy) for each in made.containers] == [
+        ("init", "Never"),
+        ("sidecar", "Always"),
+        ("main", "Always"),
+    ]
+    assert view({"restartPolicy": "Never"}, restartPolicy="Always").app_containers[0].policy == "Never"

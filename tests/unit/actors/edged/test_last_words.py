@@ -135,3 +135,12 @@ def test_a_sidecar_is_started_again_and_does_not_keep_a_pod_from_ending(bench: E
     bench.engine.end_container(names["main"], 0)
     bench.until(lambda: bench.status("u-1")["phase"] == "Succeeded")
     bench.until(lambda: not bench.engine.running())
+
+
+def test_a_failed_probe_may_have_a_grace_of_its_own(bench: EdgedEnv) -> None:
+    bench.engine.program = lambda spec: FakeProgram(ignores_stop=True)
+    probe = {"tcpSocket": {"port": 80}, "periodSeconds": 1, "failureThreshold": 1, "terminationGracePeriodSeconds": 4}
+    bench.prober.why = "connection refused"
+    bench.start().apply(pod(containers=[{**MAIN, "livenessProbe": probe}], terminationGracePeriodSeconds=600))
+    first = bench.engine.running()[0].id
+    bench.until(lambda: bench.engine.containers[first].phase == "exited", seconds=20.0)
