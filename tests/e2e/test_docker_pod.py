@@ -164,9 +164,9 @@ def test_a_pod_is_run_as_its_fields_say(
     assert docker_world.out("get", "pod", "fields", "-o", f"jsonpath={path}") == "bye"
     events = docker_world.out("get", "events", "-o", "jsonpath={.items[*].message}")
     assert "No effect on this node: spec.subdomain" in events
-    waiting = "{.status.containerStatuses[0].state.waiting.message}"
-    seen = lambda: docker_world.out("get", "pod", "rooted", "-o", f"jsonpath={waiting}")  # noqa: E731
+    waiting = "jsonpath={.status.containerStatuses[0].state.waiting.message}"
+    refused = "container has runAsNonRoot and image will run as root"
     eventually(
-        lambda: "container has runAsNonRoot and image will run as root" in seen(), "who may not be root is not run"
+        lambda: refused in docker_world.out("get", "pod", "rooted", "-o", waiting), "who may not be root is not run"
     )
     assert docker_world.kubectl("delete", "pod", "fields", "rooted", "--timeout=50s").returncode == 0

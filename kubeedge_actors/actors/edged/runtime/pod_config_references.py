@@ -78,13 +78,10 @@ SERVICES = ConfigReference(SERVICELIST, LIST_NAME)
 
 
 def volume_references(objects: Objects) -> list[ConfigReference]:
-    """The persistent volumes to which the known claims are bound."""
-    bound = [
-        (object.get("spec") or {}).get("volumeName")
-        for key, object in objects.items()
-        if key.type == PERSISTENTVOLUMECLAIM
-    ]
-    return [ConfigReference(PERSISTENTVOLUME, str(name)) for name in bound if name]
+    """The persistent volumes to which the known claims are bound, as the cloud says: a claim that makes no sense is to none."""
+    specs = [object.get("spec") for key, object in objects.items() if key.type == PERSISTENTVOLUMECLAIM]
+    names = [spec.get("volumeName") for spec in specs if isinstance(spec, dict)]
+    return [ConfigReference(PERSISTENTVOLUME, name) for name in names if isinstance(name, str) and name]
 
 
 def pull_secret_references(pod: PodView) -> list[ConfigReference]:

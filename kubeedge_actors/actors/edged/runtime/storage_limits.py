@@ -53,7 +53,7 @@ def container_limits(pod: PodView) -> dict[str, int]:
 def has_storage_limits(pod: PodView) -> bool:
     """Whether there is anything to measure; a quantity that is none is no limit."""
     try:
-        return bool(size_limits(pod) or container_limits(pod))
+        return bool({**size_limits(pod), **container_limits(pod)})
     except ConfigError:
         return False
 

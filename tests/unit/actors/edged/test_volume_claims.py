@@ -98,3 +98,12 @@ def test_a_claim_that_is_missing_or_not_bound_is_waited_for(bench: EdgedEnv, tmp
     bench.until(lambda: any(unbound in event.content["message"] for event in bench.cloud.of(ReportEvent)))
     bind(bench, {"local": {"path": str(tmp_path)}})
     bench.until(lambda: len(bench.engine.running()) == 1)
+
+
+@pytest.mark.parametrize("spec", ["x", [], {"volumeName": ["x"]}, {"volumeName": {}}, 5])
+def test_a_claim_that_makes_no_sense_harms_nobody(bench: EdgedEnv, spec: Any) -> None:
+    bench.cloud.objects["persistentvolumeclaim", "c"] = {"metadata": {"name": "c"}, "spec": spec}
+    run(bench, persistentVolumeClaim={"claimName": "c"})
+    bench.harness.advance(5.0)
+    assert bench.engine.running() == []
+    assert bench.harness.crashes == []
