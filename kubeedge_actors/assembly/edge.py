@@ -45,6 +45,9 @@ from kubeedge_actors.supervisors.registry import Registry
 
 log = logging.getLogger(__name__)
 
+TUNNEL_PATIENCE = 300.0
+"""Seconds for which a cloud may take nothing from the stream tunnel: a genuine one reads no more while one reader of a log does not."""
+
 
 def edge_specs(
     config: EdgeConfig,
@@ -213,7 +216,7 @@ def edge_stream_specs(
         return []
     address, links, stream_state = (
         config.node_ip or _address(config.cloud),
-        WebSocketLinks("latin-1"),
+        WebSocketLinks("latin-1", TUNNEL_PATIENCE),
         EdgeStreamState(),
     )
     return [

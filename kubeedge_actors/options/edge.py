@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubeedge_actors.config import DMI_SOCKET, HUB_PORT, METASERVER_PORT, TUNNEL_PORT, EdgeConfig
-from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
+from kubeedge_actors.options.setting import DATA, KEYS, OWN, WATCHING, Setting, SettingsTable, config_file
 from kubeedge_actors.options.value_kinds import (
     FILE,
     FILES,
@@ -25,6 +25,7 @@ from kubeedge_actors.options.value_kinds import (
 NODE = (
     Setting("name", NAME, "of the node (default: this machine's host name)"),
     DATA,
+    KEYS,
     config_file("edgecore.yaml"),
     Setting(
         "node-ip",

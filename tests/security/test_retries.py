@@ -54,7 +54,7 @@ DELAYED = {
     "actors/devicetwin/device_twin.py": "PRUNE_SECONDS",
     "actors/dmi/dmi.py": "0.5 s doubled up to 30 s",
     "actors/edgecontroller/cloudcore_annotation.py": "RETRY_SECONDS, MAX_TRIES",
-    "actors/edgecontroller/upstream_worker.py": "0.5 s doubled up to 15 s, with jitter",
+    "actors/edgecontroller/upstream_worker.py": "0.5 s doubled up to 5 s, with jitter",
     "actors/edged/edged.py": "RELIST_RETRY_SECONDS; HOUSEKEEPING_SECONDS; what NodeStatusManager says, at least 0.01 s",
     "actors/edged/pod/pod_worker.py": "what compute_actions says: RetryState and CrashLoopBackoff; measured below",
     "actors/edgehub/hub.py": "ReconnectBackoff; the heart-beat; the delay of a clean-up",

@@ -72,7 +72,7 @@ class ProcessRuntime:
     def __init__(self, root: Path, log_limits: LogLimits = DEFAULT_LOG_LIMITS) -> None:
         self._root, self._log_limits = root, log_limits
         self._lock = threading.RLock()
-        self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        self._boot_id = shim.boot_id()
         self._watcher: Watcher = lambda event: None
         self._exits = ExitWatcher(self._on_process_ended)
         self._exits.check_supported()
@@ -192,11 +192,12 @@ class ProcessRuntime:
 
     def _adopt(self) -> None:
         for folder, record in read_records(self._root):
-            self._adopt_one(_Process(record.container, folder), record.boot_id)
+            self._adopt_one(_Process(record.container, folder), same_boot=record.boot_id == self._boot_id)
 
-    def _adopt_one(self, process: _Process, boot_id: str) -> None:
+    def _adopt_one(self, process: _Process, *, same_boot: bool) -> None:
         self._processes[process.container.id] = process
-        same_boot = boot_id == self._boot_id
+        if not same_boot:
+            process.container = msgspec.structs.replace(process.container, sandbox_lost=True)
         identity = launcher.running_identity(process.folder) if same_boot else None
         if identity is not None and self._exits.watch(process.container.id, identity.pid):
             process.pid = identity.pid

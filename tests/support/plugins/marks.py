@@ -53,6 +53,7 @@ PROCESSES = (
     "tests/unit/supervisors/process/test_worker_context.py::*",
     "tests/unit/tools/test_mutants.py::*",
     "tests/unit/supervisors/process/test_processes*",
+    "tests/security/test_at_rest.py::test_a_cloud_and_an_edge_*",
 )
 """Tests, as patterns of their names without parameters."""
 LONG = (
@@ -63,6 +64,7 @@ LONG = (
     "tests/docs/test_examples.py::*",
     "tests/docs/test_small_examples.py::*_in_an_edge_*",
     "tests/unit/supervisors/process/test_processes_model.py::*",
+    "tests/security/test_at_rest.py::test_a_cloud_and_an_edge_*",
 )
 """What waits for other processes most of its time. With several workers it comes first, and so with one of them, while the
 others compute: no worker ends with a long test, and few of these run at the same time.

@@ -115,6 +115,9 @@ def test_after_a_restart_of_the_machine_nothing_runs_and_nobody_knows_how_it_end
     (listed,) = again.list()
     assert (listed.phase, listed.exit_code, listed.reason) == ("exited", 255, "Unknown")
     again.close()
+    third = ProcessRuntime(tmp_path)  # by then the record is of this boot
+    assert [listed.sandbox_lost, *(each.sandbox_lost for each in third.list())] == [True, True]
+    third.close()
     bench.runtime.kill(container.id)
     bench.await_end(container.id)
     bench.close()
