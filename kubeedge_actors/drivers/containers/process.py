@@ -72,7 +72,7 @@ class ProcessRuntime:
     def __init__(self, root: Path, log_limits: LogLimits = DEFAULT_LOG_LIMITS) -> None:
         self._root, self._log_limits = root, log_limits
         self._lock = threading.RLock()
-        self._boot_id = shim.boot_id()
+        self._boot_id = launcher.boot_id()
         self._watcher: Watcher = lambda event: None
         self._exits = ExitWatcher(self._on_process_ended)
         self._exits.check_supported()
