@@ -29,6 +29,7 @@ from kubeedge_actors.drivers.containers.base import (
     RegistryAuth,
     Watcher,
 )
+from kubeedge_actors.drivers.containers.container_record import boot_id
 from kubeedge_actors.drivers.containers.docker_events import DockerEvents
 from kubeedge_actors.drivers.containers.docker_library import (
     BROKEN,
@@ -44,7 +45,6 @@ from kubeedge_actors.drivers.containers.interruptible_log_stream import Interrup
 from kubeedge_actors.drivers.containers.names import check_pod_name
 from kubeedge_actors.drivers.containers.settings import host_files
 from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
-from kubeedge_actors.drivers.containers.shim.launcher import boot_id
 from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
