@@ -14,7 +14,9 @@ import kubeedge_actors
 PACKAGE = Path(kubeedge_actors.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # The language of the messages is everywhere by design; a test framework's plugin is not a library of the product.
-SHARED = {"msgspec"}
+SHARED = {"msgspec", "cryptography.exceptions"}
+# One library has two parts that have nothing to do with each other, certificates and the cipher of databases, and errors of both.
+PARTS = {name: name for name in ("cryptography.exceptions", "cryptography.hazmat.primitives.ciphers.aead")}
 
 
 def _tree(path: Path) -> ast.Module:
@@ -25,9 +27,9 @@ def _imported(tree: ast.Module) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {PARTS.get(alias.name, alias.name.split(".")[0]) for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add((node.module or "").split(".")[0])
+            names.add(PARTS.get(node.module or "", (node.module or "").split(".")[0]))
     return names
 
 
