@@ -57,6 +57,8 @@ class EdgeConfig:
     encryption_key_file: str = ""
     runtime: str = "auto"
     docker_host: str = ""
+    container_log_max_size: int = 10 * 1024 * 1024
+    container_log_max_files: int = 5
     mqtt_port: int = MQTT_PORT
     mqtt_host: str = "127.0.0.1"
     mqtt_passwords: str = ""

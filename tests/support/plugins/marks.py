@@ -42,6 +42,8 @@ PROCESSES = (
     "tests/unit/drivers/cluster/test_flaky_api.py::*plugin*",
     "tests/unit/drivers/machine/test_machine.py::*pause_program_sleeps*",
     "tests/unit/drivers/containers/test_process.py::*",
+    "tests/unit/drivers/containers/test_process_logs.py::*container*",
+    "tests/security/test_leftovers.py::*",
     "tests/unit/drivers/pki/test_file_authority.py::*certificate_process*",
     "tests/unit/drivers/store/test_damage.py::*kill_9*",
     "tests/unit/drivers/store/test_damage.py::*full_disk*",

@@ -1,36 +1,23 @@
-"""Shim: a process on the host that outlives its starter, and records the exit code.
-
-A shell of its own session runs the command, writes who it is to `pid` and the exit code to `exit`, and takes what is
-left of its process group along when it ends. It needs nothing of ours: `kill -9` of the edge does not touch it.
-"""
+"""Starts shims (program.py), and finds them again by what they have written: who they are, and the exit code."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from kubeedge_actors.drivers.containers.shim import program
+from kubeedge_actors.drivers.containers.shim.program import EXIT, MAIN, PID, ShimArguments
 from kubeedge_actors.errors import ContainerError
 
-PID, EXIT, LOG = "pid", "exit", "log"
 LOST_CODE, KILLED_CODE = 255, 128 + signal.SIGKILL
-
-# A trap with a command keeps the shell alive through the signals that stop the group, and is reset to the default in
-# the child. /proc/PID/stat holds the start time, without which a pid means nothing. Standard input is a pipe to the
-# one who waits for the child: a signal sent earlier would be taken by the shell alone.
-SCRIPT = """\
-folder=$1; cwd=$2; shift 2
-trap : HUP INT QUIT TERM USR1 USR2
-read -r stat </proc/$$/stat && printf '%s\\n' "$stat" >"$folder/pid"
-cd "$cwd" && (printf . >&0; exec "$@" </dev/null)
-code=$?
-printf '%s\\n' "$code" >"$folder/exit"
-kill -KILL -$$
-"""
+MESSAGE_LIMIT = 4096
 
 
 class ProcessIdentity(NamedTuple):
@@ -40,36 +27,34 @@ class ProcessIdentity(NamedTuple):
     started: str
 
 
-def spawn(folder: Path, command: Sequence[str], env: Mapping[str, str], cwd: str) -> subprocess.Popen[bytes]:
-    """Run `command` under a shim whose files are in `folder`; when this returns it can be signalled.
-
-    ContainerError when the system refuses.
-    """
-    try:
-        log = os.open(folder / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ContainerError(f"the log can not be written: {error}") from error
-    began, begins = os.pipe()
+def spawn(arguments: ShimArguments, command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Run `command` under a shim; when this returns it can be signalled. ContainerError when the system refuses."""
+    status, told = os.pipe()
     try:
         shim = subprocess.Popen(
-            ["/bin/sh", "-c", SCRIPT, "shim", str(folder), cwd, *command],
+            [sys.executable, "-I", "-S", program.__file__, *arguments, *command],
             env=dict(env),
             cwd="/",
-            stdin=begins,
-            stdout=log,
-            stderr=log,
+            stdin=told,
+            stdout=subprocess.DEVNULL,
+            stderr=told,
             start_new_session=True,
         )
-        os.close(begins)
-        begins = -1
-        os.read(began, 1)
-        return shim
+        os.close(told)
+        told = -1
+        message = b""
+        while piece := os.read(status, MESSAGE_LIMIT):  # ends when the command has taken the child's place
+            message = (message + piece)[-MESSAGE_LIMIT:]
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise ContainerError(f"{command[0]} can not be run: {error}") from error
     finally:
-        for fd in (log, began, begins):
+        for fd in (status, told):
             if fd >= 0:
                 os.close(fd)
+    if message:
+        shim.wait()
+        raise ContainerError(message.decode("utf-8", "replace").strip())
+    return shim
 
 
 def process_identity(pid: int) -> ProcessIdentity | None:
@@ -81,10 +66,10 @@ def process_identity(pid: int) -> ProcessIdentity | None:
     return _parsed(text)
 
 
-def recorded_identity(folder: Path) -> ProcessIdentity | None:
-    """The ProcessIdentity that the shim recorded; None when it did not come to that."""
+def recorded_identity(folder: Path, name: str = PID) -> ProcessIdentity | None:
+    """The ProcessIdentity that the shim recorded, of itself or of the container's MAIN process; None when it did not come to that."""
     try:
-        return _parsed((folder / PID).read_text(encoding="utf-8", errors="replace"))
+        return _parsed((folder / name).read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None
 
@@ -98,7 +83,7 @@ def _parsed(stat: str) -> ProcessIdentity | None:
 
 
 def running_identity(folder: Path) -> ProcessIdentity | None:
-    """The process that ran here, if it still runs."""
+    """The shim that ran here, if it still runs."""
     was = recorded_identity(folder)
     return was if was is not None and process_identity(was.pid) == was and not _is_zombie(was.pid) else None
 
@@ -128,7 +113,31 @@ def ended_at(folder: Path) -> float:
         return 0.0
 
 
+def signal_container(folder: Path, number: int) -> None:
+    """Send a signal to the container's main process and what has not left its group. Nothing when it has ended."""
+    main = recorded_identity(folder, MAIN)
+    if main is not None and process_identity(main.pid) == main:
+        signal_group(main.pid, number)
+
+
 def signal_group(pid: int, number: int) -> None:
-    """Send a signal to all that the shim started and that did not leave its group."""
+    """Send a signal to a process group. Nothing when it has ended."""
     with suppress(ProcessLookupError):  # it has ended by itself, which is what was wanted
         os.killpg(pid, number)
+
+
+def await_end(folder: Path, seconds: float) -> bool:
+    """Whether the shim has ended, child of this process or not; waits for it so long."""
+    shim = running_identity(folder)
+    if shim is None:
+        return True
+    try:
+        handle = os.pidfd_open(shim.pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+    finally:
+        os.close(handle)
