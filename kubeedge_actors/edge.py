@@ -30,6 +30,7 @@ from kubeedge_actors.assembly.edge import (
     token_reader,
 )
 from kubeedge_actors.assembly.mqtt import start_brokers
+from kubeedge_actors.assembly.pod_commands import ADMIN_QUERIES, pod_commands
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -145,7 +146,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         stack.callback(containers.close)
         mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
         dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
-        optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | LINK_MESSAGES
+        optional = EXTENSION_POINTS | ADMIN_QUERIES | (frozenset() if config.cloud else LINK_MESSAGES)
         journal = MailboxFile(data.path / MAILBOXES)
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional, journal=journal)
         if config.cloud:
@@ -161,7 +162,8 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         stack.callback(system.stop, STOP_TIMEOUT)
         plugins = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
-        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config)
+        asked = pod_commands(system, containers)
+        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, asked)
         unserved = service_port_error(config, store.target_urls)
         system.start(SupervisorSpec("edge", [*modules, plugins], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)
