@@ -54,8 +54,11 @@ class EdgeConfig:
     token: str = ""
     token_file: str = ""
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("edge"))
+    encryption_key_file: str = ""
     runtime: str = "auto"
     docker_host: str = ""
+    container_log_max_size: int = 10 * 1024 * 1024
+    container_log_max_files: int = 5
     mqtt_port: int = MQTT_PORT
     mqtt_host: str = "127.0.0.1"
     mqtt_passwords: str = ""
@@ -117,6 +120,7 @@ class CloudConfig:
     """
 
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("cloud"))
+    encryption_key_file: str = ""
     host: str = "127.0.0.1"
     api_port: int = API_PORT
     hub_port: int = HUB_PORT

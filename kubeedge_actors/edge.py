@@ -19,7 +19,7 @@ if __name__ == "__main__":
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin_endpoints
-from kubeedge_actors.assembly.datadir import DataDir
+from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
 from kubeedge_actors.assembly.edge import (
     choose_container_runtime,
     dmi_specs,
@@ -140,14 +140,15 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
     with ExitStack() as stack:
         data = DataDir(config.data_dir)
         stack.callback(data.close)
-        store = SqliteStore(data.path / "edge.db")
+        keys = encryption_keys(config)
+        store = SqliteStore(data.path / "edge.db", keys)
         stack.callback(store.close)
         containers = choose_container_runtime(config, data.path / "pods")
         stack.callback(containers.close)
         mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
-        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
+        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS, keys=keys)))
         optional = EXTENSION_POINTS | ADMIN_QUERIES | (frozenset() if config.cloud else LINK_MESSAGES)
-        journal = MailboxFile(data.path / MAILBOXES)
+        journal = MailboxFile(data.path / MAILBOXES, keys)
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional, journal=journal)
         if config.cloud:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))

@@ -29,6 +29,7 @@ KubeEdgeActorsError
         ├── AlreadyExists       409 AlreadyExists
         ├── Conflict            409 Conflict
         ├── Forbidden           403
+        │   └── ForbiddenAtStart    403 by an API server that has just come up
         └── Unreachable         no answer at all
 """
 
@@ -172,6 +173,10 @@ class Conflict(ClusterError):
 
 class Forbidden(ClusterError):
     """403: who asks may not do this."""
+
+
+class ForbiddenAtStart(Forbidden):
+    """403 by an API server that was away a moment ago: it may not know its own rules yet."""
 
 
 class Unreachable(ClusterError):

@@ -1,4 +1,4 @@
-"""The data directory of an edge or a cloud: made and locked."""
+"""The data directory of an edge or a cloud: made and locked, and the keys with which its databases are encrypted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import logging
 import os
 from pathlib import Path
 
+from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.osutil.cipher import KeyRing, read_key_file
 
 log = logging.getLogger(__name__)
 
@@ -48,3 +50,14 @@ class DataDir:
         """Let another process have it."""
         self._write("")
         os.close(self._lock)
+
+
+def encryption_keys(config: EdgeConfig | CloudConfig) -> KeyRing | None:
+    """The keys that the config names; None, told once, when it names none. Errors: UsageError."""
+    if config.encryption_key_file:
+        return read_key_file(Path(config.encryption_key_file))
+    log.info(
+        "the Secrets in %s are readable by root and by whoever has the disk: --encryption-key-file encrypts them",
+        config.data_dir,
+    )
+    return None

@@ -26,7 +26,7 @@ from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
-from kubeedge_actors.drivers.containers.base import ContainerRuntime
+from kubeedge_actors.drivers.containers.base import ContainerRuntime, LogLimits
 from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
 from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
@@ -44,6 +44,9 @@ from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.supervisors.registry import Registry
 
 log = logging.getLogger(__name__)
+
+TUNNEL_PATIENCE = 300.0
+"""Seconds for which a cloud may take nothing from the stream tunnel: a genuine one reads no more while one reader of a log does not."""
 
 
 def edge_specs(
@@ -142,6 +145,7 @@ def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState
 
 def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
+    log_limits = LogLimits(max_size=config.container_log_max_size, max_files=config.container_log_max_files)
     if config.runtime != "process":
         named = config.docker_host or os.environ.get("DOCKER_HOST", "")
         address = named or "unix:///var/run/docker.sock"
@@ -149,9 +153,8 @@ def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime
             from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
             # two nodes of one name may share an engine, their data directories differ
-            return DockerRuntime(
-                f"{config.name}@{config.data_dir}", address, subpaths=config.data_dir / "volume-subpaths"
-            )
+            owner, subpaths = f"{config.name}@{config.data_dir}", config.data_dir / "volume-subpaths"
+            return DockerRuntime(owner, address, subpaths=subpaths, log_limits=log_limits)
         except ImportError as error:
             if config.runtime == "docker":
                 raise UsageError(f"the Docker runtime needs its library: {install_hint('docker')}") from error
@@ -162,7 +165,7 @@ def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime
                 log.warning("no Docker engine answers at %s: pods run as processes of this machine", address)
     from kubeedge_actors.drivers.containers.process import ProcessRuntime
 
-    return ProcessRuntime(pods)
+    return ProcessRuntime(pods, log_limits)
 
 
 def dmi_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
@@ -213,7 +216,7 @@ def edge_stream_specs(
         return []
     address, links, stream_state = (
         config.node_ip or _address(config.cloud),
-        WebSocketLinks("latin-1"),
+        WebSocketLinks("latin-1", TUNNEL_PATIENCE),
         EdgeStreamState(),
     )
     return [

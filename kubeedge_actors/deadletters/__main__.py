@@ -23,6 +23,7 @@ from kubeedge_actors.drivers.store.dead_letters import DeadLetterDb, DeadLetterR
 from kubeedge_actors.entrypoint import run
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.parsers import parser
+from kubeedge_actors.osutil.cipher import read_key_file
 
 HEADINGS = ("id", "time", "recipient", "type", "deliveries", "replayed", "reason")
 
@@ -90,7 +91,8 @@ def _file(options: argparse.Namespace) -> DeadLetterDb:
     folder: Path = options.data_dir
     if not folder.is_dir():
         raise UsageError(f"there is no data directory {folder}")
-    return DeadLetterDb(folder / FILE)
+    keys = read_key_file(options.encryption_key_file) if options.encryption_key_file else None
+    return DeadLetterDb(folder / FILE, keys=keys)
 
 
 def _missing(options: argparse.Namespace, number: int) -> UsageError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
-from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
+from kubeedge_actors.options.setting import DATA, KEYS, OWN, WATCHING, Setting, SettingsTable, config_file
 from kubeedge_actors.options.value_kinds import FILE, NUMBER, PORT, SECONDS, YES_OR_NO, text_kind
 
 OWN_SIDE = (
     DATA,
+    KEYS,
     config_file("cloudcore.yaml"),
     Setting("host", text_kind("HOST"), "address to bind, and that nodes and kubectl dial (default: {})"),
     Setting(

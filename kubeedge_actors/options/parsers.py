@@ -193,6 +193,9 @@ def _trace_options(parser: argparse.ArgumentParser) -> None:
 def _deadletters(parser: argparse.ArgumentParser) -> None:
     common = argparse.ArgumentParser(add_help=False)
     _add_data_dir(common)
+    common.add_argument(
+        "--encryption-key-file", type=Path, metavar="FILE", help="as of the cloud or edge, when it has one"
+    )
     parser.description = "Messages that nobody took, and why. The newest 10,000 are kept."
     parser.epilog = "Whose is said after the command: `deadletters COMMAND --data-dir DIR`; `deadletters COMMAND --help` tells the rest."
     add = _subcommands(parser, common)

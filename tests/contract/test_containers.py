@@ -16,6 +16,7 @@ from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import (
     DEAF,
     FOREVER,
+    LOG_LIMITS,
     MISSING,
     OBEDIENT,
     ContainersEnv,
@@ -164,6 +165,21 @@ def test_logs_are_followed_until_the_end(bench: ContainersEnv) -> None:
     assert b"".join(bench.runtime.logs(one.id, follow=True)) == b"alpha\nbeta\n"
 
 
+def test_of_a_long_log_the_newest_part_is_kept(bench: ContainersEnv) -> None:
+    script = "i=0; while [ $i -lt 20000 ]; do echo line $i of the log; i=$((i+1)); done"
+    one = bench.run(("/bin/sh", "-c", script))
+    if bench.kind == "fake":  # it writes nothing
+        return
+    followed = b"".join(bench.runtime.logs(one.id, follow=True))
+    bench.await_end(one.id)
+    kept = b"".join(bench.runtime.logs(one.id))
+    assert len(kept) <= LOG_LIMITS.max_size * LOG_LIMITS.max_files
+    assert kept.startswith(b"line ") and kept.endswith(b"line 19999 of the log\n")
+    assert followed.endswith(b"line 19998 of the log\nline 19999 of the log\n")
+    last = b"".join(bench.runtime.logs(one.id, tail=1300)).splitlines()  # in a file of Docker there are some 700
+    assert last == [b"line %d of the log" % number for number in range(18_700, 20_000)]
+
+
 def test_a_followed_log_ends_when_another_thread_has_enough(bench: ContainersEnv) -> None:
     one = bench.run(DEAF)
     log = bench.runtime.logs(one.id, follow=True)
@@ -205,6 +221,14 @@ def test_a_command_is_run_with_both_its_ends_in_hand(bench: ContainersEnv) -> No
     if bench.kind != "fake":  # it runs nothing
         assert said == {1: b"a" * 100_000, 2: b"aside\n"}
         assert code == 3
+
+
+def test_what_has_left_its_session_ends_with_its_container(bench: ContainersEnv) -> None:
+    script = "mkfifo /tmp/$0; (setsid sh -c 'echo gone >/tmp/$0; exec sleep 1000' $0 &); read word </tmp/$0; echo $word; exit 0"
+    one = bench.run(("/bin/sh", "-c", script, f"fifo-{uuid.uuid4().hex}"))
+    if bench.kind != "fake":  # it runs nothing
+        assert bench.await_end(one.id).exit_code == 0
+        assert b"".join(bench.runtime.logs(one.id, follow=True)) == b"gone\n"
 
 
 def test_a_command_ends_for_its_reader_when_another_thread_has_enough(bench: ContainersEnv) -> None:

@@ -140,7 +140,7 @@ class Reader:
         seen, shell.seen = shell.seen, ""
         shell.type('echo "[$PWD]"')
         self._folder = Path(re.findall(r"\[(.*)\]", shell.seen)[-1])
-        shell.seen = seen
+        shell.seen = seen + shell.seen  # what goes on in the background may have shown something meanwhile
 
     def _end_what_goes_on(self, block: Block, shell: Shell) -> None:
         assert shell.busy == ("after" in block.marks), "the shell is busy" if shell.busy else "nothing goes on there"
@@ -150,8 +150,7 @@ class Reader:
     def _again(self, shell: Shell, command: str, shown: Block) -> None:
         where = self._shell(shown.marks["shows"]) if "shows" in shown.marks else shell
         patience = Patience(ON_A_PAGE)
-        while True:
-            shell.seen = ""
+        while True:  # what was seen stays: a retained message comes once, the answer to the command perhaps later
             shell.type(command)
             if where.shows(lambda: not shown.missing(where.seen), ANOTHER_TRY):
                 return

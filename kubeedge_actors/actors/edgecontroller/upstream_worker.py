@@ -16,7 +16,7 @@ from kubeedge_actors.supervisors import ReplyTo
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LinkMessage, ObjectPushed, ObjectVersionDelivered, Response
 
-BACKOFF_INITIAL, BACKOFF_MAX = 0.5, 15.0
+BACKOFF_INITIAL, BACKOFF_MAX = 0.5, 5.0
 MAX_WAITING, NODE_WAITING, NODE_WAITING_BYTES = 5_000, 1_000, 8 * 1024 * 1024
 """Requests that wait for the API in one worker: of all its nodes, and of each."""
 

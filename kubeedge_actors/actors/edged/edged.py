@@ -55,8 +55,7 @@ from kubeedge_actors.wire.messages import (
 )
 
 HOUSEKEEPING_SECONDS, SLOW_HOUSEKEEPING_TICKS = 5.0, 12
-"""Period of the poll for things without events (manifest folder, dead runtime); every 12th poll also rotates logs and
-resyncs volumes.
+"""Period of the poll for things without events (manifest folder, dead runtime); every 12th poll also resyncs volumes.
 """
 RELIST_RETRY_SECONDS = 1.0
 RUNTIME_DOWN = "container runtime is down"
@@ -363,13 +362,12 @@ class Edged(Module):
 
     @on
     def on_housekeeping_due(self, message: HousekeepingDue) -> None:
-        """Poll things without events: manifest folder, dead runtime; now and then logs and volumes."""
+        """Poll things without events: manifest folder, dead runtime; now and then volumes."""
         self._read_manifests()
         if self._state.runtime_error:
             self._relist()
         self._ticks += 1
         if self._ticks % SLOW_HOUSEKEEPING_TICKS == 0:
-            self._executor.rotate_logs()
             self._pod_workers.resync()
 
     # --- facts ------------------------------------------------------------------------------------------------------

@@ -90,7 +90,8 @@ class Tunnel:
         opening = tunnel.decode_open(frame.data)
         native = opening.has_header(constants.HEADER_STREAM)
         credits = native and frame.kind in (FrameType.LOGS, FrameType.METRICS)
-        sender = StreamSender(frame.id, self._link, credits=credits, reasons=native)
+        connection = frame.kind in (FrameType.EXEC, FrameType.ATTACH)
+        sender = StreamSender(frame.id, self._link, credits=credits, reasons=native, connection=connection)
         with self._lock:
             if len(self._senders) >= MAX_STREAMS:
                 sender.terminate(f"this node serves {MAX_STREAMS} streams already")

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.errors import ClusterError, ForbiddenAtStart
 from kubeedge_actors.kubernetes.object_types import ResourceKind
 
 Json = dict[str, Any]
@@ -273,4 +273,4 @@ def object_reference(object: Json) -> ObjectReference:
 
 def is_temporary(error: ClusterError) -> bool:
     """Whether the same request may succeed later."""
-    return error.code in TEMPORARY
+    return error.code in TEMPORARY or isinstance(error, ForbiddenAtStart)

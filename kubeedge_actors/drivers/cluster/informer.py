@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
 SILENCE = 400.0
 """Seconds without a byte after which a watch counts as dead; it is asked to end by itself after at most 5 minutes."""
 BACKOFF_FIRST, BACKOFF_LAST = 0.2, 30.0
-GONE = 410
+BACKOFF_LAST_AWAY = 5.0
+"""The longest wait for an API server that does not answer, or not yet: asking costs it nothing, and what changes is late by as much."""
+GONE, TOO_MANY = 410, 429
 SHORT_LIVED = 1.0
 
 Key = tuple[str, str]
@@ -123,7 +125,7 @@ class Informer:
         self._stop = threading.Event()
         self._stream: EventLines | None = None
         self._thread: threading.Thread | None = None
-        self._failures = 0
+        self._failures, self._away = 0, False
 
     # --- subscribers ------------------------------------------------------------------------------------------------
 
@@ -222,7 +224,8 @@ class Informer:
                 self._version = ""
                 self._failures += 1
             if self._failures:
-                self._stop.wait(backoff_delay(self._failures, self._chance))
+                longest = BACKOFF_LAST_AWAY if self._away else BACKOFF_LAST
+                self._stop.wait(backoff_delay(self._failures, self._chance, longest))
 
     def _failed(self, error: ClusterError) -> None:
         if self._stop.is_set():
@@ -232,7 +235,8 @@ class Informer:
             self._failures = 0 if self._version else self._failures + 1
             self._version = ""
             return
-        self._failures += 1
+        was_away, self._away = self._away, is_temporary(error) and error.code != TOO_MANY
+        self._failures = self._failures + 1 if self._away or not was_away else 1
         log.log(self._level(error), "watch of %s: %s; retrying", self.kind.plural, error)
         if not is_temporary(
             error
@@ -316,9 +320,9 @@ class Informer:
             subscriber.tell(change)
 
 
-def backoff_delay(failures: int, chance: random.Random) -> float:
-    """Seconds to wait after so many failures in a row: doubling, with full jitter."""
-    return chance.uniform(0.5, 1.0) * min(BACKOFF_LAST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 16))
+def backoff_delay(failures: int, chance: random.Random, longest: float) -> float:
+    """Seconds to wait after so many failures in a row: doubling up to `longest`, with jitter."""
+    return chance.uniform(0.5, 1.0) * min(longest, BACKOFF_FIRST * 2.0 ** min(failures - 1, 16))
 
 
 def _contained(call: Callable[..., None], *arguments: Any) -> None:

@@ -24,7 +24,15 @@ from kubeedge_actors.drivers.cluster.base import (
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.informer import GONE, EventLines, Informer
 from kubeedge_actors.drivers.cluster.transport import Transport
-from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, Forbidden, NotFound
+from kubeedge_actors.errors import (
+    AlreadyExists,
+    ClusterError,
+    Conflict,
+    Forbidden,
+    ForbiddenAtStart,
+    NotFound,
+    Unreachable,
+)
 from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.outage_log import OutageLog
 
@@ -39,6 +47,10 @@ PATCH_TYPES: dict[PatchType, str] = {
 }
 PAGE = 500
 WATCH_SECONDS = 290
+SETTLING_SECONDS = 10.0
+"""Seconds after the first answer of an API server within which what it forbids is tried again: it begins to answer before it has read its
+roles and their bindings.
+"""
 FIELD_MANAGER = "kubeedge-actors"
 
 _Shared = tuple[ResourceKind, str, str, str, bool]
@@ -55,6 +67,7 @@ class KubernetesCluster:
         self._lock = threading.Lock()
         self._informers: dict[_Shared, Informer] = {}
         self._outage, self._url = OutageLog(), config.url
+        self._away, self._settled_at = True, 0.0
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -140,11 +153,28 @@ class KubernetesCluster:
 
     def _request(self, method: str, path: str, body: Any = None, content_type: str = JSON) -> Json:
         encoded = body.encode() if isinstance(body, str) else msgspec.json.encode(body) if body is not None else None
-        status, content = self._transport.request(method, path, encoded, content_type)
+        with self._observed():
+            status, content = self._transport.request(method, path, encoded, content_type)
         answer = _decoded(status, content)
         if status >= 300:
-            raise error_of(status, answer)
+            raise self._error_of(status, answer)
         return answer
+
+    @contextlib.contextmanager
+    def _observed(self) -> Iterator[None]:
+        """Note whether the API server answers, whatever it says."""
+        try:
+            yield
+        except Unreachable:
+            self._away = True
+            raise
+        if self._away:
+            self._away, self._settled_at = False, time.monotonic() + SETTLING_SECONDS
+
+    def _error_of(self, status: int, answer: Json) -> ClusterError:
+        error = error_of(status, answer)
+        early = isinstance(error, Forbidden) and time.monotonic() < self._settled_at
+        return ForbiddenAtStart(error.status) if early else error
 
     # --- watches ----------------------------------------------------------------------------------------------------
 
@@ -181,11 +211,14 @@ class KubernetesCluster:
 
         @contextlib.contextmanager
         def follow(version: str) -> Iterator[EventLines]:
-            with self._transport.stream(_with_query(path, {**following, "resourceVersion": version})) as stream:
+            with self._observed():
+                opened = self._transport.stream(_with_query(path, {**following, "resourceVersion": version}))
+            with opened as stream:
                 if stream.status >= 300:
-                    raise error_of(stream.status, _decoded(stream.status, stream.read()))
+                    raise self._error_of(stream.status, _decoded(stream.status, stream.read()))
                 self._outage.log_recovery(log, f"the API server at {self._url} answers again", time.monotonic())
-                yield stream
+                with self._observed():
+                    yield stream
 
         lister = partial(self.list, kind, namespace, labels=labels, fields=fields)
         return Informer(kind, lister, follow, cache=cache, outage=self._outage)

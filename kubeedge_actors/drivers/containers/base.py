@@ -7,7 +7,7 @@ Contract of every ContainerRuntime
   with exit codes.
 * Nothing is doubled: a second `create` for the same pod, name and restart count gives the container that is there,
   unless it has ended.
-* Every end is told to the watcher without polling, at least once. `RuntimeRecovered` means: what happened before is not
+* Every end of a container or of a pod's sandbox is told to the watcher without polling, at least once. `RuntimeRecovered` means: what happened before is not
   known, list again.
 * A container that can not be started has ended: reason StartError, with the text of the error that `start` raised.
 * `stop`, `kill`, `remove` and `remove_pod_sandbox` of something that is gone are no errors.
@@ -28,12 +28,22 @@ Network = Literal["own", "pod", "host"]
 Phase = Literal["created", "running", "exited"]
 START_ERROR: Final = "StartError"
 START_ERROR_CODE: Final = 128
-LOG_LIMIT = 10 * 1024 * 1024
-"""Bytes of log that a container may fill before the oldest half is dropped."""
 
 
 class DriverValue(msgspec.Struct, frozen=True, kw_only=True):
     """Plain data that crosses the border of a driver."""
+
+
+class LogLimits(DriverValue, frozen=True, kw_only=True):
+    """How much of the log of one container is kept: files of so many bytes, so many of them (kubelet: containerLogMaxSize,
+    containerLogMaxFiles). What is older is dropped.
+    """
+
+    max_size: int = 10 * 1024 * 1024
+    max_files: int = 5
+
+
+DEFAULT_LOG_LIMITS: Final = LogLimits()
 
 
 class PodName(DriverValue, frozen=True):
@@ -115,7 +125,8 @@ class Container(DriverValue, frozen=True):
     host's network.
 
     `reason` of an ended one: Completed, Error, OOMKilled, StartError, or Unknown when nobody can say how it ended (the
-    machine restarted).
+    machine restarted). `sandbox_lost`: what it shared with the other containers of its pod has ended, or the machine
+    has restarted since: it can not go on with those that are made from now on.
     """
 
     id: str
@@ -132,10 +143,11 @@ class Container(DriverValue, frozen=True):
     reason: str = ""
     message: str = ""
     ip: str = ""
+    sandbox_lost: bool = False
 
 
 class ContainerEnded(DriverValue, frozen=True):
-    """A container has ended, for whatever reason."""
+    """A container has ended, for whatever reason; or the sandbox of a pod, which `list` does not show."""
 
     id: str
     pod_uid: str
@@ -260,22 +272,19 @@ class ContainerRuntime(Protocol):
         """A connection to a TCP port of a running pod, as from inside it. Blocks for seconds at most."""
 
     def run_pod_sandbox(self, network: PodNetwork) -> str:
-        """Create the network of a pod unless it exists; returns its address, empty on the host's network."""
+        """Create the network of a pod unless it exists and lives; returns its address, empty on the host's network."""
 
     def remove_pod_sandbox(self, pod_uid: str) -> None:
         """Remove the network of a pod (CRI RemovePodSandbox); its containers are removed one by one."""
 
     def pod_sandboxes(self) -> set[str]:
-        """The uids of the pods whose networks are open."""
+        """The uids of the pods that have a network to remove, also one that has ended."""
 
     def image_id(self, image: str) -> str:
         """The id of an image that is present, else an empty text."""
 
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Fetch an image; returns when it is present."""
-
-    def rotate_logs(self) -> None:
-        """Keep logs within LOG_LIMIT where the engine does not. To be called once a minute."""
 
     def close(self) -> None:
         """Stop watching and disconnect from the engine; containers go on."""

@@ -19,10 +19,12 @@ import msgspec
 from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers import docker_streams, pause
 from kubeedge_actors.drivers.containers.base import (
+    DEFAULT_LOG_LIMITS,
     Container,
     ContainerSpec,
     ExecResult,
     ExecStream,
+    LogLimits,
     PodNetwork,
     RegistryAuth,
     Watcher,
@@ -40,6 +42,7 @@ from kubeedge_actors.drivers.containers.docker_library import (
 )
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
+from kubeedge_actors.drivers.containers.shim import boot_id
 from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
@@ -66,11 +69,13 @@ class DockerRuntime:
         timeout: float = 60.0,
         *,
         subpaths: Path,
+        log_limits: LogLimits = DEFAULT_LOG_LIMITS,
     ) -> None:
-        self._owner, self._pause_image = owner, pause_image
+        self._owner, self._pause_image, self._log_limits = owner, pause_image, log_limits
         with translated():  # the library's stubs leave the low-level client half untyped
             check_listening(address)
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
+        self._boot_id = boot_id()
         self._lock, self._opening = threading.Lock(), threading.Lock()
         self._seen: dict[str, Container] = {}
         self._events = DockerEvents(self._client, address, owner, self._look)
@@ -115,10 +120,23 @@ class DockerRuntime:
             cached = dict(self._seen)
         containers = [container for row in rows if (container := self._current(row, cached.get(row["Id"]))) is not None]
         sandboxes = (
-            self._addresses() if any(row["HostConfig"]["NetworkMode"].startswith("container:") for row in rows) else {}
+            self._running_sandboxes()
+            if any(forms.IN_SANDBOX in row["HostConfig"]["NetworkMode"] for row in rows)
+            else {}
         )
-        ips = [container.ip or sandboxes.get(container.pod.uid, "") for container in containers]
-        return [msgspec.structs.replace(container, ip=ip) for container, ip in zip(containers, ips, strict=True)]
+        addresses = {
+            forms.pod_of(row["Labels"]).uid: forms.address_of(row.get("NetworkSettings") or {})
+            for row in sandboxes.values()
+        }
+        lost = {row["Id"]: forms.sandbox_lost(row, sandboxes, self._boot_id) for row in rows}
+        return [
+            msgspec.structs.replace(
+                container,
+                ip=container.ip or addresses.get(container.pod.uid, ""),
+                sandbox_lost=lost[container.id],
+            )
+            for container in containers
+        ]
 
     def _current(self, row: dict[str, Any], cached: Container | None) -> Container | None:
         phase = forms.PHASES.get(row["State"], "exited")
@@ -129,9 +147,9 @@ class DockerRuntime:
         except ContainerError:
             return None  # removed meanwhile
 
-    def _addresses(self) -> dict[str, str]:
-        rows = self._rows(forms.SANDBOX)
-        return {forms.pod_of(row["Labels"]).uid: forms.address_of(row.get("NetworkSettings") or {}) for row in rows}
+    def _running_sandboxes(self) -> dict[str, dict[str, Any]]:
+        """The sandboxes that run, by their ids."""
+        return {row["Id"]: row for row in self._rows(forms.SANDBOX) if row["State"] == "running"}
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
@@ -139,7 +157,8 @@ class DockerRuntime:
         """Make it under its unique name. What its `subpath`s found is kept for it until it is started or removed."""
         check_container_names(spec)
         key = f"{spec.pod.uid}.{spec.name}" if any(mount.subpath for mount in spec.mounts) else ""
-        config = forms.container_config(self._owner, self._subpaths.mounted(key, spec))
+        mounted = self._subpaths.mounted(key, spec)
+        config = forms.container_config(self._owner, mounted, self._log_limits, self._boot_id)
         try:
             container = self._look(
                 self._create_or_find(forms.engine_name(spec.pod, spec.name, spec.restart_count), config)
@@ -305,7 +324,7 @@ class DockerRuntime:
             self.remove(row["Id"])
 
     def pod_sandboxes(self) -> set[str]:
-        """Pods with a pause container."""
+        """Pods with a pause container, running or not."""
         return {forms.pod_of(row["Labels"]).uid for row in self._rows(forms.SANDBOX)}
 
     def image_id(self, image: str) -> str:
@@ -324,9 +343,6 @@ class DockerRuntime:
             for line in self._client.pull(repository, tag=tag, auth_config=auth, stream=True, decode=True):
                 if "error" in line:
                     raise ContainerError(str(line["error"]))
-
-    def rotate_logs(self) -> None:
-        """The engine keeps logs within the limit that each container was given."""
 
     def close(self) -> None:
         """Stop watching; containers go on."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 import datetime
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from kubeedge_actors.drivers.containers.base import (
-    LOG_LIMIT,
     START_ERROR,
     Container,
     ContainerSpec,
+    LogLimits,
     Mount,
     Phase,
     PodName,
@@ -26,8 +26,11 @@ from kubeedge_actors.drivers.containers.base import (
 POD_NAME, POD_NAMESPACE, POD_UID = (f"io.kubernetes.pod.{word}" for word in ("name", "namespace", "uid"))
 NAME, HASH, RESTARTS = (f"io.kubernetes.container.{word}" for word in ("name", "hash", "restartCount"))
 KIND, OWNER = "io.kubernetes.docker.type", "io.kubernetes.node.owner"
+BOOT = "io.kubernetes.node.bootID"
 CONTAINER, SANDBOX = "container", "podsandbox"
 SANDBOX_NAME = "POD"
+IN_SANDBOX = "container:"
+"""Begins the network mode of a container in a sandbox; the engine answers with the id of that sandbox."""
 
 PHASES: dict[str, Phase] = {"created": "created", "running": "running", "paused": "running", "restarting": "running"}
 """Docker's states; all others are ends."""
@@ -68,14 +71,14 @@ def _exposed(ports: tuple[Port, ...]) -> dict[str, dict[str, str]]:
     return {f"{port.container}/{port.protocol}": {} for port in ports}
 
 
-def container_config(owner: str, spec: ContainerSpec) -> dict[str, Any]:
-    """The body of a request to create a container (Docker Engine API, ContainerCreate)."""
+def container_config(owner: str, spec: ContainerSpec, log_limits: LogLimits, boot_id: str = "") -> dict[str, Any]:
+    """The body of a request to create a container (Docker Engine API, ContainerCreate); `boot_id` is the machine's."""
     own = spec.network == "own"
     config: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{key}={value}" for key, value in spec.env.items()],
-        "Labels": container_labels(owner, spec),
-        "HostConfig": _host_config(spec),
+        "Labels": container_labels(owner, spec) | ({BOOT: boot_id} if boot_id else {}),
+        "HostConfig": _host_config(spec, log_limits),
     }
     optional = {
         "Entrypoint": list(spec.command),
@@ -97,8 +100,8 @@ def _mount(mount: Mount) -> dict[str, Any]:
     return config | {"BindOptions": {"Propagation": "rprivate"}}
 
 
-def _host_config(spec: ContainerSpec) -> dict[str, Any]:
-    network = {"own": "", "host": "host", "pod": f"container:{engine_name(spec.pod, SANDBOX_NAME)}"}[spec.network]
+def _host_config(spec: ContainerSpec, log_limits: LogLimits) -> dict[str, Any]:
+    network = {"own": "", "host": "host", "pod": f"{IN_SANDBOX}{engine_name(spec.pod, SANDBOX_NAME)}"}[spec.network]
     config = {
         "Mounts": [_mount(mount) for mount in spec.mounts],
         "NetworkMode": network,
@@ -115,8 +118,8 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "PidMode": "host" if spec.host_pids else "",
         "ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts] if spec.network == "own" else [],
     }
-    logs = {"Type": "json-file", "Config": {"max-size": str(LOG_LIMIT // 2), "max-file": "2"}}
-    return {"LogConfig": logs} | {key: value for key, value in config.items() if value}
+    logs = {"max-size": str(log_limits.max_size), "max-file": str(log_limits.max_files)}
+    return {"LogConfig": {"Type": "json-file", "Config": logs}} | {key: value for key, value in config.items() if value}
 
 
 def sandbox_config(owner: str, network: PodNetwork, image: str) -> dict[str, Any]:
@@ -129,6 +132,14 @@ def sandbox_config(owner: str, network: PodNetwork, image: str) -> dict[str, Any
         "HostConfig": {"PortBindings": _bindings(network.ports), "IpcMode": "shareable", "LogConfig": logs},
     }
     return config | ({"Hostname": network.hostname} if network.hostname else {})
+
+
+def sandbox_lost(row: dict[str, Any], sandboxes: Collection[str], boot_id: str) -> bool:
+    """Whether the sandbox of a listed container is none of the ids of `sandboxes`, which run, or it is of an earlier boot."""
+    network = row["HostConfig"]["NetworkMode"]
+    if network.startswith(IN_SANDBOX) and network.removeprefix(IN_SANDBOX) not in sandboxes:
+        return True
+    return bool(row["Labels"].get(BOOT, boot_id) != boot_id)
 
 
 def address_of(networks: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The events of a Docker engine, followed by one thread: ends of our containers, and that the engine is lost or back."""
+"""The events of a Docker engine, followed by one thread: ends of our containers and sandboxes, and that the engine is lost or back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUIET_SECONDS = 8.0
 
 
 class DockerEvents:
-    """Events of the containers of one owner, from the engine at `address`. `look` is called with the id of one that has
+    """Events of the containers and sandboxes of one owner, from the engine at `address`. `look` is called with the id of one that has
     ended, before that is told.
     """
 
@@ -86,10 +86,9 @@ class DockerEvents:
 
     def _died(self, event: dict[str, Any]) -> None:
         carried = event.get("Actor", {}).get("Attributes", {})
-        if carried.get(forms.KIND) != forms.CONTAINER:
-            return
-        with suppress(ContainerError, RuntimeUnavailable):  # it is gone, or the engine is: a list will tell
-            self._look(event["id"])
+        if carried.get(forms.KIND) == forms.CONTAINER:
+            with suppress(ContainerError, RuntimeUnavailable):  # it is gone, or the engine is: a list will tell
+                self._look(event["id"])
         self._watcher(ContainerEnded(id=event["id"], pod_uid=carried.get(forms.POD_UID, "")))
 
     def _reconnect(self) -> None:

@@ -88,6 +88,17 @@ class FakeContainers:
             self.ended.notify_all()
         self.emit(ContainerEnded(id=container_id, pod_uid=container.pod.uid))
 
+    def end_sandbox(self, pod_uid: str) -> None:
+        """End what the containers of a pod share; they themselves go on."""
+        with self.lock:
+            self.containers = {
+                key: msgspec.structs.replace(container, sandbox_lost=True)
+                if container.pod.uid == pod_uid
+                else container
+                for key, container in self.containers.items()
+            }
+        self.emit(ContainerEnded(id=f"sandbox-of-{pod_uid}", pod_uid=pod_uid))
+
     def running(self) -> list[Container]:
         """Those that run, in the order in which they were made."""
         with self.lock:
@@ -358,9 +369,6 @@ class FakeRuntime:
             raise ContainerError(self.containers.unpullable[image])
         if self.containers.images is not None:
             self.containers.images.add(image)
-
-    def rotate_logs(self) -> None:
-        """Logs are small here."""
 
     def close(self) -> None:
         """Stop watching."""

@@ -2,7 +2,7 @@
 isolates nothing.
 
 A container is a folder `<root>/<pod uid>/containers/<name>/<restart count>` with `container.json`, and the shim's
-`pid`, `exit` and `log`. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The
+`pid`, `main`, `exit`, `log`, `log.1` and so on. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The
 network is the machine's.
 """
 
@@ -16,14 +16,14 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from kubeedge_actors.drivers.containers import logfile, shim
+from kubeedge_actors.drivers.containers import logfile
 from kubeedge_actors.drivers.containers.base import (
+    DEFAULT_LOG_LIMITS,
     START_ERROR,
     START_ERROR_CODE,
     Container,
@@ -31,28 +31,26 @@ from kubeedge_actors.drivers.containers.base import (
     ContainerSpec,
     ExecResult,
     ExecStream,
+    LogLimits,
     PodNetwork,
     RegistryAuth,
     Watcher,
 )
+from kubeedge_actors.drivers.containers.container_record import ContainerRecord, read_records, write_record
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.names import check_container_names
 from kubeedge_actors.drivers.containers.process_environment import command_line, environment
+from kubeedge_actors.drivers.containers.shim import launcher
+from kubeedge_actors.drivers.containers.shim.leftovers import MARK, kill_leftovers
+from kubeedge_actors.drivers.containers.shim.program import LOG, ShimArguments
 from kubeedge_actors.drivers.containers.subpaths import with_subpaths_resolved
 from kubeedge_actors.errors import ContainerError
 
 log = logging.getLogger(__name__)
 
-RECORD = "container.json"
-OUTPUT_LIMIT = 64 * 1024
-
-
-class ContainerRecord(msgspec.Struct):
-    """What is written in `container.json`: no environment, which may hold secrets."""
-
-    container: Container
-    boot_id: str
+KILL_SECONDS = 10.0
+"""How long a shim has to end after its container was killed, before it is killed itself."""
 
 
 class _Process:
@@ -65,16 +63,16 @@ class _Process:
 
     @property
     def log(self) -> Path:
-        return self.folder / shim.LOG
+        return self.folder / LOG
 
 
 class ProcessRuntime:
-    """Containers as processes, kept under `root` (the folder of all pods). Warns once that nothing is isolated."""
+    """Containers as processes, kept under `root` (the folder of all pods), their logs within `log_limits`. Warns once that nothing is isolated."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, log_limits: LogLimits = DEFAULT_LOG_LIMITS) -> None:
+        self._root, self._log_limits = root, log_limits
         self._lock = threading.RLock()
-        self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        self._boot_id = shim.boot_id()
         self._watcher: Watcher = lambda event: None
         self._exits = ExitWatcher(self._on_process_ended)
         self._exits.check_supported()
@@ -132,13 +130,7 @@ class ProcessRuntime:
         return process.container
 
     def _write(self, folder: Path, container: Container) -> None:
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh = folder / f"{RECORD}.new"
-            fresh.write_bytes(msgspec.json.encode(ContainerRecord(container, self._boot_id)))
-            fresh.replace(folder / RECORD)
-        except OSError as error:
-            raise ContainerError(f"the folder of container {container.name} can not be written: {error}") from error
+        write_record(folder, ContainerRecord(container, self._boot_id))
 
     def start(self, container_id: str) -> Container:
         """Run it; ContainerError says why not."""
@@ -181,7 +173,15 @@ class ProcessRuntime:
             raise ContainerError(f'exec: "{spec.command[0]}": executable file not found')
         if not os.path.isdir(cwd):
             raise ContainerError(f'workingDir "{cwd}" is not a folder of this machine')
-        process.popen = shim.spawn(process.folder, command_line(spec), env, cwd)
+        pod, limits = spec.pod, self._log_limits
+        arguments = ShimArguments(
+            folder=str(process.folder),
+            cwd=cwd,
+            title=f"kubeedge: {pod.namespace}/{pod.name}/{spec.name}",
+            log_max_size=str(limits.max_size),
+            log_max_files=str(limits.max_files),
+        )
+        process.popen = launcher.spawn(arguments, command_line(spec), env | {MARK: process.container.id})
         process.pid = process.popen.pid
         started = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         process.container, process.spec = started, None
@@ -191,27 +191,27 @@ class ProcessRuntime:
     # --- adoption ---------------------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
-        for path in sorted(self._root.glob(f"*/containers/*/*/{RECORD}")):
-            try:
-                record = msgspec.json.decode(path.read_bytes(), type=ContainerRecord)
-            except (OSError, msgspec.DecodeError) as error:
-                log.warning("%s can not be read and is left out: %s", path, error)
-                continue
-            self._adopt_one(_Process(record.container, path.parent), record.boot_id)
+        for folder, record in read_records(self._root):
+            self._adopt_one(_Process(record.container, folder), same_boot=record.boot_id == self._boot_id)
 
-    def _adopt_one(self, process: _Process, boot_id: str) -> None:
+    def _adopt_one(self, process: _Process, *, same_boot: bool) -> None:
         self._processes[process.container.id] = process
-        identity = shim.running_identity(process.folder) if boot_id == self._boot_id else None
+        if not same_boot:
+            process.container = msgspec.structs.replace(process.container, sandbox_lost=True)
+        identity = launcher.running_identity(process.folder) if same_boot else None
         if identity is not None and self._exits.watch(process.container.id, identity.pid):
             process.pid = identity.pid
             if process.container.phase == "created":  # its end began between its start and its record
                 process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         elif process.container.phase != "exited":
-            self._conclude(process, same_boot=boot_id == self._boot_id)
+            if same_boot:
+                kill_leftovers(process.container.id)
+            self._conclude(process, same_boot=same_boot)
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
     def _on_process_ended(self, container_id: str) -> None:
+        kill_leftovers(container_id)  # of a shim that was killed, and of `exec`
         with self._lock:
             process = self._processes.get(container_id)
             if process is None:
@@ -224,17 +224,17 @@ class ProcessRuntime:
         """Write down how it ended. Without an exit code the shim was killed, or the machine restarted."""
         if process.popen is not None:
             process.popen.wait()
-        code = shim.exit_code(process.folder)
+        code = launcher.exit_code(process.folder)
         if code is None:
-            code = shim.KILLED_CODE if same_boot else shim.LOST_CODE
-        reason = "Completed" if code == 0 else "Error" if same_boot or code != shim.LOST_CODE else "Unknown"
+            code = launcher.KILLED_CODE if same_boot else launcher.LOST_CODE
+        reason = "Completed" if code == 0 else "Error" if same_boot or code != launcher.LOST_CODE else "Unknown"
         process.pid = 0
         started_at = process.container.started_at or time.time()
         process.container = msgspec.structs.replace(
             process.container, phase="exited", exit_code=code, reason=reason,
             started_at=started_at,
             # of a short run the end may be noted by the shim before we come to note the start
-            finished_at=max(started_at, shim.ended_at(process.folder) or time.time()),
+            finished_at=max(started_at, launcher.ended_at(process.folder) or time.time()),
         )  # fmt: skip
         with suppress(
             ContainerError
@@ -246,14 +246,14 @@ class ProcessRuntime:
         self._signal(container_id, signal.SIGTERM)
 
     def kill(self, container_id: str) -> None:
-        """SIGKILL to its process group."""
+        """SIGKILL to its process group; then the shim kills what has left that."""
         self._signal(container_id, signal.SIGKILL)
 
     def _signal(self, container_id: str, number: int) -> None:
         with self._lock:
             process = self._processes.get(container_id)
             if process is not None and process.container.phase == "running" and process.pid:
-                shim.signal_group(process.pid, number)
+                launcher.signal_container(process.folder, number)
 
     def remove(self, container_id: str) -> None:
         """Kill it if need be, and remove its folder."""
@@ -262,8 +262,11 @@ class ProcessRuntime:
             process = self._processes.pop(container_id, None)
         if process is None:
             return
+        if not launcher.await_end(process.folder, KILL_SECONDS):
+            launcher.signal_group(process.pid, signal.SIGKILL)
         if process.popen is not None:
             process.popen.wait()
+        kill_leftovers(container_id)
         import shutil  # late: it brings three compressions along, 0.5 MB
 
         shutil.rmtree(process.folder, ignore_errors=True)
@@ -290,8 +293,6 @@ class ProcessRuntime:
             process = self._process_of(container_id)
         if timestamps:
             raise ContainerError("the process runtime does not know when a line was written: no timestamps")
-        if not process.log.exists():
-            return InterruptibleLogStream(_nothing())
         if follow:
             return InterruptibleLogStream(logfile.follow(process.log, process.pid or None, tail, since))
         return InterruptibleLogStream(logfile.read(process.log, tail, since))
@@ -333,24 +334,9 @@ class ProcessRuntime:
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run `command` on the machine, with the environment and the folder of the container's process."""
         env, cwd = self._exec_environment(container_id)
-        try:
-            process = subprocess.Popen(
-                command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-        except (OSError, ValueError) as error:
-            raise ContainerError(f"{command[0] if command else 'nothing'} can not be run: {error}") from error
-        return _collect(process, timeout)
+        from kubeedge_actors.drivers.containers.exec_streams import run_to_end
 
-    def rotate_logs(self) -> None:
-        """Cut logs that have grown."""
-        with self._lock:
-            logs = [process.log for process in self._processes.values() if process.pid]
-        for path in logs:
-            try:
-                logfile.rotate(path)
-            except OSError as error:
-                log.warning("the log %s can not be cut: %s", path, error)
+        return run_to_end(command, env, cwd, timeout)
 
     # --- what processes do not have ---------------------------------------------------------------------------------
 
@@ -379,18 +365,3 @@ class ProcessRuntime:
             for process in self._processes.values():
                 if process.popen is not None and process.popen.poll() is None:
                     process.popen.returncode = 0  # else Python warns of a child left running, which is what we promise
-
-
-def _nothing() -> Generator[bytes, None, None]:
-    yield b""
-
-
-def _collect(process: subprocess.Popen[bytes], timeout: float) -> ExecResult:
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        shim.signal_group(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return ExecResult(exit_code=None, output=output[:OUTPUT_LIMIT])
-    code = process.returncode
-    return ExecResult(exit_code=code if code >= 0 else 128 - code, output=output[:OUTPUT_LIMIT])

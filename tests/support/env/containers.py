@@ -13,6 +13,7 @@ from kubeedge_actors.drivers.containers.base import (
     ContainerEnded,
     ContainerRuntime,
     ContainerSpec,
+    LogLimits,
     PodName,
     RuntimeEvent,
 )
@@ -25,6 +26,7 @@ FOREVER = ("/bin/sh", "-c", 'trap "exit 0" TERM; sleep 1000 & wait')
 OBEDIENT = ("/bin/sh", "-c", 'trap "exit 0" TERM; echo ready; sleep 1000 & wait')
 """Ends when it is asked to, from the moment in which it has said that it is ready."""
 DEAF = ("/bin/sh", "-c", 'trap "" TERM; echo deaf; sleep 1000 & wait')
+LOG_LIMITS = LogLimits(max_size=64 * 1024, max_files=3)
 
 
 def exits(code: int) -> tuple[str, ...]:
@@ -129,7 +131,7 @@ class ProcessContainersEnv(ContainersEnv):
         super().__init__()
 
     def make(self) -> ContainerRuntime:
-        return ProcessRuntime(self.root)
+        return ProcessRuntime(self.root, LOG_LIMITS)
 
 
 class DockerContainersEnv(ContainersEnv):
@@ -142,4 +144,4 @@ class DockerContainersEnv(ContainersEnv):
     def make(self) -> ContainerRuntime:
         from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
-        return DockerRuntime(self.owner, self.address, subpaths=self.folder)
+        return DockerRuntime(self.owner, self.address, subpaths=self.folder, log_limits=LOG_LIMITS)

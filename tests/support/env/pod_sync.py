@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView, parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import Action, PodActions, compute_actions, mark_started
 from kubeedge_actors.actors.edged.pod.volatile_pod_state import VolatilePodState
@@ -54,8 +56,8 @@ class PodSyncEnv:
     def containers(self) -> list[Container]:
         return self.runtime.list()
 
-    def put(self, name: str, image: str, restart_count: int, state: str, code: int = 0) -> None:
-        """Have a container there from before."""
+    def put(self, name: str, image: str, restart_count: int, state: str, code: int = 0, *, lost: bool = False) -> None:
+        """Have a container there from before, perhaps of a sandbox that has ended since."""
         view = self.view.container(name)
         version = view.hash if view is not None and view.image == image else "other"
         codes, self.codes = self.codes, {}
@@ -66,6 +68,9 @@ class PodSyncEnv:
         if state == "exited":
             self.engine.end_container(container.id, code)
         self.codes = codes
+        self.engine.containers[container.id] = msgspec.structs.replace(
+            self.engine.containers[container.id], sandbox_lost=lost
+        )
 
     def plan(self) -> PodActions:
         return compute_actions(self.view, self.containers, self.memory, self.now)
@@ -97,7 +102,7 @@ class PodSyncEnv:
         elif action.verb == "remove":
             self.runtime.remove(action.container_id)
         elif action.verb == "stop_sandbox":
-            self.memory.sandbox_running = False
+            self.memory.has_sandbox = False
         elif action.verb == "cleanup":
             self.memory.is_cleaned_up = True
 

@@ -50,9 +50,9 @@ class PodManager:
         pod_state = PodState(view, (parse_time(view.status.get("startTime") or "") or 0.0) or now)
         replaced = self._of_name(view)
         if existing is not None:
-            pod_state.containers, pod_state.runtime.sandbox_running = (
+            pod_state.containers, pod_state.runtime.has_sandbox = (
                 existing.containers,
-                existing.runtime.sandbox_running,
+                existing.runtime.has_sandbox,
             )
         self._records[pod_state.uid] = pod_state
         return [*(pod_state for pod_state in replaced if pod_state is not existing), pod_state]
@@ -103,7 +103,7 @@ class PodManager:
                 self._records[uid] = orphaned_pod(name, now)
         for pod_state in self:
             pod_state.containers = [container for container in containers if container.pod.uid == pod_state.uid]
-            pod_state.runtime.sandbox_running = pod_state.uid in networks
+            pod_state.runtime.has_sandbox = pod_state.uid in networks
             pod_state.needs_listing = pod_state.listing  # what is under way may be older
 
     # --- static pods ------------------------------------------------------------------------------------------------

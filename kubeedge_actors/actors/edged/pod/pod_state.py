@@ -22,7 +22,8 @@ class PodState:
     * `unsupported_unlogged`: the warning about fields without effect has not been logged yet.
     * `config_changed`: a referenced ConfigMap or Secret has changed.
     * `announced_waits`: reason and restart count of each back-off for which an Event was recorded.
-    * `no_effect_announced`: the Event about fields without effect was recorded.
+    * `no_effect_announced`, `sandbox_change_announced`: the Event about fields without effect, or about the present loss of the
+      sandbox, was recorded.
     """
 
     def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
@@ -39,7 +40,7 @@ class PodState:
         self.timer: Timer | None = None
         self.unsupported_unlogged, self.is_orphaned, self.config_changed = True, False, False
         self.announced_waits: dict[str, tuple[str, int]] = {}
-        self.no_effect_announced = False
+        self.no_effect_announced = self.sandbox_change_announced = False
 
     @property
     def uid(self) -> str:

@@ -152,7 +152,10 @@ class _Planner:
 
     def should_restart(self, container: Container) -> bool:
         view = self.view.container(container.name)
-        return view is not None and (container.hash != view.hash or should_restart(view.policy, container))
+        if view is None:
+            return False
+        again = view.kind == "init" and container.sandbox_lost  # one that has succeeded, too
+        return again or container.hash != view.hash or should_restart(view.policy, container)
 
     def newest(self, view: ContainerView) -> Container | None:
         return next(iter(newest_first(self.containers, view.name)), None)
@@ -167,7 +170,7 @@ class _Planner:
             self.stop(container, self.view.grace)
         if running or any(key.startswith(("start:", "mount:")) for key in self.busy):
             return
-        if self.memory.sandbox_running:
+        if self.memory.has_sandbox:
             self.do(Action("stop_sandbox", name="pod"))
         elif self.memory.is_deleted:
             for container in self.containers:
@@ -195,6 +198,8 @@ class _Planner:
     def run(self) -> None:
         self.clean_up()
         self.mount()
+        if self.lost_sandbox():
+            return  # the new one comes when all of the old one has ended
         if self.initialized():
             for main in self.view.app_containers:
                 self.ensure_running(main)
@@ -211,6 +216,13 @@ class _Planner:
                 elif view is None or place > 1 or (container.phase == "created" and not launching):
                     self.do(Action("remove", name=name, container_id=container.id))
 
+    def lost_sandbox(self) -> bool:
+        """Whether something still runs in a sandbox that has ended; it is stopped (source: kubelet podSandboxChanged)."""
+        left = [container for container in self.containers if container.sandbox_lost and container.phase == "running"]
+        for container in left:
+            self.stop(container, self.view.grace)
+        return bool(left)
+
     def mount(self) -> None:
         failure = self.memory.mount_failure
         if self.memory.mounted:
@@ -222,7 +234,7 @@ class _Planner:
 
     def initialized(self) -> bool:
         """Whether the main containers may run; brings the init containers there, one after the other."""
-        begun = any(self.newest(main) is not None for main in self.view.app_containers)
+        begun = self.begun()
         for view in self.view.init_containers:
             container = self.newest(view)
             if view.kind == "sidecar":
@@ -232,10 +244,24 @@ class _Planner:
                     up and container is not None and self.memory.has_started(self.view, view.name, container.id)
                 ):
                     return False
-            elif not begun and (container is None or container.phase != "exited" or container.exit_code != 0):
+            elif not begun and not self.init_done(container):
                 self.ensure_running(view)
                 return False
         return True
+
+    def begun(self) -> bool:
+        """Whether main containers run or have run in this sandbox. One that is new begins with the init containers again, unless
+        no main container will run in it.
+        """
+        mains = [self.newest(main) for main in self.view.app_containers]
+        known = [container for container in mains if container is not None]
+        in_this = any(not container.sandbox_lost for container in known)
+        return in_this or (len(known) == len(mains) and not any(self.should_restart(container) for container in known))
+
+    @staticmethod
+    def init_done(container: Container | None) -> bool:
+        ended = container is not None and container.phase == "exited" and container.exit_code == 0
+        return ended and container is not None and not container.sandbox_lost
 
     def ensure_running(self, view: ContainerView) -> None:
         """Have this container run."""
@@ -244,14 +270,15 @@ class _Planner:
             self.run_probes(view, container)
         if any(container.name == view.name and container.phase != "exited" for container in self.containers):
             return  # what is there has to go first
+        told = self.memory.restart_counts.get(view.name, -1)
         if container is None:
-            self.start(view, 0)
+            self.start(view, told + 1)
         elif self.should_restart(container):
             due = self.memory.backoffs.get(view.name, CrashLoopBackoff()).due(container.finished_at)
             if container.hash == view.hash and self.now < due:
                 self.requeue_at(due)
             else:
-                self.start(view, container.restart_count + 1)
+                self.start(view, max(container.restart_count, told) + 1)
 
     def start(self, view: ContainerView, restart_count: int) -> None:
         failure = self.memory.failures.get(view.name)

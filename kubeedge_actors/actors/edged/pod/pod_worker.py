@@ -47,6 +47,8 @@ MIN_DELAY = 0.001
 RESPONSE_LOST_SECONDS = 90.0
 """After which an answer is lost: MetaManager gives up earlier, and says so."""
 INFINITY = float("inf")
+SANDBOX_CHANGED = "Pod sandbox changed, it will be killed and re-created."
+"""A kubelet's words."""
 NOT_YET = "it has not answered yet"
 
 
@@ -106,12 +108,14 @@ class PodWorkers:
 
     def _compute_and_start(self, pod_state: PodState) -> float | None:
         now, runtime_state = self._actor.clock.now(), pod_state.runtime
+        runtime_state.restart_counts = pod_state.status_reporter.restart_counts()
         plan = planning.compute_actions(
             pod_state.view, pod_state.containers, runtime_state, now, frozenset(pod_state.busy)
         )
         if plan.phase and not runtime_state.phase:
             runtime_state.phase = plan.phase
             runtime_state.reason, runtime_state.message = DEADLINE_EXCEEDED if plan.deadline_exceeded else ("", "")
+        self._record_sandbox_change(pod_state, plan.actions)
         for action in plan.actions:
             planning.mark_started(action, pod_state.view, pod_state.containers, runtime_state, now)
             pod_state.busy.add(action.key)
@@ -200,11 +204,11 @@ class PodWorkers:
         elif result.message:
             self._actor.log.warning("pod %s: %s failed: %s", pod_state.view.name.name, action.verb, result.message)
         elif action.verb == "stop_sandbox":
-            pod_state.runtime.sandbox_running = False
+            pod_state.runtime.has_sandbox = False
 
     def _on_started(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
         runtime_state = pod_state.runtime
-        runtime_state.sandbox_running = runtime_state.sandbox_running or result.sandbox_started
+        runtime_state.has_sandbox = runtime_state.has_sandbox or result.sandbox_started
         if result.reason:
             pace = PULL_BACKOFF if result.reason == PULL_ERROR else RETRY_BACKOFF
             runtime_state.on_start_failed(action.name, result.reason, result.message, self._actor.clock.now(), pace)
@@ -258,6 +262,14 @@ class PodWorkers:
         if action.container_id not in pod_state.runtime.to_restart:  # of those it was said why they are stopped
             for event in events_for_result(pod_state.view, action, result, engine):
                 self._record_event(pod_state, *event)
+
+    def _record_sandbox_change(self, pod_state: PodState, actions: Iterable[Action]) -> None:
+        lost = bool(pod_state.containers) and all(container.sandbox_lost for container in pod_state.containers)
+        begins = any(action.verb in ("stop", "start") for action in actions)
+        if lost and begins and not pod_state.is_ending and not pod_state.sandbox_change_announced:
+            self._record_event(pod_state, NORMAL, "SandboxChanged", SANDBOX_CHANGED)
+            self._actor.log.warning("pod %s: %s", pod_state.view.name.name, SANDBOX_CHANGED)
+        pod_state.sandbox_change_announced = lost and (begins or pod_state.sandbox_change_announced)
 
     def _record_back_offs(self, pod_state: PodState, status: Json) -> None:
         """A back-off begins."""

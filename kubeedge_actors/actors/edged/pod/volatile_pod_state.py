@@ -18,7 +18,8 @@ class VolatilePodState(msgspec.Struct):
 
     `is_deleted`: the object is gone, nothing may be left of it. `mounted`: volumes are written. `kill_deadlines`: container id ->
     when it will be killed. `to_restart`: container id -> why it has to be restarted. `is_cleaned_up`: nothing is left of it.
-    `action_failures`: key of an action that failed -> when to try again.
+    `action_failures`: key of an action that failed -> when to try again. `restart_counts`: container name -> the restart count that was
+    told last of one that has run.
     """
 
     started: float
@@ -34,7 +35,8 @@ class VolatilePodState(msgspec.Struct):
     kill_deadlines: dict[str, float] = {}
     to_restart: dict[str, str] = {}
     probes: dict[tuple[str, ProbeKind], ProbeState] = {}
-    sandbox_running: bool = False
+    has_sandbox: bool = False
+    restart_counts: dict[str, int] = {}
     action_failures: dict[str, RetryState] = {}
 
     def on_start_failed(self, name: str, reason: str, message: str, now: float, pace: tuple[float, float]) -> None:

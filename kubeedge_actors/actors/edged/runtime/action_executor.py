@@ -85,10 +85,6 @@ class ActionExecutor:
         """Read the static pods."""
         self._slow.submit(lambda: reply_to.tell(ManifestsRead(manifests=manifests.read())))
 
-    def rotate_logs(self) -> None:
-        """Rotate the logs of containers."""
-        self._slow.submit(self._runtime.rotate_logs)
-
     def close(self) -> None:
         """Take no more jobs; running ones are not waited for."""
         self._fast.close()

@@ -113,6 +113,10 @@ LOST_STATE = {
     "startedAt": None,
     "finishedAt": None,
 }
+VANISHED_STATE = LOST_STATE | {
+    "message": "The container could not be located when the pod was deleted.  The container used to be Running"
+}
+"""What is said of one that has run and is not to be found, while its pod goes on."""
 
 
 def container_status(
@@ -135,6 +139,9 @@ def container_status(
     state, last = _states(view, pod, started_containers, runtime_state, now, scheme, stays=over or ending)
     if container is None and over and not pod.init_containers:
         state = {"terminated": LOST_STATE}
+    vanished = container is None and view.name in runtime_state.restart_counts
+    if vanished and not (over or ending):
+        last = {"terminated": VANISHED_STATE}
     started = running and container is not None and runtime_state.has_started(pod, view.name, container.id)
     ready = running and container is not None and runtime_state.is_ready(pod, view.name, container.id)
     if view.kind == "init":
@@ -144,7 +151,7 @@ def container_status(
         "state": state,
         "lastState": last,
         "ready": ready,
-        "restartCount": container.restart_count if container is not None else 0,
+        "restartCount": _restart_count(view.name, container, runtime_state),
         "image": view.image,
         "imageID": container.image_id if container is not None else "",
         "started": started,
@@ -152,6 +159,11 @@ def container_status(
     shown |= {"containerID": f"{scheme}://{container.id}"} if container is not None else {}
     mounts = [_mount(mount) for mount in view.raw.get("volumeMounts") or ()]
     return shown | ({"volumeMounts": mounts} if mounts else {})
+
+
+def _restart_count(name: str, container: Container | None, runtime_state: VolatilePodState) -> int:
+    """It does not fall when a container was removed: the next one has the next number already."""
+    return container.restart_count if container is not None else runtime_state.restart_counts.get(name, -1) + 1
 
 
 def _mount(mount: Json) -> Json:

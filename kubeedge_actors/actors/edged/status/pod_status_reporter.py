@@ -85,6 +85,16 @@ class PodStatusReporter:
         own: Json = {key: self.built[key] for key in KEPT_FIELDS if key in self.built}
         return {**self.acked, **own, "conditions": list((acked | built).values())}
 
+    def restart_counts(self) -> dict[str, int]:
+        """Container name -> the restart count of the last one that has run, as it was told; of one that waits the next is told."""
+        counts: dict[str, int] = {}
+        for status in (self.acked, self.built):
+            for shown in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+                count = int(shown.get("restartCount") or 0) - (not shown.get("containerID"))
+                if count >= 0:
+                    counts[shown["name"]] = max(count, counts.get(shown["name"], 0))
+        return counts
+
     def next_due(self) -> float:
         """When `next_messages` may have something if nothing happens."""
         threads = (self._patch_request, self._insert_request, self._delete_request)

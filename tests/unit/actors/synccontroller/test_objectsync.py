@@ -9,7 +9,7 @@ import pytest
 from kubeedge_actors.actors.synccontroller.objectsync import NO_VERSION, ObjectSyncRecord, ObjectSyncStore
 from kubeedge_actors.actors.synccontroller.objectsync_writer import OBJECTSYNC_WRITER
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
-from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.errors import ClusterError, ForbiddenAtStart
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LeadershipChanged, NodeRemoved, ObjectAcked, SessionClosed
@@ -119,6 +119,19 @@ def test_a_record_that_the_api_refuses_is_given_up(sync: SyncControllerEnv, capl
     sync.settle(300)
     assert sync.writes() - before <= 6
     assert "is rejected" in caplog.text
+
+
+def test_a_record_that_an_api_server_refuses_while_it_comes_up_is_written_later(sync: SyncControllerEnv) -> None:
+    early = ForbiddenAtStart({"message": "forbidden", "reason": "Forbidden", "code": 403})
+    put_pod(sync.api, "p")
+    sync.open()
+    sync.api.refuse = lambda request: early if request[1] == SYNC.plural else None
+    sync.acknowledge()
+    sync.settle(4)
+    assert "p" not in sync.records()
+    sync.api.refuse = lambda request: None
+    sync.settle(6)
+    assert sync.records()["p"] == sync.api.get(POD_KIND, "default", "p")["metadata"]["resourceVersion"]
 
 
 def test_a_deleted_node_takes_its_records_along(sync: SyncControllerEnv) -> None:

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from kubeedge_actors.drivers.cluster import kubernetes as driver
 from kubeedge_actors.drivers.cluster.auth_headers import AuthHeaders
-from kubeedge_actors.drivers.cluster.base import EventType
+from kubeedge_actors.drivers.cluster.base import EventType, is_temporary
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig, ExecPlugin, from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.cluster.transport import Transport
-from kubeedge_actors.errors import ClusterError, Conflict, NotFound, Unreachable
+from kubeedge_actors.errors import ClusterError, Conflict, Forbidden, NotFound, Unreachable
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, POD_KIND
 from tests.support.clusters import Listener, config
 from tests.support.fakes.flaky_api import WORSE, flaky_cluster
 from tests.support.waiting import PATIENCE
-from tests.unit.drivers.cluster.test_transport import Server, answer, server
+from tests.unit.drivers.cluster.test_transport import Server, answer, hang_up, server
 
 __all__ = ["server"]
 
@@ -169,4 +170,36 @@ def test_a_conflict_is_not_repeated(server: Server) -> None:
     server.steps = [answer(b'{"kind":"Status","code":409,"reason":"Conflict"}', "409 Conflict")]
     with pytest.raises(Conflict):
         cluster.patch(POD_KIND, "default", "p", {})
+    cluster.close()
+
+
+FORBIDDEN = answer(
+    b'{"kind":"Status","code":403,"reason":"Forbidden","message":"clusterrole not found"}', "403 Forbidden"
+)
+
+
+def test_what_an_api_server_forbids_that_has_just_come_up_may_be_tried_again_and_later_not(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{server.port}", token="t"), timeout=PATIENCE)
+
+    def refused() -> bool:
+        with pytest.raises(Forbidden) as caught:
+            cluster.get(POD_KIND, "default", "p")
+        return is_temporary(caught.value)
+
+    def away() -> None:
+        server.steps.append(hang_up)
+        with pytest.raises(Unreachable):
+            cluster.get(POD_KIND, "default", "p")
+
+    server.steps += [FORBIDDEN, FORBIDDEN]
+    assert refused() and refused()
+    away()
+    server.steps.append(FORBIDDEN)
+    assert refused(), "it was restarted"
+    monkeypatch.setattr(driver, "SETTLING_SECONDS", 0.0)
+    away()
+    server.steps.append(FORBIDDEN)
+    assert not refused(), "it has had its time"
     cluster.close()

@@ -26,7 +26,7 @@ from kubeedge_actors.drivers.cluster.base import (
     object_reference,
 )
 from kubeedge_actors.drivers.cluster.informer import EventLines, Informer, backoff_delay
-from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.errors import ClusterError, Forbidden, ForbiddenAtStart, Unreachable
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND
 from kubeedge_actors.outage_log import OutageLog
 from tests.support.clusters import Listener
@@ -37,6 +37,7 @@ from tests.support.waiting import PATIENCE
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(informer_module, "BACKOFF_FIRST", 0.001)
     monkeypatch.setattr(informer_module, "BACKOFF_LAST", 0.002)
+    monkeypatch.setattr(informer_module, "BACKOFF_LAST_AWAY", 0.002)
 
 
 def thing(name: str, version: int, uid: str = "") -> dict[str, Any]:
@@ -242,7 +243,33 @@ def test_a_subscriber_that_blocks_does_not_block_whoever_leaves_or_reads(
 @given(st.integers(1, 10_000))
 def test_back_off_grows_with_jitter_and_has_an_end(failures: int) -> None:
     first, last = informer_module.BACKOFF_FIRST, informer_module.BACKOFF_LAST
-    assert first / 2 <= backoff_delay(failures, random.Random()) <= last
+    assert first / 2 <= backoff_delay(failures, random.Random(), last) <= last
+
+
+BUSY = ClusterError({"code": 429, "message": "too many"})
+NO = Forbidden({"code": 403, "message": "forbidden"})
+
+
+def test_an_api_that_is_away_or_comes_up_is_asked_every_five_seconds_and_one_that_refuses_less_and_less(
+    monkeypatch: pytest.MonkeyPatch, script: Script
+) -> None:
+    waits: list[tuple[int, float]] = []
+
+    def noted(failures: int, chance: random.Random, longest: float) -> float:
+        waits.append((failures, longest))
+        return 0.0
+
+    monkeypatch.setattr(informer_module, "BACKOFF_LAST", 30.0)
+    monkeypatch.setattr(informer_module, "BACKOFF_LAST_AWAY", 5.0)
+    monkeypatch.setattr(informer_module, "backoff_delay", noted)
+    informer, listener = Informer(CONFIGMAP_KIND, script.lister, script.follower), Listener()
+    informer.subscribe(listener.on_change, listener.on_synced)
+    for error in (*[Unreachable("refused")] * 3, ForbiddenAtStart(NO.status), NO, NO, BUSY, Unreachable("again")):
+        script.lists.put(error)
+    script.lists.put(ObjectList([], "5"))
+    listener.wait_synced()
+    assert waits == [(1, 5.0), (2, 5.0), (3, 5.0), (4, 5.0), (1, 30.0), (2, 30.0), (3, 30.0), (4, 5.0)]
+    informer.stop()
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30)

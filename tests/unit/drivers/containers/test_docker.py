@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from kubeedge_actors.drivers.containers import docker_api as forms
-from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, PodName, PodNetwork, Port
+from kubeedge_actors.drivers.containers.base import (
+    ContainerEnded,
+    ContainerSpec,
+    LogLimits,
+    Mount,
+    PodName,
+    PodNetwork,
+    Port,
+)
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 from tests.support.docker_engine import DockerEngine
 from tests.support.env.containers import FOREVER, DockerContainersEnv, exits
@@ -37,7 +45,7 @@ def test_a_container_is_described_in_dockers_words() -> None:
         cpu=0.5,
         hosts=(("a", "192.0.2.9"),),
     )
-    config = forms.container_config("me", spec)
+    config = forms.container_config("me", spec, LogLimits(max_size=1000, max_files=3))
     assert (config["Entrypoint"], config["Cmd"], config["Env"], config["Hostname"]) == (
         ["/app"],
         ["-v"],
@@ -45,6 +53,7 @@ def test_a_container_is_described_in_dockers_words() -> None:
         "shop",
     )
     host = config["HostConfig"]
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1000", "max-file": "3"}}
     (mount,) = host["Mounts"]
     assert (mount["Source"], mount["Target"], mount["ReadOnly"]) == ("/s", "/t", True)
     assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
@@ -65,7 +74,7 @@ def test_a_container_in_the_network_of_its_pod_has_no_ports_of_its_own() -> None
     spec = ContainerSpec(
         pod=POD, name="main", image="a", network="pod", ports=(Port(container=80, host=80),), hostname="h"
     )
-    config = forms.container_config("me", spec)
+    config = forms.container_config("me", spec, LogLimits(max_size=1000, max_files=3))
     assert config["HostConfig"]["NetworkMode"] == f"container:k8s_POD_shop_default_{POD.uid}_0"
     assert "PortBindings" not in config["HostConfig"]
     assert "Hostname" not in config
@@ -164,6 +173,39 @@ def test_a_network_of_a_pod_survives_a_restart_of_the_edge(bench: DockerContaine
         assert bench.runtime.run_pod_sandbox(PodNetwork(pod=POD)) == address
     finally:
         bench.runtime.remove_pod_sandbox(POD.uid)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("way", ["kill", "remove"])
+def test_the_end_of_a_sandbox_is_told_and_a_new_one_is_made_beside_it(bench: DockerContainersEnv, way: str) -> None:
+    try:
+        bench.runtime.run_pod_sandbox(PodNetwork(pod=POD))
+        one = bench.run(FOREVER, pod=POD, network="pod")
+        assert not bench.state(one.id).sandbox_lost
+        getattr(bench.runtime, way)(forms.engine_name(POD, forms.SANDBOX_NAME))
+        told = bench.events.get(timeout=PATIENCE)
+        assert isinstance(told, ContainerEnded) and told.pod_uid == POD.uid
+        assert bench.state(one.id).sandbox_lost
+        assert bench.runtime.pod_sandboxes() == ({POD.uid} if way == "kill" else set())
+        bench.runtime.run_pod_sandbox(PodNetwork(pod=POD))
+        two = bench.run(FOREVER, pod=POD, name="second", network="pod")
+        assert {each.id: each.sandbox_lost for each in bench.runtime.list(POD.uid)} == {one.id: True, two.id: False}
+        for each in (one, two):
+            bench.runtime.remove(each.id)
+    finally:
+        bench.runtime.remove_pod_sandbox(POD.uid)
+
+
+@pytest.mark.docker
+def test_after_a_restart_of_the_machine_containers_are_of_an_earlier_boot(
+    bench: DockerContainersEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench.run(exits(0))
+    assert not bench.await_end(one.id).sandbox_lost
+    monkeypatch.setattr("kubeedge_actors.drivers.containers.docker.boot_id", lambda: "the next")
+    bench.again()
+    assert bench.state(one.id).sandbox_lost
+    assert not bench.state(bench.run(FOREVER).id).sandbox_lost
 
 
 @pytest.mark.docker

@@ -16,10 +16,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, RuntimeEvent
-from kubeedge_actors.drivers.containers.process import RECORD, ContainerRecord, ProcessRuntime
+from kubeedge_actors.drivers.containers.container_record import RECORD, ContainerRecord
+from kubeedge_actors.drivers.containers.process import ProcessRuntime
 from kubeedge_actors.drivers.containers.process_environment import command_line
+from kubeedge_actors.drivers.containers.shim import launcher
+from kubeedge_actors.drivers.containers.shim.program import PID
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import FOREVER, ProcessContainersEnv, exits
 from tests.support.waiting import PATIENCE
@@ -98,9 +100,9 @@ def test_a_pid_that_somebody_else_has_by_now_is_not_ours(bench: ProcessContainer
     stat = Path("/proc/self/stat").read_text(encoding="ascii").rsplit(")", 1)
     fields = stat[1].split()
     fields[19] = "12345"  # this process, but with another start time
-    (folder / shim.PID).write_text(f"{stat[0]}) {' '.join(fields)}\n", encoding="ascii")
-    assert shim.recorded_identity(folder) is not None
-    assert shim.running_identity(folder) is None
+    (folder / PID).write_text(f"{stat[0]}) {' '.join(fields)}\n", encoding="ascii")
+    assert launcher.recorded_identity(folder) is not None
+    assert launcher.running_identity(folder) is None
 
 
 def test_after_a_restart_of_the_machine_nothing_runs_and_nobody_knows_how_it_ended(tmp_path: Path) -> None:
@@ -113,17 +115,28 @@ def test_after_a_restart_of_the_machine_nothing_runs_and_nobody_knows_how_it_end
     (listed,) = again.list()
     assert (listed.phase, listed.exit_code, listed.reason) == ("exited", 255, "Unknown")
     again.close()
+    third = ProcessRuntime(tmp_path)  # by then the record is of this boot
+    assert [listed.sandbox_lost, *(each.sandbox_lost for each in third.list())] == [True, True]
+    third.close()
     bench.runtime.kill(container.id)
     bench.await_end(container.id)
     bench.close()
 
 
-def test_what_a_container_started_ends_with_it(bench: ProcessContainersEnv) -> None:
-    container = bench.run(("/bin/sh", "-c", "sleep 1000 & echo $!; exit 0"))
+def test_ps_tells_of_which_container_a_shim_is(bench: ProcessContainersEnv) -> None:
+    container = bench.run(FOREVER, name="a-container-with-a-long-name")
+    (folder,) = bench.root.glob("*/containers/*/*")
+    identity = launcher.running_identity(folder)
+    assert identity is not None
+    shown = Path(f"/proc/{identity.pid}/cmdline").read_bytes().rstrip(b"\0")
+    assert shown == f"kubeedge: {container.pod.namespace}/{container.pod.name}/{container.name}".encode()
+    assert Path(f"/proc/{identity.pid}/comm").read_bytes() == b"kubeedge-shim\n"
+
+
+def test_a_process_has_the_signals_of_a_program_that_a_shell_starts(bench: ProcessContainersEnv) -> None:
+    container = bench.run(("/bin/grep", "SigIgn", "/proc/self/status"))
     bench.await_end(container.id)
-    pid = int(b"".join(bench.runtime.logs(container.id)))
-    _await_exit(pid)
-    assert shim.process_identity(pid) is None or Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] == "Z"
+    assert b"".join(bench.runtime.logs(container.id)).split() == [b"SigIgn:", b"0000000000000000"]
 
 
 def test_a_container_without_a_command_is_refused_with_a_reason(bench: ProcessContainersEnv) -> None:
@@ -171,11 +184,15 @@ def test_a_command_that_takes_too_long_is_ended(bench: ProcessContainersEnv) -> 
         ({"command": ("no-such-program",)}, "executable file not found"),
         ({"command": ("/etc/passwd",)}, "executable file not found"),
         ({"command": ("/bin/true",), "working_dir": "/no/such/folder"}, "not a folder"),
+        ({"command": ("./no-program",)}, "./no-program can not be run: Exec format error"),
     ],
 )
 def test_what_can_not_be_run_says_why(bench: ProcessContainersEnv, more: dict[str, object], message: str) -> None:
     spec = msgspec.structs.replace(bench.spec(("x",)), **more)
     container = bench.runtime.create(spec)
+    (folder,) = bench.root.glob("*/containers/*/*")
+    (folder / "no-program").write_bytes(b"\1\2\3")
+    (folder / "no-program").chmod(0o755)
     with pytest.raises(ContainerError, match=message):
         bench.runtime.start(container.id)
     assert message in bench.state(container.id).message
@@ -221,24 +238,6 @@ def test_a_record_that_is_damaged_is_left_out_with_a_warning(tmp_path: Path, cap
     assert runtime.list() == []
     assert "can not be read" in caplog.text
     runtime.close()
-
-
-def test_a_long_log_is_cut_and_its_writer_goes_on(bench: ProcessContainersEnv, tmp_path: Path) -> None:
-    go = tmp_path / "go"
-    os.mkfifo(go)
-    container = bench.run(("/bin/sh", "-c", f"echo first; read line <{go}; echo last"))
-    log = next(tmp_path.glob("*/containers/*/*/log"))
-    for chunk in bench.runtime.logs(container.id, follow=True):
-        if b"first" in chunk:
-            break
-    logfile.rotate(log, limit=4)
-    assert log.stat().st_size == 0
-    go.write_text("go\n", encoding="ascii")
-    bench.await_end(container.id)
-    assert log.read_bytes() == b"last\n"
-    assert b"".join(bench.runtime.logs(container.id)) == b"first\nlast\n"
-    assert b"".join(bench.runtime.logs(container.id, tail=2)) == b"first\nlast\n"
-    bench.runtime.rotate_logs()
 
 
 def test_many_short_processes_are_all_told(bench: ProcessContainersEnv) -> None:

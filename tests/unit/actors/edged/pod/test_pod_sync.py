@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,12 @@ from tests.support.env.pod_sync import PodSyncEnv, pod
 IMAGES = st.sampled_from(["a:1", "a:2"])
 NAMES = st.sampled_from(["main", "second", "init", "side", "stray"])
 FOUND = st.tuples(
-    NAMES, IMAGES, st.integers(0, 3), st.sampled_from(["created", "running", "exited"]), st.integers(0, 2)
+    NAMES,
+    IMAGES,
+    st.integers(0, 3),
+    st.sampled_from(["created", "running", "exited"]),
+    st.integers(0, 2),
+    st.booleans(),
 )
 
 
@@ -22,10 +28,11 @@ def machines(draw: st.DrawFn, *policies: str) -> PodSyncEnv:
     mains = draw(st.dictionaries(st.sampled_from(["main", "second"]), IMAGES, min_size=1))
     inits = draw(st.dictionaries(st.sampled_from(["init", "side"]), IMAGES))
     machine = PodSyncEnv(pod(mains, inits, draw(st.sampled_from(policies))))
-    for name, image, count, state, code in draw(st.lists(FOUND, max_size=6, unique_by=lambda each: (each[0], each[2]))):
-        machine.put(name, image, count, state, code)
+    found = draw(st.lists(FOUND, max_size=6, unique_by=lambda each: (each[0], each[2])))
+    for name, image, count, state, code, lost in found:
+        machine.put(name, image, count, state, code, lost=lost)
     machine.deaf = draw(st.sets(NAMES))
-    machine.memory.sandbox_running = draw(st.booleans())
+    machine.memory.has_sandbox = draw(st.booleans())
     return machine
 
 
@@ -37,6 +44,7 @@ def test_any_machine_comes_to_run_exactly_what_the_pod_says(machine: PodSyncEnv)
     assert machine.running() == wanted
     assert len([container for container in machine.containers if container.phase == "running"]) == len(wanted)
     assert all(container.phase != "created" for container in machine.containers)
+    assert not any(container.sandbox_lost for container in machine.containers if container.phase == "running")
     for view in machine.view.containers:
         assert len([container for container in machine.containers if container.name == view.name]) <= 2
     assert {container.name for container in machine.containers} <= {view.name for view in machine.view.containers}
@@ -52,7 +60,7 @@ def test_of_a_removed_pod_nothing_is_left_wherever_it_stood(machine: PodSyncEnv,
     machine.settle()
     assert machine.containers == []
     assert machine.memory.is_cleaned_up
-    assert not machine.memory.sandbox_running
+    assert not machine.memory.has_sandbox
     assert machine.plan().actions == ()
 
 
@@ -174,3 +182,36 @@ def test_a_pod_that_is_active_for_too_long_fails() -> None:
     start = machine.now
     machine.settle()
     assert (machine.phase, machine.running(), machine.now) == ("Failed", {}, start + 60)
+
+
+@pytest.mark.parametrize("policy", ["Always", "OnFailure"])
+@pytest.mark.parametrize("running", [True, False])
+def test_in_a_new_sandbox_a_pod_begins_with_its_init_containers(policy: str, running: bool) -> None:
+    machine = PodSyncEnv(pod({"main": "a:1", "done": "a:1"}, {"init": "a:1", "side": "a:1"}, policy))
+    machine.put("init", "a:1", 0, "exited", lost=True)
+    for name in ("main", "side"):
+        machine.put(name, "a:1", 2, "running" if running else "exited", 137, lost=True)
+    machine.put("done", "a:1", 0, "exited", lost=True)
+    machine.settle()
+    starts = [(action.name, action.restart_count) for action in machine.done if action.verb == "start"]
+    again = [("main", 3)] if policy == "OnFailure" else [("done", 1), ("main", 3)]
+    assert starts[:2] == [("init", 1), ("side", 3)]
+    assert sorted(starts[2:]) == again, "who has succeeded runs again only where the pod says so"
+    ends = [action for action in machine.done[: len(machine.done) - len(starts)] if action.verb == "stop"]
+    assert len(ends) == (2 if running else 0)
+
+
+def test_in_a_new_sandbox_nothing_begins_of_a_pod_that_is_never_restarted() -> None:
+    machine = PodSyncEnv(pod({"main": "a:1"}, {"init": "a:1"}, "Never"))
+    machine.put("init", "a:1", 0, "exited", lost=True)
+    machine.put("main", "a:1", 0, "running", lost=True)
+    machine.settle()
+    assert [action.verb for action in machine.done if action.verb != "mount"] == ["stop"]
+    assert machine.phase == "Failed"
+
+
+def test_the_next_number_of_a_container_that_was_removed_is_the_one_after_what_was_told() -> None:
+    machine = PodSyncEnv(pod({"main": "a:1"}, {"init": "a:1"}))
+    machine.memory.restart_counts = {"main": 4, "init": 0}
+    machine.settle()
+    assert {container.name: container.restart_count for container in machine.containers} == {"main": 5, "init": 1}
