@@ -23,7 +23,7 @@ import websocket
 from websocket._abnf import frame_buffer
 
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents
-from kubeedge_actors.drivers.link.client_tls import PinnedTls, dial
+from kubeedge_actors.drivers.link.client_tls import PinnedTls, acknowledges, dial
 from kubeedge_actors.drivers.link.incoming_limits import (
     MAX_ANSWER,
     MAX_MESSAGE,
