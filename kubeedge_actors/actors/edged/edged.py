@@ -21,7 +21,8 @@ from kubeedge_actors.actors.edged.messages import (
 )
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
-from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
+from kubeedge_actors.actors.edged.pod.pod_worker import PodWorkers
+from kubeedge_actors.actors.edged.pod.shared_state import NOT_YET, SharedSyncState
 from kubeedge_actors.actors.edged.pod.storage_eviction import StorageEviction
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
