@@ -129,7 +129,9 @@ class ControlSocket:
         except KubeEdgeActorsError as error:
             yield {"error": str(error)}
         else:
-            yield from _stream(client, lambda put: self._trace(request, put), span_view)
+            yield from _stream(
+                client, lambda put: self._trace(request, put), span_view, ready=bool(request.get("ready"))
+            )
 
     def _trace(self, request: Json, put: Put) -> Callable[[], None]:
         actor, kind = str(request.get("actor") or ""), str(request.get("type") or "")
@@ -144,8 +146,12 @@ def _event(event: Event) -> Json:
     return {"event": WORDS.get(type(event).__name__, type(event).__name__), **event_view(event)}
 
 
-def _stream(client: socket.socket, subscribe: Subscribe, shown: Callable[[Any], Json]) -> Iterator[Json]:
-    """What is put in by others, until the client hangs up; `lost`: how many there was no room for so far."""
+def _stream(
+    client: socket.socket, subscribe: Subscribe, shown: Callable[[Any], Json], *, ready: bool = False
+) -> Iterator[Json]:
+    """What is put in by others, until the client hangs up; `lost`: how many there was no room for so far. `ready`: first say that
+    nothing is missed from now on.
+    """
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
     lost = 0
 
@@ -166,6 +172,8 @@ def _stream(client: socket.socket, subscribe: Subscribe, shown: Callable[[Any], 
     unsubscribe = subscribe(put)
     listener.start()
     try:
+        if ready:
+            yield {"ready": True}
         while (item := waiting.get()) is not None:
             yield {**shown(item), "lost": lost}
     finally:

@@ -24,6 +24,14 @@ class ContainerRecord(msgspec.Struct):
     cgroup: str = ""
 
 
+def boot_id() -> str:
+    """The kernel's id of this run of the machine, within which a process and a sandbox live; empty where it tells none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
+
+
 def write_record(folder: Path, record: ContainerRecord) -> None:
     """Write it into the container's folder, which is made. Errors: ContainerError."""
     try:

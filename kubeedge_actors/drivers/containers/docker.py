@@ -30,6 +30,7 @@ from kubeedge_actors.drivers.containers.base import (
     RegistryAuth,
     Watcher,
 )
+from kubeedge_actors.drivers.containers.container_record import boot_id
 from kubeedge_actors.drivers.containers.docker_events import DockerEvents
 from kubeedge_actors.drivers.containers.docker_library import (
     BROKEN,
@@ -43,7 +44,6 @@ from kubeedge_actors.drivers.containers.docker_library import (
 )
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
-from kubeedge_actors.drivers.containers.shim import boot_id
 from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 

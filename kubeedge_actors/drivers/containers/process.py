@@ -37,7 +37,7 @@ from kubeedge_actors.drivers.containers.base import (
     RegistryAuth,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.container_record import ContainerRecord, read_records, write_record
+from kubeedge_actors.drivers.containers.container_record import ContainerRecord, boot_id, read_records, write_record
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.names import check_container_names
@@ -85,7 +85,7 @@ class ProcessRuntime:
         self._root, self._log_limits = root, log_limits
         self._limits = limits or limits_of_this_node()
         self._lock = threading.RLock()
-        self._boot_id = launcher.boot_id()
+        self._boot_id = boot_id()
         self._watcher: Watcher = lambda event: None
         self._exits = ExitWatcher(self._on_process_ended)
         self._exits.check_supported()

@@ -57,14 +57,6 @@ def spawn(arguments: ShimArguments, command: Sequence[str], env: Mapping[str, st
     return shim
 
 
-def boot_id() -> str:
-    """The kernel's id of this run of the machine, within which an identity means something; empty where it tells none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return ""
-
-
 def process_identity(pid: int) -> ProcessIdentity | None:
     """The ProcessIdentity of the process that has this pid now; None for none."""
     try:
