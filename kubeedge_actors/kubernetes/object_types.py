@@ -46,6 +46,7 @@ NAMESPACE_KIND: Final = ResourceKind("", "v1", "namespaces", "Namespace", namesp
 SERVICEACCOUNT_KIND: Final = ResourceKind("", "v1", "serviceaccounts", "ServiceAccount")
 PERSISTENTVOLUME_KIND: Final = ResourceKind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 PERSISTENTVOLUMECLAIM_KIND: Final = ResourceKind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+SERVICE_KIND: Final = ResourceKind("", "v1", "services", "Service")
 VOLUMEATTACHMENT_KIND: Final = ResourceKind(
     "storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False
 )

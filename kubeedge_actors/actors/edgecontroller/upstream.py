@@ -43,10 +43,12 @@ from kubeedge_actors.kubernetes.object_types import (
     LEASE_KIND,
     NODE_KIND,
     POD_KIND,
+    SERVICE_KIND,
     SERVICEACCOUNT_KIND,
     ReadableBy,
     types_where,
 )
+from kubeedge_actors.kubernetes.service_environment import API_NAMESPACE, API_SERVICE, service_list
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
@@ -227,7 +229,16 @@ class Upstream:
 
     # --- other objects ------------------------------------------------------------------------------------------------
 
+    def _services(self, request: QueryObject) -> list[Message]:
+        services = list(self._cluster.list(SERVICE_KIND, request.namespace).items)
+        if request.namespace != API_NAMESPACE:
+            with contextlib.suppress(NotFound):  # the embedded API has none
+                services.append(self._cluster.get(SERVICE_KIND, API_NAMESPACE, API_SERVICE))
+        return [response(request, service_list(request.namespace, services))]
+
     def _query(self, request: QueryObject) -> list[Message]:
+        if request.type == constants.SERVICELIST:
+            return self._services(request)
         if request.type not in QUERYABLE_TYPES:
             raise rejection_error(f"{request.type} can not be asked for", BAD_REQUEST, "BadRequest")
         row = BY_NAME[request.type]

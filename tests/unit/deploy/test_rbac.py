@@ -105,6 +105,7 @@ def everything(cluster: KubernetesCluster) -> Iterator[LinkMessage]:
         ReportEvent(operation=update, namespace="default", name="e", content=event(count=2)),
         ReportEvent(operation=change, namespace="default", name="e", content={"event": event(), "patchData": "{}"}),
         *(QueryObject(type=type, namespace="default", name="x") for type in sorted(QUERYABLE_TYPES)),
+        QueryObject(type=constants.SERVICELIST, namespace="shop", name="services"),
         DeletePod(namespace="default", name="p", options={"gracePeriodSeconds": 0}),
     ]
 
