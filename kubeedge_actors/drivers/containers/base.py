@@ -53,6 +53,9 @@ class LimitSupport(DriverValue, frozen=True, kw_only=True):
     memory: str = "cgroup"
 
 
+FULL_SUPPORT: Final = LimitSupport()
+
+
 class PodName(DriverValue, frozen=True):
     """Identity of a container's pod: namespace, name, uid."""
 

@@ -35,6 +35,7 @@ from kubeedge_actors.actors.edged.status.events import (
     no_effect_message,
 )
 from kubeedge_actors.actors.edged.status.pod_status import DEADLINE_EXCEEDED, pod_status
+from kubeedge_actors.drivers.containers.base import FULL_SUPPORT
 from kubeedge_actors.module import Module
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LinkMessage
@@ -61,15 +62,12 @@ class SharedSyncState:
     def __init__(
         self, node: NodeContext, *, link_up: bool, cloud_is_native: bool = False, events_to_any_cloud: bool = False
     ) -> None:
-        self.node, self.link_up, self.cloud_is_native, self.events_to_any_cloud = (
-            node,
-            link_up,
-            cloud_is_native,
-            events_to_any_cloud,
-        )
+        self.node, self.link_up = node, link_up
+        self.cloud_is_native, self.events_to_any_cloud = cloud_is_native, events_to_any_cloud
         self.ready = False
         self.runtime_error = NOT_YET
         self.runtime_version = ""
+        self.limits = FULL_SUPPORT
         self.node_uid = ""
 
 
@@ -251,13 +249,13 @@ class PodWorkers:
                 self._record_event(pod_state, *event)
 
     def _announce_no_effect(self, pod_state: PodState) -> None:
-        view, engine = pod_state.view, self._state.runtime_version
-        unused = fields_without_effect(view, engine)
-        if text := no_effect_message(view, engine, unused):
+        view, runtime = pod_state.view, (self._state.runtime_version, self._state.limits)
+        unused = fields_without_effect(view, *runtime)
+        if text := no_effect_message(view, unused, *runtime):
             self._record_event(pod_state, NORMAL, "NoEffect", text)
         if unused:
-            names = (view.name.namespace, view.name.name)
-            self._actor.log.warning("pod %s/%s: no effect on this node: %s", *names, ", ".join(unused))
+            name, fields = f"{view.name.namespace}/{view.name.name}", ", ".join(unused)
+            self._actor.log.warning("pod %s: no effect on this node: %s", name, fields)
 
     def _record_sandbox_change(self, pod_state: PodState, actions: Iterable[Action]) -> None:
         lost = bool(pod_state.containers) and all(container.sandbox_lost for container in pod_state.containers)
