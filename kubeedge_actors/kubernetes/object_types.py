@@ -54,6 +54,10 @@ LEASE_KIND: Final = ResourceKind("coordination.k8s.io", "v1", "leases", "Lease")
 CSR_KIND: Final = ResourceKind(
     "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", namespaced=False
 )
+SUBJECTACCESSREVIEW_KIND: Final = ResourceKind(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
+TOKENREVIEW_KIND: Final = ResourceKind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
 DEPLOYMENT_KIND: Final = ResourceKind("apps", "v1", "deployments", "Deployment")
 REPLICASET_KIND: Final = ResourceKind("apps", "v1", "replicasets", "ReplicaSet")
 DAEMONSET_KIND: Final = ResourceKind("apps", "v1", "daemonsets", "DaemonSet")

@@ -107,6 +107,11 @@ spec:
   resources: {{requests: {{storage: 1Gi}}}}
 ---
 apiVersion: v1
+kind: Service
+metadata: {{name: my-db}}
+spec: {{clusterIP: 192.0.2.9, ports: [{{port: 5432}}]}}
+---
+apiVersion: v1
 kind: Pod
 metadata: {{name: fields}}
 spec:
@@ -127,7 +132,7 @@ spec:
   - name: main
     image: {image}
     imagePullPolicy: IfNotPresent
-    command: [sh, -c, "id -u > /data/who; id -G >> /data/who; cat /proc/mounts | while read a b c d; do test $b = /scratch && echo $c >> /data/who; done; echo bye > /dev/termination-log; exit 3"]
+    command: [sh, -c, "id -u > /data/who; id -G >> /data/who; cat /proc/mounts | while read a b c d; do test $b = /scratch && echo $c >> /data/who; done; echo $MY_DB_SERVICE_HOST:$MY_DB_SERVICE_PORT >> /data/who; echo bye > /dev/termination-log; exit 3"]
     securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
     resources: {{requests: {{cpu: 10m}}, limits: {{cpu: "64"}}}}
     volumeMounts:
@@ -159,7 +164,7 @@ def test_a_pod_is_run_as_its_fields_say(
     docker_world.apply(FIELDS.format(image=docker_engine.image, folder=folder))
     eventually(lambda: phase(docker_world, "fields") == "Failed", "the pod has ended")
     who = (folder / "who").read_text(encoding="utf-8").split("\n")
-    assert (who[0], set(who[1].split()) >= {"7", "8"}, who[2]) == ("1234", True, "tmpfs")
+    assert (who[0], set(who[1].split()) >= {"7", "8"}, who[2:4]) == ("1234", True, ["tmpfs", "192.0.2.9:5432"])
     path = "{.status.containerStatuses[0].state.terminated.message}"
     assert docker_world.out("get", "pod", "fields", "-o", f"jsonpath={path}") == "bye"
     events = docker_world.out("get", "events", "-o", "jsonpath={.items[*].message}")

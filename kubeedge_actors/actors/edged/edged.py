@@ -7,12 +7,15 @@ from collections.abc import Callable
 from kubeedge_actors.actors.edged.messages import (
     HousekeepingDue,
     LinkState,
+    ListNodePods,
+    ListPodEvents,
     ManifestsRead,
     NodeSyncDue,
     PodContainersListed,
     PodListDue,
     PodStorageMeasured,
     PodSyncDue,
+    RestartPod,
     RuntimeEventReceived,
     RuntimeRelisted,
 )
@@ -291,6 +294,24 @@ class Edged(Module):
         pod_state = self._pods.get(message.uid)
         if pod_state is not None:
             self._pod_workers.sync(pod_state)
+
+    # --- who stands at the node -------------------------------------------------------------------------------------
+
+    @on
+    def on_list_node_pods(self, message: ListNodePods) -> list[Json]:
+        """The pods with their status of this moment."""
+        return [pod_state.as_object() for pod_state in self._pods if not pod_state.is_orphaned]
+
+    @on
+    def on_list_pod_events(self, message: ListPodEvents) -> list[Json]:
+        """The Events that are remembered."""
+        return self._pod_workers.events()
+
+    @on
+    def on_restart_pod(self, message: RestartPod) -> list[str]:
+        """Restart the containers of a pod."""
+        pod_state = self._pods.get(message.uid)
+        return [] if pod_state is None or pod_state.is_ending else self._pod_workers.restart(pod_state)
 
     # --- the cluster ------------------------------------------------------------------------------------------------
 

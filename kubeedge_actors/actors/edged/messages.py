@@ -70,6 +70,20 @@ class ManifestsRead(Message, frozen=True, kw_only=True):
     manifests: list[tuple[str, Json]]
 
 
+class ListNodePods(Message, frozen=True):
+    """Asks for the pods of this node: a list of v1.Pod with the status that they have now (kubelet: /pods)."""
+
+
+class ListPodEvents(Message, frozen=True):
+    """Asks for the Events of pods that are remembered here: a list of v1.Event, the newest at the end."""
+
+
+class RestartPod(Message, frozen=True, kw_only=True):
+    """Orders the containers of a pod to be stopped and started anew; the answer: the names of those that ran."""
+
+    uid: str
+
+
 class LinkState:
     """Whether the link is up, as last heard, and whether the cloud renews the lease. Made outside of the factory, it lets a restarted Edged know at once."""
 

@@ -49,7 +49,7 @@ SECURITY_CONTEXT: Final[Fields] = (
     Field("readOnlyRootFilesystem", HONOURED, NO_EFFECT),
     Field("procMount", NO_EFFECT, NO_EFFECT, neutral=("Default",)),
     Field("seccompProfile", HONOURED, HONOURED, type="SeccompProfile"),
-    Field("appArmorProfile", NO_EFFECT, NO_EFFECT),
+    Field("appArmorProfile", HONOURED, HONOURED, "refused where the engine has no AppArmor", type="AppArmorProfile"),
     Field("seLinuxOptions", HONOURED, NO_EFFECT),
     Field("windowsOptions", NO_EFFECT, NO_EFFECT),
 )
@@ -57,6 +57,11 @@ SECURITY_CONTEXT: Final[Fields] = (
 CAPABILITIES: Final[Fields] = (
     Field("add", HONOURED, HONOURED, "a process has those of the edge in any case"),
     Field("drop", HONOURED, HONOURED),
+)
+
+APPARMOR_PROFILE: Final[Fields] = (
+    Field("type", HONOURED, NO_EFFECT, neutral=("Unconfined",)),
+    Field("localhostProfile", HONOURED, NO_EFFECT, "a profile that is loaded"),
 )
 
 SECCOMP_PROFILE: Final[Fields] = (

@@ -9,6 +9,7 @@ from kubeedge_actors.actors.edged.pod.volatile_pod_state import VolatilePodState
 from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigReference, Objects
 from kubeedge_actors.actors.edged.status.pod_status_reporter import PodStatusReporter
 from kubeedge_actors.drivers.containers.base import Container, PodName
+from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.supervisors.timer import Timer
 
 
@@ -56,6 +57,13 @@ class PodState:
     def is_ending(self) -> bool:
         """Whether the pod is deleted or terminating."""
         return self.runtime.is_deleted or self.view.deleting
+
+    def as_object(self) -> Json:
+        """The v1.Pod with the status that was computed last, which the cloud may not have heard of yet."""
+        status = self.status_reporter.built or self.view.status
+        made = {"creationTimestamp": format_time(self.runtime.started)}  # which no manifest of a static pod says
+        metadata = made | {key: value for key, value in self.view.metadata.items() if value is not None}
+        return {"apiVersion": "v1", "kind": "Pod", **self.view.raw, "metadata": metadata, "status": status}
 
     def set_pod(self, pod: Json) -> None:
         """Take over a newer v1.Pod."""

@@ -131,6 +131,17 @@ class PodWorkers:
             wait = max(soonest - self._actor.clock.now(), MIN_DELAY)
             pod_state.timer = self._actor.after(wait, PodSyncDue(uid=pod_state.uid))
 
+    def restart(self, pod_state: PodState) -> list[str]:
+        """Stop the running containers of a pod and start them anew, without the waits of a crash loop; the names of those."""
+        mains = {view.name for view in pod_state.view.containers if view.kind != "init"}
+        running = [each for each in pod_state.containers if each.phase == "running" and each.name in mains]
+        pod_state.runtime.restart_now([container.id for container in running])
+        for container in running:
+            text = f"Container {container.name} is restarted by an operator of the node"
+            self._record_event(pod_state, NORMAL, "Killing", text, container.name)
+        self.sync(pod_state)
+        return [container.name for container in running]
+
     # --- having things done -----------------------------------------------------------------------------------------
 
     def _start_action(self, pod_state: PodState, action: Action) -> None:
@@ -233,11 +244,15 @@ class PodWorkers:
     # --- what is worth an Event -------------------------------------------------------------------------------------
 
     def _record_event(self, pod_state: PodState, kind: str, reason: str, text: str, container: str = "") -> None:
-        if not (self._state.cloud_is_native or self._state.events_to_any_cloud):
-            return  # a genuine edge tells a genuine cloud no Events unless it is asked to
+        # a genuine edge tells a genuine cloud no Events unless it is asked to
+        told = self._state.cloud_is_native or self._state.events_to_any_cloud
         now = self._actor.clock.now()
-        for message in self._recorder.record_event(pod_state.view, kind, reason, text, now, container):
+        for message in self._recorder.record_event(pod_state.view, kind, reason, text, now, container, told=told):
             self._actor.tell(constants.METAMANAGER, message)
+
+    def events(self) -> list[Json]:
+        """The Events of pods that are remembered, as v1.Event."""
+        return self._recorder.events()
 
     def _record_result_events(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
         engine = self._state.runtime_version
