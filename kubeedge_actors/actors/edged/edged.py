@@ -177,7 +177,7 @@ class Edged(Module):
         if message.error:
             self._on_runtime_state(message.error)
             return
-        self._relisted, self._state.runtime_version = message, message.engine
+        self._relisted, self._state.runtime_version, self._state.limits = message, message.engine, message.limits
         self._adopt()
 
     def _adopt(self) -> None:
