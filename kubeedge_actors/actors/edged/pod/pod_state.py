@@ -19,6 +19,7 @@ class PodState:
     * `listing`, `needs_listing`: its containers are being listed, or have to be; until then no action is computed.
     * `pending_config_requests`: requests for ConfigMaps, Secrets and tokens in flight, by message id.
     * `unsupported_unlogged`: the warning about fields without effect has not been logged yet.
+    * `is_admitted`: this node runs it; `waits_for_node`: that depends on the Node, which was asked for.
     * `config_changed`: a referenced ConfigMap or Secret has changed.
     * `announced_waits`: reason and restart count of each back-off for which an Event was recorded.
     * `no_effect_announced`, `sandbox_change_announced`: the Event about fields without effect, or about the present loss of the
@@ -39,6 +40,7 @@ class PodState:
         self.timer: Timer | None = None
         self.unsupported_unlogged, self.is_orphaned, self.config_changed = True, False, False
         self.announced_waits: dict[str, tuple[str, int]] = {}
+        self.is_admitted = self.waits_for_node = False
         self.no_effect_announced = self.sandbox_change_announced = False
 
     @property

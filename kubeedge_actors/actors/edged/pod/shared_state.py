@@ -1,0 +1,28 @@
+"""What the pods of a node have in common while they are synced."""
+
+from __future__ import annotations
+
+from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
+
+NOT_YET = "it has not answered yet"
+
+
+class SharedSyncState:
+    """State that is common to all pods.
+
+    * `ready`: pods and containers are both known.
+    * `runtime_error`: why no engine answers, else empty.
+    * `cloud_is_native`: the last cloud that was there is one of ours.
+    * `events_to_any_cloud`: Events are told to others too.
+    * `node_uid`: of the Node, once it is known.
+    """
+
+    def __init__(
+        self, node: NodeContext, *, link_up: bool, cloud_is_native: bool = False, events_to_any_cloud: bool = False
+    ) -> None:
+        self.node, self.link_up = node, link_up
+        self.cloud_is_native, self.events_to_any_cloud = cloud_is_native, events_to_any_cloud
+        self.ready = False
+        self.runtime_error = NOT_YET
+        self.runtime_version = ""
+        self.node_uid = ""
