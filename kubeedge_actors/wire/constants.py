@@ -202,6 +202,9 @@ HEADER_STREAM: Final = "Kubeedge-Actors-Stream"
 PATH_LOGS: Final = "containerLogs"
 PATH_EXEC: Final = "exec"
 PATH_ATTACH: Final = "attach"
+PATH_STATS: Final = "stats"
+PATH_STATS_SUMMARY: Final = "stats/summary"
+PATH_METRICS_RESOURCE: Final = "metrics/resource"
 PATH_PORT_FORWARD: Final = "portForward"
 
 # --- Kubernetes words -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from kubeedge_actors.drivers.containers.base import (
     Container,
     ContainerEnded,
     ContainerSpec,
+    ContainerUsage,
     ExecResult,
     ExecStream,
     PodNetwork,
@@ -282,6 +283,15 @@ class FakeRuntime:
         with self.containers.lock:
             for table in (self.containers.containers, self.containers.specs, self.containers.written):
                 table.pop(container_id, None)
+
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """Half a core since its start, and a MiB."""
+        running = {each.id: each for each in self.list() if each.phase == "running"}
+        used = {id: 0.5 * (self.containers.clock() - running[id].started_at) for id in container_ids if id in running}
+        size = 1 << 20
+        return {
+            id: ContainerUsage(cpu_seconds=cpu, memory=size, working_set=size, rss=size) for id, cpu in used.items()
+        }
 
     def logs(
         self,
