@@ -153,10 +153,9 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
         credentials = CertificateManager(data.path / "certs", config.name, config.cloud, token)
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
-        tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
-        updates_wanted = partial(_twin_updates_wanted, system)
+        tally, links, wanted = TrafficCounters(), LinkMonitor(WebSocketLinks()), partial(_twin_updates_wanted, system)
         drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
-        modules = edge_specs(config, *drivers, twin_updates_wanted=updates_wanted, registry=system.registry)
+        modules = edge_specs(config, *drivers, twin_updates_wanted=wanted, registry=system.registry)
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)

@@ -141,6 +141,7 @@ def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState
         labels=dict(label.split("=", 1) for label in config.labels),
         link=link,
         events=config.report_events,
+        api=_metaserver_address(config) if config.metaserver else None,
     )
 
 
@@ -189,6 +190,11 @@ def dmi_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[Chi
     return [Dmi.spec(lambda: Dmi(meta, mappers, lines))]
 
 
+def _metaserver_address(config: EdgeConfig) -> tuple[str, int]:
+    address = urlsplit(f"//{config.metaserver}")
+    return address.hostname or "127.0.0.1", METASERVER_PORT if address.port is None else address.port
+
+
 def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
@@ -197,8 +203,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 
-    address = urlsplit(f"//{config.metaserver}")
-    host, port = address.hostname or "127.0.0.1", METASERVER_PORT if address.port is None else address.port
+    host, port = _metaserver_address(config)
     site = StdlibHttpServer(host, port)
     with naming_port_options(ChosenPort("--metaserver", port, "--metaserver", host)):
         site.bind()

@@ -22,6 +22,7 @@ from kubeedge_actors.apiserver import (
     StatsSource,
     is_true,
 )
+from kubeedge_actors.assembly.kubelet import KubeletSide
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -45,8 +46,6 @@ ENDPOINTS = {
     ATTACH: constants.PATH_ATTACH,
     PORT_FORWARD: constants.PATH_PORT_FORWARD,
 }
-KUBELET_PORT = 10351
-"""What stands in the status of a node with a tunnel; on a cluster this port of the nodes is to be led to the cloud's stream port."""
 
 
 def tunnel_listener(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> WebSocketServer | None:
@@ -68,14 +67,22 @@ def tunnel_listener(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> 
 
 
 def cloud_stream_specs(
-    config: CloudConfig, server: WebSocketServer | None, tls: TlsPaths, tunnels: TunnelRegistry, cluster: Cluster
+    config: CloudConfig,
+    server: WebSocketServer | None,
+    tls: TlsPaths,
+    tunnels: TunnelRegistry,
+    cluster: Cluster,
+    kubelet: KubeletSide,
 ) -> list[ChildSpec]:
-    """CloudStream, if there is a server for it."""
+    """CloudStream, if there is a server for it, and what leads a cluster's API server to it."""
     if server is None:
         return []
     port = TUNNEL_PORT if config.tunnel_port < 0 else config.tunnel_port
     listen = TunnelListenConfig(config.host, port, tls)
-    return [CloudStream.spec(lambda: CloudStream(server, listen, tunnels, cluster, KUBELET_PORT))]
+    return [
+        CloudStream.spec(lambda: CloudStream(server, listen, tunnels, cluster, kubelet.endpoint)),
+        *kubelet.specs(cluster),
+    ]
 
 
 def log_source(tunnels: TunnelRegistry) -> LogSource:

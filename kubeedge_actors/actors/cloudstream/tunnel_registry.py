@@ -47,6 +47,17 @@ class TunnelRegistry:
         with self._lock:
             return sorted(self._peers)
 
+    def has_tunnel(self, node: str) -> bool:
+        """Whether a node has one."""
+        with self._lock:
+            return node in self._peers
+
+    def node_at(self, address: str) -> str:
+        """The node whose own address this is; empty when there is none, or several behind NAT have the same."""
+        with self._lock:
+            found = [node for node, peer in self._peers.items() if peer.headers.get(ADDRESS) == address]
+        return found[0] if len(found) == 1 else ""
+
     def stream_count(self) -> int:
         """Streams under way."""
         return len(self._streams)

@@ -13,6 +13,7 @@ from kubeedge_actors.actors.edged.messages import (
     NodeSyncDue,
     PodContainersListed,
     PodListDue,
+    PodStorageMeasured,
     PodSyncDue,
     RestartPod,
     RuntimeEventReceived,
@@ -21,8 +22,9 @@ from kubeedge_actors.actors.edged.messages import (
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
+from kubeedge_actors.actors.edged.pod.storage_eviction import StorageEviction
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
-from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext, unsupported_fields
+from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.runtime.worker_pool import ThreadWorkerPool, WorkerPool
 from kubeedge_actors.actors.edged.status.node_status import NodeDescription
@@ -54,8 +56,9 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 
-HOUSEKEEPING_SECONDS, SLOW_HOUSEKEEPING_TICKS = 5.0, 12
-"""Period of the poll for things without events (manifest folder, dead runtime); every 12th poll also resyncs volumes.
+HOUSEKEEPING_SECONDS, STORAGE_TICKS, SLOW_HOUSEKEEPING_TICKS = 5.0, 2, 12
+"""Period of the poll for things without events (manifest folder, dead runtime); every second poll also measures what pods keep
+on this machine, every 12th resyncs volumes.
 """
 RELIST_RETRY_SECONDS = 1.0
 RUNTIME_DOWN = "container runtime is down"
@@ -65,7 +68,8 @@ class Edged(Module):
     """The kubelet of this node: pods, node status and lease.
 
     `address`: the node's, as others reach it. `version`: of the product. `link`: made once, outside of the factory.
-    `events`: tell Events of pods to a genuine cloud too.
+    `events`: tell Events of pods to a genuine cloud too. `api`: where the node serves what it knows as a Kubernetes API, which its
+    pods find in their environment.
     `workers`: makes a pool of so many threads for what has to wait; two are made.
     """
 
@@ -81,6 +85,7 @@ class Edged(Module):
             PodListDue,
             RuntimeEventReceived,
             PodContainersListed,
+            PodStorageMeasured,
             RuntimeRelisted,
             ManifestsRead,
             ActionResult,
@@ -101,19 +106,23 @@ class Edged(Module):
         labels: dict[str, str] | None = None,
         link: LinkState | None = None,
         events: bool = False,
+        api: tuple[str, int] | None = None,
         workers: Callable[[int], WorkerPool] = ThreadWorkerPool,
     ) -> None:
         self._node_name, self._address, self._product = node_name, address, product
         self._host, self._manifests, self._labels = host, manifests, labels or {}
         self._link = link or LinkState()
         machine = host.info()
-        context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory)
+        context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory, api=api)
         self._state = SharedSyncState(
             context, link_up=self._link.up, cloud_is_native=self._link.cloud_renews_lease, events_to_any_cloud=events
         )
         self._pods = PodManager(node_name)
         self._executor = ActionExecutor(runtime, folders, prober, workers)
         self._pod_workers = PodWorkers(self, self._pods, self._executor, self._state, self._on_runtime_state)
+        self._storage_eviction = StorageEviction(
+            self._pods, lambda pod: self._executor.measure(pod.view, self.ref), self._pod_workers.on_evicted
+        )
         self._node_status_manager = NodeStatusManager(
             node_name, self._node_description, self._link.up, self._link.cloud_renews_lease
         )
@@ -235,12 +244,6 @@ class Edged(Module):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self.log.warning("a malformed pod is ignored: %s: %s", type(error).__name__, error)
             return
-        unused, pod_name = unsupported_fields(changed[-1].view), changed[-1].view.name
-        if unused and changed[-1].unsupported_unlogged:
-            self.log.warning(
-                "pod %s/%s: no effect on this node: %s", pod_name.namespace, pod_name.name, ", ".join(unused)
-            )
-        changed[-1].unsupported_unlogged = False
         self._pod_workers.sync_all(changed)
 
     def _on_mirror_pod(self, pod: Json, *, deleted: bool) -> None:
@@ -274,6 +277,11 @@ class Edged(Module):
         if message.containers is not None and self._state.runtime_error:
             self._relist()  # it answers again: others may have asked in vain
         self._pod_workers.on_containers_listed(message)
+
+    @on
+    def on_pod_storage_measured(self, message: PodStorageMeasured) -> None:
+        """Evict a pod that keeps more on this machine than it may."""
+        self._storage_eviction.on_measured(message)
 
     @on
     def on_action_result(self, message: ActionResult) -> None:
@@ -367,6 +375,8 @@ class Edged(Module):
         if self._state.runtime_error:
             self._relist()
         self._ticks += 1
+        if self._ticks % STORAGE_TICKS == 0:
+            self._storage_eviction.on_time()
         if self._ticks % SLOW_HOUSEKEEPING_TICKS == 0:
             self._pod_workers.resync()
 

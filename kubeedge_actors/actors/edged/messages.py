@@ -39,6 +39,13 @@ class PodContainersListed(Message, frozen=True, kw_only=True):
     error: str = ""
 
 
+class PodStorageMeasured(Message, frozen=True, kw_only=True):
+    """What a pod keeps on this machine was measured; `excess`: the sentence with which it is evicted, empty for none."""
+
+    uid: str
+    excess: str
+
+
 class RuntimeRelisted(Message, frozen=True, kw_only=True):
     """All our containers, networks and folders were listed; `error`: why no engine answers, else empty."""
 

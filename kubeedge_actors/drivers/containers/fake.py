@@ -27,7 +27,8 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.interruptible_log_stream import FOLLOW_SECONDS, InterruptibleLogStream
-from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
+from kubeedge_actors.drivers.containers.names import check_pod_name
+from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 STOPPED, KILLED = 143, 137
@@ -46,7 +47,8 @@ class FakeProgram(msgspec.Struct, frozen=True, kw_only=True):
 class FakeContainers:
     """The machine: it outlives runtimes as a real engine does.
 
-    Knobs: `program` (spec -> FakeProgram), `execute` (container, command -> Executed), `images` (None: all are present), `ports` (port -> connections to it),
+    Knobs: `program` (spec -> FakeProgram), `execute` (container, command -> Executed), `images` (None: all are present),
+    `image_users` (image -> its user), `disk_usage` (container name -> bytes), `ports` (port -> connections to it),
     `refused` (container name -> why `create` fails), `unstartable` (the same for `start`), `unpullable` (image ->
     why), `clock`. Records: `specs`, `pulled`, `credentials`.
     """
@@ -65,6 +67,8 @@ class FakeContainers:
             exit_code=0
         )
         self.images: set[str] | None = None
+        self.image_users: dict[str, str] = {}
+        self.disk_usage: dict[str, int] = {}
         self.ports: dict[int, list[socket.socket]] = {}
         self.refused: dict[str, str] = {}
         self.unstartable: dict[str, str] = {}
@@ -186,7 +190,7 @@ class FakeRuntime:
     def create(self, spec: ContainerSpec) -> Container:
         """Make it, or find it."""
         self._check()
-        check_container_names(spec)
+        check_container(spec)
         engine = self.containers
         if spec.name in engine.refused:
             raise ContainerError(engine.refused[spec.name])
@@ -369,6 +373,14 @@ class FakeRuntime:
         self._check()
         present = self.containers.images is None or image in self.containers.images
         return f"sha256:{image}" if present else ""
+
+    def disk_usage(self, pod_uid: str) -> dict[str, int]:
+        """As the knob says."""
+        return dict(self.containers.disk_usage)
+
+    def image_user(self, image: str) -> str:
+        """As the knob says."""
+        return self.containers.image_users.get(image, "")
 
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Make it present, or fail as the knob says."""

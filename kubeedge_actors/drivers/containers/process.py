@@ -41,8 +41,14 @@ from kubeedge_actors.drivers.containers.base import (
 from kubeedge_actors.drivers.containers.container_record import ContainerRecord, boot_id, read_records, write_record
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
-from kubeedge_actors.drivers.containers.names import check_container_names
-from kubeedge_actors.drivers.containers.process_environment import command_line, environment
+from kubeedge_actors.drivers.containers.process_environment import (
+    environment,
+    environment_of,
+    folder_sizes,
+    privileged_command,
+)
+from kubeedge_actors.drivers.containers.settings import privileges
+from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
 from kubeedge_actors.drivers.containers.shim import launcher
 from kubeedge_actors.drivers.containers.shim.leftovers import MARK, kill_leftovers
 from kubeedge_actors.drivers.containers.shim.program import LOG, ShimArguments
@@ -103,7 +109,7 @@ class ProcessRuntime:
 
     def create(self, spec: ContainerSpec) -> Container:
         """Create the container's folder. Error: ContainerError without `command`, or for a command that does not exist."""
-        check_container_names(spec)
+        check_container(spec)
         if not spec.command:
             raise ContainerError(
                 "no command given: the process runtime does not unpack images, spec.containers[].command is needed"
@@ -165,7 +171,8 @@ class ProcessRuntime:
 
     def _spawn(self, process: _Process, spec: ContainerSpec) -> None:
         env = environment(spec)
-        cwd = spec.working_dir or str(process.folder)
+        # who is somebody else has no way into that folder
+        cwd = spec.working_dir or ("/" if spec.user else str(process.folder))
         program: str | None = spec.command[0]
         if "/" not in spec.command[0]:
             import shutil  # late: it brings three compressions along, 0.5 MB
@@ -183,7 +190,8 @@ class ProcessRuntime:
             log_max_size=str(limits.max_size),
             log_max_files=str(limits.max_files),
         )
-        process.popen = launcher.spawn(arguments, command_line(spec), env | {MARK: process.container.id})
+        command = privileged_command(process.folder, spec)
+        process.popen = launcher.spawn(arguments, command, env | {MARK: process.container.id})
         process.pid = process.popen.pid
         started = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         process.container, process.spec = started, None
@@ -308,8 +316,8 @@ class ProcessRuntime:
         return tree_usage({id: pid for id, pid in running.items() if pid})
 
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
-        """Run `command` on the machine, with the environment and the folder of the container's process."""
-        env, cwd = self._exec_environment(container_id)
+        """Run `command` on the machine, with the user, privileges, environment and folder of the container's process."""
+        command, env, cwd = self._inside(container_id, command)
         if tty:
             from kubeedge_actors.drivers.containers.terminal import TerminalExecStream
 
@@ -330,20 +338,18 @@ class ProcessRuntime:
 
         return pod_ports.connect(port, *pod_ports.LOOPBACK)
 
-    def _exec_environment(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
+    def _inside(self, container_id: str, command: tuple[str, ...]) -> tuple[tuple[str, ...], dict[bytes, bytes], str]:
+        """The command with the container's privileges, its environment, its folder."""
         with self._lock:
-            pid = self._process_of(container_id).pid
+            process = self._process_of(container_id)
+            pid = process.pid
         if not pid:
             raise ContainerError("the container does not run")
-        try:
-            lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError as error:
-            raise ContainerError("the container does not run") from error
-        return dict(line.split(b"=", 1) for line in lines if b"=" in line), f"/proc/{pid}/cwd"
+        return privileges.command_in(process.folder, command), environment_of(pid), f"/proc/{pid}/cwd"
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
-        """Run `command` on the machine, with the environment and the folder of the container's process."""
-        env, cwd = self._exec_environment(container_id)
+        """Run `command` on the machine, as `exec` does."""
+        command, env, cwd = self._inside(container_id, command)
         from kubeedge_actors.drivers.containers.exec_streams import run_to_end
 
         return run_to_end(command, env, cwd, timeout)
@@ -364,6 +370,14 @@ class ProcessRuntime:
     def image_id(self, image: str) -> str:
         """Every image is present: it is only a name."""
         return image
+
+    def disk_usage(self, pod_uid: str) -> dict[str, int]:
+        """Their folders, with their logs; what they write elsewhere on the machine is not known."""
+        return folder_sizes(self._root / pod_uid / "containers")
+
+    def image_user(self, image: str) -> str:
+        """The edge's own: an image is only a name."""
+        return str(os.geteuid())
 
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Nothing to fetch."""

@@ -22,9 +22,8 @@ from urllib.parse import urlsplit
 import websocket
 from websocket._abnf import frame_buffer
 
-from kubeedge_actors.drivers.link.acknowledgements import acknowledges
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents
-from kubeedge_actors.drivers.link.client_tls import PinnedTls, dial
+from kubeedge_actors.drivers.link.client_tls import PinnedTls, acknowledges, dial
 from kubeedge_actors.drivers.link.incoming_limits import (
     MAX_ANSWER,
     MAX_MESSAGE,
@@ -36,6 +35,7 @@ from kubeedge_actors.drivers.link.keepalive import Keepalive, KeepaliveAction
 from kubeedge_actors.drivers.link.send_queue import SendQueue
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import LinkError
+from kubeedge_actors.osutil.sockets import acknowledges
 
 log = logging.getLogger(__name__)
 

@@ -54,6 +54,7 @@ PROCESSES = (
     "tests/unit/tools/test_mutants.py::*",
     "tests/unit/supervisors/process/test_processes*",
     "tests/security/test_at_rest.py::test_a_cloud_and_an_edge_*",
+    "tests/security/test_data_dir.py::test_a_command_ends_*",
 )
 """Tests, as patterns of their names without parameters."""
 LONG = (

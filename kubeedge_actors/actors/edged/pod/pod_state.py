@@ -19,11 +19,11 @@ class PodState:
     * `busy`: keys of the actions in flight.
     * `listing`, `needs_listing`: its containers are being listed, or have to be; until then no action is computed.
     * `pending_config_requests`: requests for ConfigMaps, Secrets and tokens in flight, by message id.
-    * `unsupported_unlogged`: the warning about fields without effect has not been logged yet.
+    * `volumes_requested`: the volumes of its claims have been asked for as well.
     * `config_changed`: a referenced ConfigMap or Secret has changed.
     * `announced_waits`: reason and restart count of each back-off for which an Event was recorded.
-    * `no_effect_announced`, `sandbox_change_announced`: the Event about fields without effect, or about the present loss of the
-      sandbox, was recorded.
+    * `measuring`: what it keeps on this machine is being measured.
+    * `no_effect_announced`, `sandbox_change_announced`: it was said which fields have no effect, or that the sandbox was lost, the present time.
     """
 
     def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
@@ -34,13 +34,13 @@ class PodState:
         self.busy: set[str] = set()
         self.listing, self.needs_listing = False, True
         self.pending_config_requests: dict[str, ConfigReference] = {}
-        self.config_requested_at = 0.0
+        self.config_requested_at, self.volumes_requested = 0.0, False
         self.objects: Objects = {}
         self.paths: dict[str, str] = {}
         self.timer: Timer | None = None
-        self.unsupported_unlogged, self.is_orphaned, self.config_changed = True, False, False
+        self.is_orphaned = self.config_changed = False
         self.announced_waits: dict[str, tuple[str, int]] = {}
-        self.no_effect_announced = self.sandbox_change_announced = False
+        self.no_effect_announced = self.sandbox_change_announced = self.measuring = False
 
     @property
     def uid(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from kubeedge_actors.actors.edged.fields.checks import fields_without_effect
 from kubeedge_actors.actors.edged.messages import PodContainersListed, PodSyncDue
 from kubeedge_actors.actors.edged.pod import pod_config_requests
 from kubeedge_actors.actors.edged.pod import pod_sync as planning
@@ -27,7 +28,6 @@ from kubeedge_actors.actors.edged.runtime.runtime_manager import (
 )
 from kubeedge_actors.actors.edged.status.events import (
     NORMAL,
-    PROCESS_RUNTIME,
     WARNING,
     EventRecorder,
     back_off_message,
@@ -149,7 +149,9 @@ class PodWorkers:
     def _start_action(self, pod_state: PodState, action: Action) -> None:
         if action.verb == "mount":
             pod_state.config_requested_at = self._actor.clock.now()
-            questions = pod_config_requests.fetch_requests(pod_state)
+            # a genuine cloud does not know the question; without a link the node's own store answers
+            services = self._state.cloud_is_native or not self._state.link_up
+            questions = pod_config_requests.fetch_requests(pod_state, services=services)
             for message in questions:
                 self._send(pod_state, message)
             if questions:
@@ -158,7 +160,8 @@ class PodWorkers:
 
     def _execute(self, pod_state: PodState, action: Action, *, pull: bool = False) -> None:
         objects, paths = dict(pod_state.objects), dict(pod_state.paths)
-        shot = ActionInput(pod_state.view, objects, paths, tuple(pod_state.containers), self._state.node)
+        containers, runtime = tuple(pod_state.containers), self._state.runtime_version
+        shot = ActionInput(pod_state.view, objects, paths, containers, self._state.node, runtime)
         self._executor.submit(action, shot, self._actor.ref, pull=pull)
 
     def on_containers_listed(self, message: PodContainersListed) -> None:
@@ -255,13 +258,21 @@ class PodWorkers:
 
     def _record_result_events(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
         engine = self._state.runtime_version
-        if action.verb == "mount" and not pod_state.no_effect_announced and engine.startswith(PROCESS_RUNTIME):
+        if action.verb == "mount" and not pod_state.no_effect_announced:
             pod_state.no_effect_announced = True
-            if text := no_effect_message(pod_state.view):
-                self._record_event(pod_state, NORMAL, "NoEffect", text)
+            self._announce_no_effect(pod_state)
         if action.container_id not in pod_state.runtime.to_restart:  # of those it was said why they are stopped
             for event in events_for_result(pod_state.view, action, result, engine):
                 self._record_event(pod_state, *event)
+
+    def _announce_no_effect(self, pod_state: PodState) -> None:
+        view, engine = pod_state.view, self._state.runtime_version
+        unused = fields_without_effect(view, engine)
+        if text := no_effect_message(view, engine, unused):
+            self._record_event(pod_state, NORMAL, "NoEffect", text)
+        if unused:
+            names = (view.name.namespace, view.name.name)
+            self._actor.log.warning("pod %s/%s: no effect on this node: %s", *names, ", ".join(unused))
 
     def _record_sandbox_change(self, pod_state: PodState, actions: Iterable[Action]) -> None:
         lost = bool(pod_state.containers) and all(container.sandbox_lost for container in pod_state.containers)
@@ -305,6 +316,11 @@ class PodWorkers:
             elif pod_state.runtime.mounted and not pod_state.is_ending and has_config_volumes(pod_state.view):
                 pod_state.runtime.mounted = False
                 self.sync(pod_state)
+
+    def on_evicted(self, pod_state: PodState) -> None:
+        """A pod has to end, for the reason in its state."""
+        self._record_event(pod_state, WARNING, pod_state.runtime.reason, pod_state.runtime.message)
+        self.sync(pod_state)
 
     def on_config_changed(self, type: str, namespace: str, name: str) -> None:
         """A ConfigMap or Secret has changed: sync the pods that refer to it."""
@@ -372,7 +388,12 @@ class PodWorkers:
             self._config_fetched(pod_state)
 
     def _config_fetched(self, pod_state: PodState) -> None:
-        if self._pods.get(pod_state.uid) is pod_state:
+        if self._pods.get(pod_state.uid) is not pod_state:
+            return
+        questions = pod_config_requests.volume_requests(pod_state)
+        for message in questions:
+            self._send(pod_state, message)
+        if not questions:
             self._execute(pod_state, Action("mount", name="pod"))
 
     def on_link_change(self) -> None:

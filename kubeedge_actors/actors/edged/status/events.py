@@ -6,7 +6,7 @@ fails for weeks costs a few messages. (Words: kubelet events, source kubernetes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -100,8 +100,16 @@ def _new_series(pod: PodView, kind: str, reason: str, message: str, now: float, 
     return EventSeries(name, about, kind, reason, message[:MAX_MESSAGE], format_time(now))
 
 
-def no_effect_message(pod: PodView) -> str:
-    """Text of the Event `NoEffect`: what of a pod has no effect with the process runtime; empty for nothing."""
+def no_effect_message(pod: PodView, engine: str, unused: Sequence[str]) -> str:
+    """Text of the Event `NoEffect`: what of a pod has no effect with this runtime; empty for nothing. `unused`: its fields."""
+    parts = [f"no effect on this node: {', '.join(unused)}"] if unused else []
+    if not engine.startswith(PROCESS_RUNTIME):
+        return parts[0].capitalize() if parts else ""
+    parts = _of_processes(pod) + parts
+    return f"This node runs containers as processes: {'; '.join(parts)}" if parts else ""
+
+
+def _of_processes(pod: PodView) -> list[str]:
     images = sorted({view.image for view in pod.containers if view.image})
     mounts = sorted({mount["name"] for view in pod.containers for mount in view.raw.get("volumeMounts") or ()})
     parts = (
@@ -110,7 +118,7 @@ def no_effect_message(pod: PodView) -> str:
     if mounts:
         places = ", ".join(f"$MOUNT_{name.upper().replace('-', '_')}" for name in mounts)
         parts.append(f"volumes are not mounted: their paths are in {places}")
-    return f"This node runs containers as processes: {'; '.join(parts)}" if parts else ""
+    return parts
 
 
 def back_off_message(pod: PodView, view: ContainerView, reason: str) -> str:

@@ -235,7 +235,7 @@ def test_the_pause_program_is_an_executable_of_its_machine(machine: str, bits: i
     code = pause.pause_binary(machine)
     assert code[:4] == b"\x7fELF"
     assert (code[4], int.from_bytes(code[16:18], "little"), int.from_bytes(code[18:20], "little")) == (bits, 2, number)
-    assert len(code) < 200
+    assert len(code) < 240
 
 
 def test_a_machine_without_a_pause_program_is_named() -> None:
@@ -262,3 +262,39 @@ def test_the_pause_program_sleeps_until_it_is_killed(tmp_path: Path) -> None:
         eventually(lambda: sleeps(running.pid), "it sleeps")
         running.kill()
         assert running.wait(PATIENCE) == -9
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")
+def test_a_volume_in_memory_has_its_size_and_goes_with_the_pod(tmp_path: Path) -> None:
+    folders = LocalPodVolumes(tmp_path)
+    path = Path(folders.make_volume("u", "v", 7, memory=1 << 20))
+    try:
+        assert path.is_mount()
+        assert (path.stat().st_gid, path.stat().st_mode & 0o7777) == (7, 0o2777)
+        (path / "kept").write_bytes(b"x")
+        assert folders.make_volume("u", "v", 7, memory=1 << 20) == str(path)
+        assert (path / "kept").exists(), "an edge that was killed finds it again"
+        with pytest.raises(OSError, match="No space left"):
+            (path / "large").write_bytes(bytes(2 << 20))
+    finally:
+        folders.remove("u")
+    assert not (tmp_path / "u").exists()
+
+
+def test_a_volume_in_memory_needs_who_may_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("kubeedge_actors.drivers.machine.volumes.mount", refuse)
+    with pytest.raises(ContainerError, match="needs an edge that runs as root"):
+        LocalPodVolumes(tmp_path).make_volume("u", "v", memory=1 << 20)
+
+
+def test_a_volume_of_a_group_is_the_groups_and_is_measured(tmp_path: Path) -> None:
+    folders = LocalPodVolumes(tmp_path)
+    path = Path(folders.make_volume("u", "v", os.getegid()))
+    assert path.stat().st_mode & 0o7777 == 0o2777
+    (path / "sub").mkdir()
+    (path / "sub" / "file").write_bytes(bytes(10_000))
+    assert 10_000 <= folders.used_bytes("u", "v") < 100_000
+    assert folders.used_bytes("u", "none") == 0

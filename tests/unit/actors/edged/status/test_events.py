@@ -118,7 +118,16 @@ def test_a_pod_that_is_deleted_says_what_is_stopped(bench: EdgedEnv) -> None:
 
 def test_what_processes_do_not_have_is_said_once() -> None:
     view = parse_pod(pod(containers=[{**MAIN, "volumeMounts": [{"name": "my-data", "mountPath": "/data"}]}]))
-    assert no_effect_message(view) == (
+    assert no_effect_message(view, "process://6", ["main.stdin", "spec.subdomain"]) == (
         "This node runs containers as processes: images are only names (app:1): command and args run on the machine itself; "
-        "volumes are not mounted: their paths are in $MOUNT_MY_DATA"
+        "volumes are not mounted: their paths are in $MOUNT_MY_DATA; no effect on this node: main.stdin, spec.subdomain"
     )
+
+
+def test_an_engine_names_the_fields_without_effect_and_nothing_else(
+    bench: EdgedEnv, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert no_effect_message(parse_pod(pod()), "docker://20.10", []) == ""
+    bench.start().apply(pod(subdomain="db"))
+    assert told(bench)["NoEffect"] == "No effect on this node: spec.subdomain"
+    assert "pod default/shop: no effect on this node: spec.subdomain" in caplog.text
