@@ -5,12 +5,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import struct
 from collections.abc import Collection
 from urllib.parse import urlsplit
-
-_TCP_INFO = struct.Struct("=24xI28xI")  # unacked and last_ack_recv (source: linux/tcp.h, struct tcp_info)
-_MILLISECONDS = 1000.0
 
 BACKLOG = 128
 ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
@@ -92,12 +88,3 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def acknowledges(connection: socket.socket, within: float) -> bool:
-    """Whether the machine at the other end of a TCP connection is there, though the program may read nothing (Linux): nothing that was
-    sent waits for its acknowledgement, or one came in the last `within` seconds. What the other side has no room for is not sent.
-    """
-    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-    unacknowledged, last = _TCP_INFO.unpack(info)
-    return not unacknowledged or last / _MILLISECONDS < within

@@ -305,7 +305,7 @@ class Edged(Module):
     @on
     def on_list_pod_events(self, message: ListPodEvents) -> list[Json]:
         """The Events that are remembered."""
-        return self._pod_workers.events()
+        return self._pod_workers.recorder.events()
 
     @on
     def on_restart_pod(self, message: RestartPod) -> list[str]:

@@ -290,12 +290,9 @@ class FakeRuntime:
 
     def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
         """Half a core since its start, and a MiB."""
-        running = {each.id: each for each in self.list() if each.phase == "running"}
-        used = {id: 0.5 * (self.containers.clock() - running[id].started_at) for id in container_ids if id in running}
-        size = 1 << 20
-        return {
-            id: ContainerUsage(cpu_seconds=cpu, memory=size, working_set=size, rss=size) for id, cpu in used.items()
-        }
+        now, running = self.containers.clock(), [each for each in self.list() if each.phase == "running"]
+        used = {each.id: 0.5 * (now - each.started_at) for each in running if each.id in container_ids}
+        return {id: ContainerUsage(cpu_seconds=cpu, memory=1 << 20, working_set=1 << 20) for id, cpu in used.items()}
 
     def logs(
         self,

@@ -35,7 +35,6 @@ from kubeedge_actors.drivers.link.keepalive import Keepalive, KeepaliveAction
 from kubeedge_actors.drivers.link.send_queue import SendQueue
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import LinkError
-from kubeedge_actors.osutil.sockets import acknowledges
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from kubeedge_actors.actors.edged.runtime.runtime_manager import (
     PULL_ERROR,
     ActionInput,
     ActionResult,
+    unpaced_failure,
 )
 from kubeedge_actors.actors.edged.status.events import (
     NORMAL,
@@ -41,8 +42,6 @@ from kubeedge_actors.wire.messages import LinkMessage
 
 PULL_BACKOFF, RETRY_BACKOFF = (10.0, 300.0), (1.0, 60.0)
 """First and longest wait before the next try: of a pull, of anything else."""
-NO_PACE_OF_THEIR_OWN = frozenset({"stop", "kill", "remove", "stop_sandbox", "cleanup"})
-"""Actions whose next try is due by nothing else: starts, mounts and probes have their own waits."""
 MIN_DELAY = 0.001
 RESPONSE_LOST_SECONDS = 90.0
 """After which an answer is lost: MetaManager gives up earlier, and says so."""
@@ -74,7 +73,7 @@ class SharedSyncState:
 
 
 class PodWorkers:
-    """Syncs the pods of one node. `actor`: the actor in whose turns all of this runs."""
+    """Syncs the pods of one node. `actor`: the actor in whose turns all of this runs; `recorder` remembers their Events."""
 
     def __init__(
         self,
@@ -87,7 +86,7 @@ class PodWorkers:
         self._actor, self._pods, self._executor = actor, pods, executor
         self._state, self._on_runtime_state = state, on_runtime_state
         self._waiting: dict[str, PodState] = {}
-        self._recorder = EventRecorder(state.node.node_name)
+        self.recorder = EventRecorder(state.node.node_name)
 
     def sync_all(self, records: Iterable[PodState]) -> None:
         """Sync several pods."""
@@ -135,14 +134,12 @@ class PodWorkers:
 
     def restart(self, pod_state: PodState) -> list[str]:
         """Stop the running containers of a pod and start them anew, without the waits of a crash loop; the names of those."""
-        mains = {view.name for view in pod_state.view.containers if view.kind != "init"}
-        running = [each for each in pod_state.containers if each.phase == "running" and each.name in mains]
-        pod_state.runtime.restart_now([container.id for container in running])
-        for container in running:
-            text = f"Container {container.name} is restarted by an operator of the node"
-            self._record_event(pod_state, NORMAL, "Killing", text, container.name)
+        names = pod_state.restart_now()
+        for name in names:
+            text = f"Container {name} is restarted by an operator of the node"
+            self._record_event(pod_state, NORMAL, "Killing", text, name)
         self.sync(pod_state)
-        return [container.name for container in running]
+        return names
 
     # --- having things done -----------------------------------------------------------------------------------------
 
@@ -190,7 +187,7 @@ class PodWorkers:
         if action.verb == "cleanup" and result.succeeded:
             self._remove_pod(pod_state)
             return
-        pod_state.runtime.on_action_ended(action.key, _unpaced_failure(action, result), self._actor.clock.now())
+        pod_state.runtime.on_action_ended(action.key, unpaced_failure(action, result), self._actor.clock.now())
         self._apply(pod_state, action, result)
         pod_state.needs_listing = pod_state.needs_listing or action.verb not in ("probe", "mount")
         if result.unavailable:
@@ -249,12 +246,8 @@ class PodWorkers:
         # a genuine edge tells a genuine cloud no Events unless it is asked to
         told = self._state.cloud_is_native or self._state.events_to_any_cloud
         now = self._actor.clock.now()
-        for message in self._recorder.record_event(pod_state.view, kind, reason, text, now, container, told=told):
+        for message in self.recorder.record_event(pod_state.view, kind, reason, text, now, container, told=told):
             self._actor.tell(constants.METAMANAGER, message)
-
-    def events(self) -> list[Json]:
-        """The Events of pods that are remembered, as v1.Event."""
-        return self._recorder.events()
 
     def _record_result_events(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
         engine = self._state.runtime_version
@@ -403,12 +396,3 @@ class PodWorkers:
             if self._state.link_up and pod_state.runtime.mount_failure is not None:
                 pod_state.runtime.mount_failure = None  # what was missing may be had now
             self.sync(pod_state)
-
-
-def _unpaced_failure(action: Action, result: ActionResult) -> str:
-    """Why an action failed whose next try is due by nothing else: other failures have their own waits. A container that was
-    made and not started may be left as if nobody had tried.
-    """
-    unpaced = result.unavailable or action.verb in NO_PACE_OF_THEIR_OWN
-    failed = (unpaced and not result.succeeded) or (action.verb == "start" and result.succeeded and result.message)
-    return (result.message or "it failed") if failed else ""

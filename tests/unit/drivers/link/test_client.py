@@ -15,7 +15,6 @@ from kubeedge_actors.drivers.link import client
 from kubeedge_actors.drivers.link.client import WebSocketLink
 from kubeedge_actors.drivers.link.client_tls import acknowledges, dial
 from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
-from kubeedge_actors.osutil.sockets import acknowledges
 from tests.support.fakes.link_recorders import ClientRecorder
 from tests.support.fakes.raw_websocket_server import BINARY, CLOSE, CONT, PING, PONG, TEXT, RawPeer, frame
 from tests.support.waiting import PATIENCE
