@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from urllib.parse import parse_qsl, urlencode
@@ -18,6 +19,7 @@ from kubeedge_actors.apiserver import (
     LogSource,
     PodExecRequest,
     PodLogRequest,
+    StatsSource,
     is_true,
 )
 from kubeedge_actors.assembly.kubelet import KubeletSide
@@ -35,6 +37,8 @@ from kubeedge_actors.wire.tunnel import BYTES, MAX_DATA, FrameType
 log = logging.getLogger(__name__)
 
 FIRST_SECONDS, NEXT_SECONDS = 3.0, 0.5
+STATS_SECONDS, MAX_STATS = 5.0, 4 << 20
+"""How long, and how many bytes, a node may answer when it is asked what it uses."""
 SWITCHES = {"input": "stdin", "output": "stdout", "error": "stderr", "tty": "tty"}
 IN_A_KUBELET = {api: kubelet for kubelet, api in SWITCHES.items()} | {"command": "command", "ports": "port"}
 ENDPOINTS = {
@@ -93,6 +97,27 @@ def log_source(tunnels: TunnelRegistry) -> LogSource:
                 yield piece
         finally:
             stream.close()
+
+    return source
+
+
+def stats_source(tunnels: TunnelRegistry) -> StatsSource:
+    """What nodes and their pods use, for the embedded API."""
+
+    def source(node: str) -> bytes:
+        stream, deadline = (
+            tunnels.open_stream(node, FrameType.METRICS, f"/{constants.PATH_STATS_SUMMARY}"),
+            time.monotonic() + STATS_SECONDS,
+        )
+        text = b""
+        try:
+            while (piece := stream.read(max(deadline - time.monotonic(), 0.0))) is not None:
+                text += piece
+                if not piece or len(text) > MAX_STATS:
+                    raise LinkError(f"node {node} does not say what it uses")
+        finally:
+            stream.close()
+        return text
 
     return source
 

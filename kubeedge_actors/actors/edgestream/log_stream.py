@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 
 from kubeedge_actors.actors.edgestream import stream_params
 from kubeedge_actors.actors.edgestream.flow_control import StreamSender
@@ -17,11 +18,16 @@ def serve_log(opening: StreamRequest, sender: StreamSender, runtime: ContainerRu
     container = stream_params.find_container(runtime.list(), target, previous=options.previous)
     pieces = runtime.logs(container.id, options.tail, options.since, options.follow, timestamps=options.timestamps)
     sender.call_on_cancel(pieces.close)
-    remaining = options.limit or None
-    for piece in pieces:
-        if not sender.send(piece if remaining is None else piece[:remaining]):
+    for piece in limited(pieces, options.limit):
+        if not sender.send(piece):
             return
-        if remaining is not None:
-            remaining -= len(piece)
-            if remaining <= 0:
-                return
+
+
+def limited(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """The pieces up to `limit` bytes; 0: all of them."""
+    remaining = limit
+    for piece in pieces:
+        yield piece[:remaining] if limit else piece
+        remaining -= len(piece)
+        if limit and remaining <= 0:
+            return

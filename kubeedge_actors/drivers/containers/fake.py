@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from kubeedge_actors.drivers.containers.base import (
     Container,
     ContainerEnded,
     ContainerSpec,
+    ContainerUsage,
     ExecResult,
     ExecStream,
     LimitSupport,
@@ -291,6 +292,12 @@ class FakeRuntime:
         with self.containers.lock:
             for table in (self.containers.containers, self.containers.specs, self.containers.written):
                 table.pop(container_id, None)
+
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """Half a core since its start, and a MiB."""
+        now, running = self.containers.clock(), [each for each in self.list() if each.phase == "running"]
+        used = {each.id: 0.5 * (now - each.started_at) for each in running if each.id in container_ids}
+        return {id: ContainerUsage(cpu_seconds=cpu, memory=1 << 20, working_set=1 << 20) for id, cpu in used.items()}
 
     def logs(
         self,

@@ -100,8 +100,24 @@ class MachineInfo(DriverValue, frozen=True):
     pids_available: int = 0
 
 
+class MachineUsage(DriverValue, frozen=True):
+    """What a machine has used since it was started: seconds of processor time, of all processors together; and has now, in bytes."""
+
+    cpu_seconds: float
+    memory: int
+    working_set: int
+    rss: int
+    memory_available: int
+    disk: int
+    disk_available: int
+    booted_at: float = 0.0
+
+
 class Machine(Protocol):
     """Reads the machine."""
 
     def info(self) -> MachineInfo:
         """The machine as it is now; cheap enough for every ten seconds."""
+
+    def usage(self) -> MachineUsage:
+        """What is used of it."""
