@@ -24,6 +24,7 @@ from kubeedge_actors.drivers.containers.base import (
     ContainerSpec,
     ExecResult,
     ExecStream,
+    LimitSupport,
     LogLimits,
     PodNetwork,
     RegistryAuth,
@@ -93,6 +94,10 @@ class DockerRuntime:
             return f"docker://{self._client.version()['Version']}"
 
     # --- watching ---------------------------------------------------------------------------------------------------
+
+    def limit_support(self) -> LimitSupport:
+        """The engine has cgroups."""
+        return LimitSupport()
 
     def watch(self, watcher: Watcher) -> None:
         """Follow the engine's events with one thread."""

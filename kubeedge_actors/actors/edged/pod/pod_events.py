@@ -49,15 +49,15 @@ class PodEvents:
         engine = self._state.runtime_version
         if action.verb == "mount" and not pod_state.no_effect_announced:
             pod_state.no_effect_announced = True
-            self._announce_no_effect(pod_state, engine)
+            self._announce_no_effect(pod_state)
         if action.container_id not in pod_state.runtime.to_restart:  # of those it was said why they are stopped
             for event in events_for_result(pod_state.view, action, result, engine):
                 self.record(pod_state, *event)
 
-    def _announce_no_effect(self, pod_state: PodState, engine: str) -> None:
-        view = pod_state.view
-        unused = fields_without_effect(view, engine)
-        if text := no_effect_message(view, engine, unused):
+    def _announce_no_effect(self, pod_state: PodState) -> None:
+        view, runtime = pod_state.view, (self._state.runtime_version, self._state.limits)
+        unused = fields_without_effect(view, *runtime)
+        if text := no_effect_message(view, unused, *runtime):
             self.record(pod_state, NORMAL, "NoEffect", text)
         if unused:
             names = (view.name.namespace, view.name.name)

@@ -11,6 +11,7 @@ from typing import Any
 from kubeedge_actors.actors.edged.messages import PodContainersListed, PodSyncDue
 from kubeedge_actors.actors.edged.pod import pod_config_requests
 from kubeedge_actors.actors.edged.pod import pod_sync as planning
+from kubeedge_actors.actors.edged.pod.admission import NodeOffer, PodAdmission
 from kubeedge_actors.actors.edged.pod.pod_events import PodEvents
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
@@ -52,20 +53,37 @@ class PodWorkers:
         executor: ActionExecutor,
         state: SharedSyncState,
         on_runtime_state: Callable[[str], None],
+        offer: Callable[[], NodeOffer],
+        fetch_node: Callable[[], None],
     ) -> None:
         self._actor, self._pods, self._executor = actor, pods, executor
         self._state, self._on_runtime_state = state, on_runtime_state
         self._waiting: dict[str, PodState] = {}
         self._events = PodEvents(actor, state)
+        self._admission = PodAdmission(pods, offer, fetch_node, self._on_rejected)
 
     def sync_all(self, records: Iterable[PodState]) -> None:
         """Sync several pods."""
         for pod_state in records:
             self.sync(pod_state)
 
+    def sync_in_order(self) -> None:
+        """Sync all pods, those first that come first where room is short."""
+        self.sync_all(self._admission.in_order())
+
+    def on_node_fetched(self) -> None:
+        """The Node is known as it is now: sync the pods that waited for it."""
+        self.sync_all(self._admission.settle_waiting())
+
+    def _on_rejected(self, pod_state: PodState, reason: str, message: str) -> None:
+        self._actor.log.warning("pod %s is rejected: %s", pod_state.view.name.name, message)
+        self._events.record(pod_state, WARNING, reason, message)
+
     def sync(self, pod_state: PodState) -> None:
         """Sync a pod: list, compute, start actions, report; or wait for what has to come first."""
         if not self._state.ready or pod_state.listing or self._pods.get(pod_state.uid) is not pod_state:
+            return
+        if not self._admission.is_settled(pod_state):
             return
         if pod_state.needs_listing:
             pod_state.listing, pod_state.needs_listing = True, False
