@@ -10,8 +10,13 @@ from pathlib import Path
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.osutil.cipher import KeyRing, read_key_file
+from kubeedge_actors.osutil.ownership import why_not_ours
 
 log = logging.getLogger(__name__)
+
+
+FOLDERS = ("certs", "pods")
+"""In these, too, lies what is opened by name."""
 
 
 class DataDir:
@@ -21,11 +26,13 @@ class DataDir:
     """
 
     def __init__(self, path: Path) -> None:
-        """UsageError when it can not be made or another process uses it."""
+        """UsageError when it can not be made, is not this user's alone, or another process uses it."""
         self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if reason := why_not_ours(path, FOLDERS):
+                raise UsageError(f"the data directory {path} {reason}")
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UsageError(f"the data directory {path} can not be used: {error.strerror}") from error
         try:

@@ -115,6 +115,7 @@ class _SecurityContext(msgspec.Struct):
     sysctls: list[dict[str, str]] | None = None
     capabilities: _Capabilities | None = None
     seccompProfile: dict[str, Text] | None = None
+    appArmorProfile: dict[str, Text] | None = None
     seLinuxOptions: dict[str, Text] | None = None
 
 

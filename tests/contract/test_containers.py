@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -11,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.containers.base import ContainerEnded, ExecStream, PodName, PodNetwork, RuntimeEvent
+from kubeedge_actors.drivers.containers.base import (
+    ContainerEnded,
+    ExecStream,
+    LimitSupport,
+    PodName,
+    PodNetwork,
+    RuntimeEvent,
+)
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import (
     DEAF,
@@ -209,6 +217,38 @@ def test_a_command_runs_inside(bench: ContainersEnv) -> None:
     assert bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "exit 0"), 5.0).exit_code == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_container_and_what_runs_in_it_have_the_user_and_the_privileges_that_it_is_given(
+    bench: ContainersEnv,
+) -> None:
+    one = bench.run(
+        ("/bin/sh", "-c", "cat /proc/self/status; exec sleep 1000"), working_dir="/", user="1234:7", groups=(8,),
+        no_new_privileges=True, capabilities_dropped=("ALL",),
+    )  # fmt: skip
+    if bench.kind == "fake":  # it runs nothing
+        return
+    bench.await_output(one.id, b"NoNewPrivs:")
+    inside = bench.runtime.exec_sync(one.id, ("/bin/cat", "/proc/self/status"), PATIENCE).output
+    for text in (b"".join(bench.runtime.logs(one.id)), inside):
+        lines = [line.split() for line in text.decode().splitlines()]
+        status = {line[0]: line[1:] for line in lines if line}
+        assert (status["Uid:"][0], status["Gid:"][0], status["NoNewPrivs:"]) == ("1234", "7", ["1"])
+        assert "8" in status["Groups:"]
+        assert int(status["CapEff:"][0], 16) == int(status["CapBnd:"][0], 16) == 0
+
+
+def test_what_a_pod_keeps_on_the_disk_is_told_by_container(bench: ContainersEnv) -> None:
+    one = bench.run(OBEDIENT)
+    bench.await_output(one.id, b"ready")
+    if bench.kind != "fake":  # it writes nothing
+        assert bench.runtime.disk_usage(one.pod.uid).keys() == {"main"}
+    assert bench.runtime.disk_usage(str(uuid.uuid4())) == {}
+
+
+def test_an_image_has_a_user(bench: ContainersEnv) -> None:
+    assert bench.runtime.image_user(bench.image) == (str(os.geteuid()) if bench.kind == "process" else "")
+
+
 def test_a_command_is_run_with_both_its_ends_in_hand(bench: ContainersEnv) -> None:
     one = bench.run(FOREVER)
     command = bench.runtime.exec(one.id, ("/bin/sh", "-c", "cat; echo aside >&2; exit 3"), stdin=True)
@@ -313,6 +353,21 @@ def test_the_network_of_a_pod_is_opened_once_and_closed(bench: ContainersEnv) ->
 
 def test_the_version_names_the_engine(bench: ContainersEnv) -> None:
     assert bench.runtime.version().startswith(f"{bench.kind}://")
+
+
+def test_a_runtime_says_how_it_holds_limits(bench: ContainersEnv) -> None:
+    support = bench.runtime.limit_support()
+    assert support.cpu in ("cgroup", "") and support.memory in ("cgroup", "rlimit")
+    assert bench.kind == "process" or support == LimitSupport(cpu="cgroup", memory="cgroup")
+
+
+def test_a_limit_of_memory_holds(bench: ContainersEnv) -> None:
+    grows = 'x=0123456789abcdef; while :; do x="$x$x"; done'
+    one = bench.run(("/bin/sh", "-c", grows), memory=32 << 20)
+    if bench.kind != "fake":  # it runs nothing
+        ended = bench.await_end(one.id)
+        assert ended.exit_code != 0
+        assert ended.reason == ("OOMKilled" if bench.runtime.limit_support().memory == "cgroup" else "Error")
 
 
 def test_an_unknown_container_is_refused_in_plain_words(bench: ContainersEnv) -> None:

@@ -7,18 +7,23 @@ from collections.abc import Callable
 from kubeedge_actors.actors.edged.messages import (
     HousekeepingDue,
     LinkState,
+    ListNodePods,
+    ListPodEvents,
     ManifestsRead,
     NodeSyncDue,
     PodContainersListed,
     PodListDue,
     PodStorageMeasured,
     PodSyncDue,
+    RestartPod,
     RuntimeEventReceived,
     RuntimeRelisted,
 )
+from kubeedge_actors.actors.edged.pod.admission import NodeOffer, node_offer
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
-from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
+from kubeedge_actors.actors.edged.pod.pod_worker import PodWorkers
+from kubeedge_actors.actors.edged.pod.shared_state import NOT_YET, SharedSyncState
 from kubeedge_actors.actors.edged.pod.storage_eviction import StorageEviction
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
@@ -75,18 +80,8 @@ class Edged(Module):
     emits = (
         *(RegisterNode, UpdateNode, PatchNode, QueryLease, WriteLease, InsertPod, PatchPod, DeletePod),
         *(QueryObject, RequestToken, ReportEvent, ListPods),
-        *(
-            HousekeepingDue,
-            NodeSyncDue,
-            PodSyncDue,
-            PodListDue,
-            RuntimeEventReceived,
-            PodContainersListed,
-            PodStorageMeasured,
-            RuntimeRelisted,
-            ManifestsRead,
-            ActionResult,
-        ),
+        *(HousekeepingDue, NodeSyncDue, PodSyncDue, PodListDue, RuntimeEventReceived),
+        *(PodContainersListed, PodStorageMeasured, RuntimeRelisted, ManifestsRead, ActionResult),
     )
 
     def __init__(
@@ -116,7 +111,9 @@ class Edged(Module):
         )
         self._pods = PodManager(node_name)
         self._executor = ActionExecutor(runtime, folders, prober, workers)
-        self._pod_workers = PodWorkers(self, self._pods, self._executor, self._state, self._on_runtime_state)
+        self._pod_workers = PodWorkers(
+            self, self._pods, self._executor, self._state, self._on_runtime_state, self._offer, self._fetch_node
+        )
         self._storage_eviction = StorageEviction(
             self._pods, lambda pod: self._executor.measure(pod.view, self.ref), self._pod_workers.on_evicted
         )
@@ -125,8 +122,7 @@ class Edged(Module):
         )
         self._relisted: RuntimeRelisted | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
-        self._relisting = False
-        self._ticks = 0
+        self._relisting, self._ticks = False, 0
         self._node_timer: Timer | None = None
 
     def on_start(self) -> None:
@@ -173,7 +169,7 @@ class Edged(Module):
         if message.error:
             self._on_runtime_state(message.error)
             return
-        self._relisted, self._state.runtime_version = message, message.engine
+        self._relisted, self._state.runtime_version, self._state.limits = message, message.engine, message.limits
         self._adopt()
 
     def _adopt(self) -> None:
@@ -185,7 +181,7 @@ class Edged(Module):
         self._pods.on_runtime_relisted(message.containers, message.networks, message.folders, self.clock.now())
         self._state.ready = True
         self._on_runtime_state("")
-        self._pod_workers.sync_all(self._pods)
+        self._pod_workers.sync_in_order()
 
     @on
     def on_runtime_event_received(self, message: RuntimeEventReceived) -> None:
@@ -292,6 +288,24 @@ class Edged(Module):
         if pod_state is not None:
             self._pod_workers.sync(pod_state)
 
+    # --- who stands at the node -------------------------------------------------------------------------------------
+
+    @on
+    def on_list_node_pods(self, message: ListNodePods) -> list[Json]:
+        """The pods with their status of this moment."""
+        return [pod_state.as_object() for pod_state in self._pods if not pod_state.is_orphaned]
+
+    @on
+    def on_list_pod_events(self, message: ListPodEvents) -> list[Json]:
+        """The Events that are remembered."""
+        return self._pod_workers.events()
+
+    @on
+    def on_restart_pod(self, message: RestartPod) -> list[str]:
+        """Restart the containers of a pod."""
+        pod_state = self._pods.get(message.uid)
+        return [] if pod_state is None or pod_state.is_ending else self._pod_workers.restart(pod_state)
+
     # --- the cluster ------------------------------------------------------------------------------------------------
 
     @on
@@ -304,6 +318,8 @@ class Edged(Module):
         if uid and uid != self._state.node_uid:
             self._state.node_uid = uid
             self._pod_workers.sync_all(list(self._pods))  # mirrors of static pods name their owner
+        if self._node_status_manager.is_fresh:
+            self._pod_workers.on_node_fetched()
         self._sync_node()
 
     @on
@@ -358,6 +374,13 @@ class Edged(Module):
             self._storage_eviction.on_time()
         if self._ticks % SLOW_HOUSEKEEPING_TICKS == 0:
             self._pod_workers.resync()
+
+    def _offer(self) -> NodeOffer:
+        return node_offer(self._node_status_manager.node or {}, self._node_description())
+
+    def _fetch_node(self) -> None:
+        self._node_status_manager.fetch(self.clock.now())
+        self._sync_node()
 
     # --- facts ------------------------------------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ def log_options(query: Query, now: float) -> LogOptions:
     seconds, moment = query.get("sinceSeconds", [""])[-1], query.get("sinceTime", [""])[-1]
     tail, limit = query.get("tailLines", [""])[-1], query.get("limitBytes", [""])[-1]
     try:
-        since = now - int(seconds) if seconds else _epoch(moment) if moment else None
+        since = now - int(seconds) if seconds else parse_moment(moment) if moment else None
         return LogOptions(
             follow=query_flag(query, "follow"),
             previous=query_flag(query, "previous"),
@@ -105,7 +105,8 @@ def log_options(query: Query, now: float) -> LogOptions:
         raise ContainerError(f"a parameter of the request does not fit: {error}") from error
 
 
-def _epoch(text: str) -> float:
+def parse_moment(text: str) -> float:
+    """Epoch seconds of an RFC 3339 time. ValueError."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 

@@ -13,6 +13,8 @@ Contract of every ContainerRuntime
 * `stop`, `kill`, `remove` and `remove_pod_sandbox` of something that is gone are no errors.
 * Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
 * Nothing that a description names leads out of its place: a `subpath` out of its volume, a name out of a folder.
+* A container has the user, the groups and the privileges of its description and no others, and so has what `exec` runs in it; a user
+  or group that no API server lets pass is refused.
 * Errors are `ContainerError`, with a text fit for a pod's status, and `RuntimeUnavailable` when no engine answers.
 """
 
@@ -44,6 +46,16 @@ class LogLimits(DriverValue, frozen=True, kw_only=True):
 
 
 DEFAULT_LOG_LIMITS: Final = LogLimits()
+
+
+class LimitSupport(DriverValue, frozen=True, kw_only=True):
+    """How `resources.limits` are held: by a "cgroup", by an "rlimit" that each process has for itself, or empty, not at all."""
+
+    cpu: str = "cgroup"
+    memory: str = "cgroup"
+
+
+FULL_SUPPORT: Final = LimitSupport()
 
 
 class PodName(DriverValue, frozen=True):
@@ -103,7 +115,7 @@ class ContainerSpec(DriverValue, frozen=True):
     """Description of a container to create. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid",
     `groups` are further gids, `hosts` names with their addresses. `cpu_request`: its share of the cores, in cores. `shares_pids`: it
     is in the process namespace of the pod network. `seccomp`: empty (the engine's default), RuntimeDefault, Unconfined, or
-    `Localhost/<path of a profile>`. `selinux`: labels as `level:s0`.
+    `Localhost/<path of a profile>`. `apparmor` likewise, with the name of a profile. `selinux`: labels as `level:s0`.
 
     `hash` tells one version of the container's description from the next; it comes back in `Container`.
     """
@@ -135,6 +147,7 @@ class ContainerSpec(DriverValue, frozen=True):
     host_ipc: bool = False
     shares_pids: bool = False
     seccomp: str = ""
+    apparmor: str = ""
     selinux: tuple[str, ...] = ()
     stop_signal: str = ""
     stdin: bool = False
@@ -243,6 +256,9 @@ class ContainerRuntime(Protocol):
 
     def version(self) -> str:
         """Name and version as `docker://20.10.24`. Errors: RuntimeUnavailable."""
+
+    def limit_support(self) -> LimitSupport:
+        """How this runtime holds limits on this node. Does not block."""
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` about events from now on, instead of the one before, in a thread of the driver; it must not block.

@@ -24,6 +24,7 @@ from kubeedge_actors.drivers.containers.base import (
     ContainerSpec,
     ExecResult,
     ExecStream,
+    LimitSupport,
     LogLimits,
     PodNetwork,
     RegistryAuth,
@@ -46,7 +47,7 @@ from kubeedge_actors.drivers.containers.names import check_pod_name
 from kubeedge_actors.drivers.containers.settings import host_files
 from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
 from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
-from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+from kubeedge_actors.errors import ContainerConfigError, ContainerError, RuntimeUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,10 @@ class DockerRuntime:
             return f"docker://{self._client.version()['Version']}"
 
     # --- watching ---------------------------------------------------------------------------------------------------
+
+    def limit_support(self) -> LimitSupport:
+        """The engine has cgroups."""
+        return LimitSupport()
 
     def watch(self, watcher: Watcher) -> None:
         """Follow the engine's events with one thread."""
@@ -163,6 +168,8 @@ class DockerRuntime:
         """Make it under its unique name. What its `subpath`s found is kept for it until it is started or removed."""
         check_container(spec)
         key = f"{spec.pod.uid}.{spec.name}" if any(mount.subpath for mount in spec.mounts) else ""
+        if spec.apparmor and (refusal := forms.apparmor_refusal(spec, self._info())):
+            raise ContainerConfigError(refusal)
         spec = msgspec.structs.replace(spec, resolver=host_files.resolver(spec.resolver))
         profile = host_files.seccomp_profile(self._profiles, spec.seccomp)
         mounted = self._subpaths.mounted(key, spec)
@@ -176,6 +183,10 @@ class DockerRuntime:
             raise
         self._subpath_keys[container.id] = key
         return container
+
+    def _info(self) -> dict[str, Any]:
+        with translated():
+            return dict(self._client.info())
 
     def _release_subpaths(self, container_id: str) -> None:
         if key := self._subpath_keys.pop(container_id, ""):

@@ -119,6 +119,8 @@ def security_options(spec: ContainerSpec, profile: str) -> list[str]:
     """HostConfig.SecurityOpt. `profile`: the text of the seccomp profile that it names, if it names one."""
     seccomp = {"": [], "RuntimeDefault": [], "Unconfined": ["seccomp=unconfined"]}
     options = [*seccomp.get(spec.seccomp, [f"seccomp={profile}"]), *(f"label={label}" for label in spec.selinux)]
+    apparmor = {"Unconfined": "unconfined", "RuntimeDefault": ""}.get(spec.apparmor, spec.apparmor.partition("/")[2])
+    options += [f"apparmor={apparmor}"] if apparmor else []
     return options + (["no-new-privileges"] if spec.no_new_privileges else [])
 
 
@@ -177,6 +179,13 @@ def sandbox_lost(row: dict[str, Any], sandboxes: Collection[str], boot_id: str) 
     if network.startswith(IN_SANDBOX) and network.removeprefix(IN_SANDBOX) not in sandboxes:
         return True
     return bool(row["Labels"].get(BOOT, boot_id) != boot_id)
+
+
+def apparmor_refusal(spec: ContainerSpec, info: dict[str, Any]) -> str:
+    """Why an engine (what `GET /info` answered) can not give the container its AppArmor profile, in a kubelet's words; empty when it can."""
+    wanted = spec.apparmor not in ("", "Unconfined") and not spec.privileged
+    enabled = any(option.startswith("name=apparmor") for option in info.get("SecurityOptions") or ())
+    return "Cannot enforce AppArmor: AppArmor is not enabled on the host" if wanted and not enabled else ""
 
 
 def address_of(networks: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from kubeedge_actors.drivers.containers.base import (
     ContainerSpec,
     ExecResult,
     ExecStream,
+    LimitSupport,
     PodNetwork,
     RegistryAuth,
     RuntimeEvent,
@@ -170,6 +171,10 @@ class FakeRuntime:
     def _check(self) -> None:
         if self.containers.unavailable:
             raise RuntimeUnavailable(self.containers.unavailable)
+
+    def limit_support(self) -> LimitSupport:
+        """As an engine has it."""
+        return LimitSupport()
 
     def watch(self, watcher: Watcher) -> None:
         """From now on tell `watcher`, in the thread that makes the event."""

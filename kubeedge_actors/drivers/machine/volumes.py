@@ -18,7 +18,7 @@ from pathlib import Path
 from kubeedge_actors.drivers.containers.names import check_pod_uid, check_volume_name
 from kubeedge_actors.drivers.machine.base import VolumeFile
 from kubeedge_actors.errors import ContainerError
-from kubeedge_actors.kubernetes.names import is_uid
+from kubeedge_actors.kubernetes.names import file_path_errors, is_uid
 from kubeedge_actors.osutil.mounts import MS_NODEV, MS_NOSUID, mount, unmount
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class LocalPodVolumes:
         """Make the volume hold exactly these files; nothing is written when it does already. Error: ContainerError."""
         path = self._path(pod_uid, name)
         for inside in files:
-            if inside.startswith("/") or ".." in inside.split("/") or not inside:
+            if file_path_errors(inside) or not set(inside.split("/")) - {"", "."}:
                 raise ContainerError(f'the volume "{name}" can not hold a file called {inside!r}')
         with _translated(f'the volume "{name}" can not be written'):
             path.mkdir(parents=True, exist_ok=True)

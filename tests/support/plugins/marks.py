@@ -43,6 +43,7 @@ PROCESSES = (
     "tests/unit/drivers/machine/test_machine.py::*pause_program_sleeps*",
     "tests/unit/drivers/containers/test_process.py::*",
     "tests/unit/drivers/containers/test_process_logs.py::*container*",
+    "tests/unit/drivers/containers/test_process_limits.py::*container*",
     "tests/security/test_leftovers.py::*",
     "tests/unit/drivers/pki/test_file_authority.py::*certificate_process*",
     "tests/unit/drivers/store/test_damage.py::*kill_9*",
@@ -54,6 +55,7 @@ PROCESSES = (
     "tests/unit/tools/test_mutants.py::*",
     "tests/unit/supervisors/process/test_processes*",
     "tests/security/test_at_rest.py::test_a_cloud_and_an_edge_*",
+    "tests/security/test_data_dir.py::test_a_command_ends_*",
 )
 """Tests, as patterns of their names without parameters."""
 LONG = (

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from kubeedge_actors.actors.edged.fields.field import ANY, CLUSTER, HONOURED, NO_EFFECT, REFUSED, Field, Fields, each
+from kubeedge_actors.actors.edged.fields.field import (
+    ANY,
+    CGROUP,
+    CLUSTER,
+    HONOURED,
+    NO_EFFECT,
+    REFUSED,
+    Field,
+    Fields,
+    each,
+)
 
 IMAGE = "images are only names to the process runtime"
 
@@ -39,7 +49,7 @@ SECURITY_CONTEXT: Final[Fields] = (
     Field("readOnlyRootFilesystem", HONOURED, NO_EFFECT),
     Field("procMount", NO_EFFECT, NO_EFFECT, neutral=("Default",)),
     Field("seccompProfile", HONOURED, HONOURED, type="SeccompProfile"),
-    Field("appArmorProfile", NO_EFFECT, NO_EFFECT),
+    Field("appArmorProfile", HONOURED, HONOURED, "refused where the engine has no AppArmor", type="AppArmorProfile"),
     Field("seLinuxOptions", HONOURED, NO_EFFECT),
     Field("windowsOptions", NO_EFFECT, NO_EFFECT),
 )
@@ -49,6 +59,11 @@ CAPABILITIES: Final[Fields] = (
     Field("drop", HONOURED, HONOURED),
 )
 
+APPARMOR_PROFILE: Final[Fields] = (
+    Field("type", HONOURED, NO_EFFECT, neutral=("Unconfined",)),
+    Field("localhostProfile", HONOURED, NO_EFFECT, "a profile that is loaded"),
+)
+
 SECCOMP_PROFILE: Final[Fields] = (
     Field("type", HONOURED, NO_EFFECT, "without one the engine's default", neutral=("Unconfined",)),
     Field("localhostProfile", HONOURED, NO_EFFECT, "below `/var/lib/kubelet/seccomp`"),
@@ -56,12 +71,13 @@ SECCOMP_PROFILE: Final[Fields] = (
 
 RESOURCE_REQUIREMENTS: Final[Fields] = (
     Field("limits", HONOURED, HONOURED, type="ResourceList"),
-    Field("requests", HONOURED, CLUSTER, "the scheduler counts them; with Docker those of `cpu` are CPU shares"),
+    Field("requests", HONOURED, CLUSTER, "the scheduler counts them; those of `cpu` are the shares of a cgroup, too"),
     Field("claims", REFUSED, REFUSED, refusal="resource claims are not supported by this node"),
 )
 
 RESOURCE_LIST: Final[Fields] = (
-    *each("cpu memory", HONOURED, NO_EFFECT),
+    Field("cpu", HONOURED, CGROUP),
+    Field("memory", HONOURED, HONOURED, "by a cgroup; on a node without one, each process by itself (RLIMIT_DATA)"),
     Field(
         "ephemeral-storage",
         HONOURED,

@@ -6,6 +6,8 @@ from typing import Final
 
 from kubeedge_actors.actors.edged.fields.field import CLUSTER, HONOURED, NO_EFFECT, REFUSED, Field, Fields, each
 
+OTHER_USER = "another user needs, of processes, an edge that runs as root, and for volumes a data directory that lets others pass"
+
 POD_SPEC: Final[Fields] = (
     Field("containers", HONOURED, HONOURED, type="Container"),
     Field("initContainers", HONOURED, HONOURED, "with `restartPolicy: Always` a sidecar", type="Container"),
@@ -50,15 +52,20 @@ POD_OS: Final[Fields] = (
 )  # fmt: skip
 
 POD_SECURITY_CONTEXT: Final[Fields] = (
-    *each(
-        "runAsUser runAsGroup runAsNonRoot", HONOURED, note="a process needs an edge that runs as root for another user"
-    ),
+    *each("runAsUser runAsGroup runAsNonRoot", HONOURED, note=OTHER_USER),
     Field("supplementalGroups", HONOURED, HONOURED),
     Field("fsGroup", HONOURED, HONOURED, "of emptyDir and of the files of ConfigMaps, Secrets, tokens"),
     Field("fsGroupChangePolicy", NO_EFFECT, NO_EFFECT, neutral=("Always",)),
-    Field("supplementalGroupsPolicy", NO_EFFECT, NO_EFFECT, neutral=("Merge",)),
+    Field(
+        "supplementalGroupsPolicy",
+        REFUSED,
+        HONOURED,
+        "`Strict`",
+        neutral=("Merge",),
+        refusal="SupplementalGroupsPolicy={value} is not supported in this node",
+    ),
     Field("seccompProfile", HONOURED, HONOURED, type="SeccompProfile"),
-    Field("appArmorProfile", NO_EFFECT, NO_EFFECT),
+    Field("appArmorProfile", HONOURED, HONOURED, "refused where the engine has no AppArmor", type="AppArmorProfile"),
     Field("seLinuxOptions", HONOURED, NO_EFFECT),
     Field("seLinuxChangePolicy", NO_EFFECT, NO_EFFECT),
     Field("sysctls", HONOURED, NO_EFFECT, "those that a kubelet allows by itself; others are refused"),

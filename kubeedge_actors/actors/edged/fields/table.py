@@ -21,6 +21,7 @@ TABLE: Final[dict[str, Fields]] = {
     "SecurityContext": container.SECURITY_CONTEXT,
     "Capabilities": container.CAPABILITIES,
     "SeccompProfile": container.SECCOMP_PROFILE,
+    "AppArmorProfile": container.APPARMOR_PROFILE,
     "ResourceRequirements": container.RESOURCE_REQUIREMENTS,
     "ResourceList": container.RESOURCE_LIST,
     "EnvVar": container.ENV_VAR,

@@ -73,6 +73,13 @@ VOLUME_MOUNT: Final[Fields] = (
     *each("mountPath readOnly", HONOURED, NO_EFFECT, NOT_MOUNTED, neutral=ANY),
     *each("subPath subPathExpr", HONOURED, note=NOT_MOUNTED),
     Field("mountPropagation", HONOURED, NO_EFFECT, neutral=("None",)),
-    Field("recursiveReadOnly", NO_EFFECT, NO_EFFECT, neutral=("Disabled", "IfPossible")),
+    Field(
+        "recursiveReadOnly",
+        REFUSED,
+        NO_EFFECT,
+        "`Enabled`",
+        neutral=("Disabled", "IfPossible"),
+        refusal="recursive read-only mounts are not supported by this node",
+    ),
     Field("bindMountOptions", NO_EFFECT, NO_EFFECT),
 )

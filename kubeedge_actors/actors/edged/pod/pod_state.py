@@ -9,6 +9,7 @@ from kubeedge_actors.actors.edged.pod.volatile_pod_state import VolatilePodState
 from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigReference, Objects
 from kubeedge_actors.actors.edged.status.pod_status_reporter import PodStatusReporter
 from kubeedge_actors.drivers.containers.base import Container, PodName
+from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.supervisors.timer import Timer
 
 
@@ -19,6 +20,7 @@ class PodState:
     * `listing`, `needs_listing`: its containers are being listed, or have to be; until then no action is computed.
     * `pending_config_requests`: requests for ConfigMaps, Secrets and tokens in flight, by message id.
     * `volumes_requested`: the volumes of its claims have been asked for as well.
+    * `is_admitted`: this node runs it; `waits_for_node`: that depends on the Node, which was asked for.
     * `config_changed`: a referenced ConfigMap or Secret has changed.
     * `announced_waits`: reason and restart count of each back-off for which an Event was recorded.
     * `measuring`: what it keeps on this machine is being measured.
@@ -39,6 +41,7 @@ class PodState:
         self.timer: Timer | None = None
         self.is_orphaned = self.config_changed = False
         self.announced_waits: dict[str, tuple[str, int]] = {}
+        self.is_admitted = self.waits_for_node = False
         self.no_effect_announced = self.sandbox_change_announced = self.measuring = False
 
     @property
@@ -56,6 +59,13 @@ class PodState:
     def is_ending(self) -> bool:
         """Whether the pod is deleted or terminating."""
         return self.runtime.is_deleted or self.view.deleting
+
+    def as_object(self) -> Json:
+        """The v1.Pod with the status that was computed last, which the cloud may not have heard of yet."""
+        status = self.status_reporter.built or self.view.status
+        made = {"creationTimestamp": format_time(self.runtime.started)}  # which no manifest of a static pod says
+        metadata = made | {key: value for key, value in self.view.metadata.items() if value is not None}
+        return {"apiVersion": "v1", "kind": "Pod", **self.view.raw, "metadata": metadata, "status": status}
 
     def set_pod(self, pod: Json) -> None:
         """Take over a newer v1.Pod."""

@@ -144,7 +144,8 @@ def _with_privileges(
         host_pids=bool(pod.spec.get("hostPID")),
         host_ipc=bool(pod.spec.get("hostIPC")),
         shares_pids=shares_processes(pod),
-        seccomp=security.seccomp(context),
+        seccomp=security.profile(context, "seccompProfile"),
+        apparmor=security.profile(context, "appArmorProfile"),
         selinux=security.selinux(context),
         sysctls=security.sysctls(pod),
     )

@@ -19,7 +19,7 @@ SAFE_SYSCTLS = frozenset(
     | {f"net.ipv4.{name}" for name in ("ping_group_range", "tcp_fin_timeout", "tcp_rmem", "tcp_wmem")}
 )
 """Those that a kubelet allows without being told to (source: kubelet sysctl/safe_sysctls.go)."""
-INHERITED = ("runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile", "seLinuxOptions")
+INHERITED = ("runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile", "appArmorProfile", "seLinuxOptions")
 
 
 def effective_context(pod: PodView, view: ContainerView) -> Json:
@@ -57,9 +57,9 @@ def groups(pod: PodView) -> tuple[int, ...]:
     return tuple(dict.fromkeys(_checked("supplementalGroups", group) for group in wanted if group is not None))
 
 
-def seccomp(context: Json) -> str:
-    """The seccomp profile as a ContainerSpec has it."""
-    profile = context.get("seccompProfile") or {}
+def profile(context: Json, field: str) -> str:
+    """The seccompProfile or appArmorProfile as a ContainerSpec has it."""
+    profile = context.get(field) or {}
     kind = str(profile.get("type") or "")
     return f"Localhost/{profile.get('localhostProfile') or ''}" if kind == "Localhost" else kind
 

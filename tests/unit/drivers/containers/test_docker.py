@@ -107,6 +107,19 @@ def test_privileges_are_those_of_the_context() -> None:
     assert forms.security_options(ContainerSpec(pod=POD, name="main", image="a", seccomp="RuntimeDefault"), "") == []
 
 
+@pytest.mark.parametrize(("apparmor", "options", "refused"), [
+    ("", [], False),
+    ("RuntimeDefault", [], True),
+    ("Unconfined", ["apparmor=unconfined"], False),
+    ("Localhost/mine", ["apparmor=mine"], True),
+])  # fmt: skip
+def test_an_apparmor_profile_is_the_engines_or_refused(apparmor: str, options: list[str], refused: bool) -> None:
+    spec = ContainerSpec(pod=POD, name="main", image="a", apparmor=apparmor)
+    assert forms.security_options(spec, "") == options
+    assert bool(forms.apparmor_refusal(spec, {"SecurityOptions": ["name=seccomp,profile=default"]})) == refused
+    assert forms.apparmor_refusal(spec, {"SecurityOptions": ["name=apparmor"]}) == ""
+
+
 def test_names_and_kernel_parameters_are_of_the_sandbox_where_there_is_one() -> None:
     names: dict[str, Any] = {
         "hosts": (("a", "192.0.2.9"),), "resolver": Resolver(servers=("192.0.2.53",), searches=("x",), options=("ndots:2",)),
