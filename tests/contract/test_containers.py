@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ExecStream, PodName, PodNetwork, RuntimeEvent
@@ -102,7 +103,7 @@ def test_containers_outlive_the_runtime_and_are_adopted(bench: ContainersEnv) ->
     bench.again()
     old.close()
     assert bench.state(running.id) == running
-    assert bench.state(ended.id) == before
+    assert bench.state(ended.id) == msgspec.structs.replace(before, ip="")  # which an engine forgets
     bench.runtime.stop(running.id)
     assert bench.await_end(running.id).phase == "exited"
 

@@ -119,7 +119,11 @@ class Edged(Module):
             self, self._pods, self._executor, self._state, self._on_runtime_state, self._offer, self._fetch_node
         )
         self._node_status_manager = NodeStatusManager(
-            node_name, self._node_description, self._link.up, self._link.cloud_renews_lease
+            node_name,
+            self._node_description,
+            self._link.up,
+            self._link.cloud_renews_lease,
+            registered=self._link.registered,
         )
         self._relisted: RuntimeRelisted | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
@@ -299,6 +303,7 @@ class Edged(Module):
         if not self._node_status_manager.on_response(message.parent_msg_id, message.content, self.clock.now()):
             self._pod_workers.on_response(message.parent_msg_id, message.content)
             return
+        self._link.registered = self._node_status_manager.registered
         uid = str(((self._node_status_manager.node or {}).get("metadata") or {}).get("uid") or "")
         if uid and uid != self._state.node_uid:
             self._state.node_uid = uid
