@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.containers.base import ContainerEnded, ExecStream, PodName, PodNetwork, RuntimeEvent
+from kubeedge_actors.drivers.containers.base import (
+    ContainerEnded,
+    ExecStream,
+    LimitSupport,
+    PodName,
+    PodNetwork,
+    RuntimeEvent,
+)
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import (
     BUSY,
@@ -361,6 +368,21 @@ def test_the_network_of_a_pod_is_opened_once_and_closed(bench: ContainersEnv) ->
 
 def test_the_version_names_the_engine(bench: ContainersEnv) -> None:
     assert bench.runtime.version().startswith(f"{bench.kind}://")
+
+
+def test_a_runtime_says_how_it_holds_limits(bench: ContainersEnv) -> None:
+    support = bench.runtime.limit_support()
+    assert support.cpu in ("cgroup", "") and support.memory in ("cgroup", "rlimit")
+    assert bench.kind == "process" or support == LimitSupport(cpu="cgroup", memory="cgroup")
+
+
+def test_a_limit_of_memory_holds(bench: ContainersEnv) -> None:
+    grows = 'x=0123456789abcdef; while :; do x="$x$x"; done'
+    one = bench.run(("/bin/sh", "-c", grows), memory=32 << 20)
+    if bench.kind != "fake":  # it runs nothing
+        ended = bench.await_end(one.id)
+        assert ended.exit_code != 0
+        assert ended.reason == ("OOMKilled" if bench.runtime.limit_support().memory == "cgroup" else "Error")
 
 
 def test_an_unknown_container_is_refused_in_plain_words(bench: ContainersEnv) -> None:

@@ -19,19 +19,23 @@ from kubeedge_actors.actors.edged.messages import (
     RuntimeEventReceived,
     RuntimeRelisted,
 )
+from kubeedge_actors.actors.edged.pod.admission import NodeOffer
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
-from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
+from kubeedge_actors.actors.edged.pod.pod_worker import PodWorkers
+from kubeedge_actors.actors.edged.pod.shared_state import NOT_YET, SharedSyncState
 from kubeedge_actors.actors.edged.pod.storage_eviction import StorageEviction
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.runtime.worker_pool import ThreadWorkerPool, WorkerPool
-from kubeedge_actors.actors.edged.status.node_status import NodeDescription
+from kubeedge_actors.actors.edged.status.node_status import NodeDescription, allocatable, node_labels
 from kubeedge_actors.actors.edged.status.node_status_manager import NodeStatusManager
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerRuntime, RuntimeLost
 from kubeedge_actors.drivers.machine.base import Machine, PodVolumes, Prober, StaticPodSource
 from kubeedge_actors.kubernetes.objects import is_mirror
+from kubeedge_actors.kubernetes.quantity import rounded_up_quantity
+from kubeedge_actors.kubernetes.taints import Taint
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors.timer import Timer
 from kubeedge_actors.wire import constants
@@ -119,7 +123,9 @@ class Edged(Module):
         )
         self._pods = PodManager(node_name)
         self._executor = ActionExecutor(runtime, folders, prober, workers)
-        self._pod_workers = PodWorkers(self, self._pods, self._executor, self._state, self._on_runtime_state)
+        self._pod_workers = PodWorkers(
+            self, self._pods, self._executor, self._state, self._on_runtime_state, self._offer, self._fetch_node
+        )
         self._storage_eviction = StorageEviction(
             self._pods, lambda pod: self._executor.measure(pod.view, self.ref), self._pod_workers.on_evicted
         )
@@ -176,7 +182,7 @@ class Edged(Module):
         if message.error:
             self._on_runtime_state(message.error)
             return
-        self._relisted, self._state.runtime_version = message, message.engine
+        self._relisted, self._state.runtime_version, self._state.limits = message, message.engine, message.limits
         self._adopt()
 
     def _adopt(self) -> None:
@@ -188,7 +194,7 @@ class Edged(Module):
         self._pods.on_runtime_relisted(message.containers, message.networks, message.folders, self.clock.now())
         self._state.ready = True
         self._on_runtime_state("")
-        self._pod_workers.sync_all(self._pods)
+        self._pod_workers.sync_in_order()
 
     @on
     def on_runtime_event_received(self, message: RuntimeEventReceived) -> None:
@@ -305,7 +311,7 @@ class Edged(Module):
     @on
     def on_list_pod_events(self, message: ListPodEvents) -> list[Json]:
         """The Events that are remembered."""
-        return self._pod_workers.recorder.events()
+        return self._pod_workers.events()
 
     @on
     def on_restart_pod(self, message: RestartPod) -> list[str]:
@@ -325,6 +331,8 @@ class Edged(Module):
         if uid and uid != self._state.node_uid:
             self._state.node_uid = uid
             self._pod_workers.sync_all(list(self._pods))  # mirrors of static pods name their owner
+        if self._node_status_manager.is_fresh:
+            self._pod_workers.on_node_fetched()
         self._sync_node()
 
     @on
@@ -379,6 +387,18 @@ class Edged(Module):
             self._storage_eviction.on_time()
         if self._ticks % SLOW_HOUSEKEEPING_TICKS == 0:
             self._pod_workers.resync()
+
+    def _offer(self) -> NodeOffer:
+        """What this node has for pods, by its own measure; labels and taints as the cluster last said."""
+        node, description = self._node_status_manager.node or {}, self._node_description()
+        labels = {**node_labels(description), **((node.get("metadata") or {}).get("labels") or {})}
+        taints = tuple(Taint.of(taint) for taint in (node.get("spec") or {}).get("taints") or ())
+        room = {name: rounded_up_quantity(name, text) for name, text in allocatable(description.host).items()}
+        return NodeOffer(self._node_name, labels, taints, room)
+
+    def _fetch_node(self) -> None:
+        self._node_status_manager.fetch(self.clock.now())
+        self._sync_node()
 
     # --- facts ------------------------------------------------------------------------------------------------------
 

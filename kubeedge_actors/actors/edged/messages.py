@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
-from kubeedge_actors.drivers.containers.base import Container, ContainerEnded, RuntimeLost, RuntimeRecovered
+from kubeedge_actors.drivers.containers.base import (
+    FULL_SUPPORT,
+    Container,
+    ContainerEnded,
+    LimitSupport,
+    RuntimeLost,
+    RuntimeRecovered,
+)
 from kubeedge_actors.wire.messages import Message
 
 
@@ -50,6 +57,7 @@ class RuntimeRelisted(Message, frozen=True, kw_only=True):
     """All our containers, networks and folders were listed; `error`: why no engine answers, else empty."""
 
     engine: str = ""
+    limits: LimitSupport = FULL_SUPPORT
     containers: list[Container] = []
     networks: set[str] = set()
     folders: set[str] = set()

@@ -48,6 +48,16 @@ class LogLimits(DriverValue, frozen=True, kw_only=True):
 DEFAULT_LOG_LIMITS: Final = LogLimits()
 
 
+class LimitSupport(DriverValue, frozen=True, kw_only=True):
+    """How `resources.limits` are held: by a "cgroup", by an "rlimit" that each process has for itself, or empty, not at all."""
+
+    cpu: str = "cgroup"
+    memory: str = "cgroup"
+
+
+FULL_SUPPORT: Final = LimitSupport()
+
+
 class PodName(DriverValue, frozen=True):
     """Identity of a container's pod: namespace, name, uid."""
 
@@ -257,6 +267,9 @@ class ContainerRuntime(Protocol):
 
     def version(self) -> str:
         """Name and version as `docker://20.10.24`. Errors: RuntimeUnavailable."""
+
+    def limit_support(self) -> LimitSupport:
+        """How this runtime holds limits on this node. Does not block."""
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` about events from now on, instead of the one before, in a thread of the driver; it must not block.

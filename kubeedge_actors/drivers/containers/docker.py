@@ -25,6 +25,7 @@ from kubeedge_actors.drivers.containers.base import (
     ContainerUsage,
     ExecResult,
     ExecStream,
+    LimitSupport,
     LogLimits,
     PodNetwork,
     RegistryAuth,
@@ -94,6 +95,10 @@ class DockerRuntime:
             return f"docker://{self._client.version()['Version']}"
 
     # --- watching ---------------------------------------------------------------------------------------------------
+
+    def limit_support(self) -> LimitSupport:
+        """The engine has cgroups."""
+        return LimitSupport()
 
     def watch(self, watcher: Watcher) -> None:
         """Follow the engine's events with one thread."""

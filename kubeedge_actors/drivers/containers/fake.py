@@ -19,6 +19,7 @@ from kubeedge_actors.drivers.containers.base import (
     ContainerUsage,
     ExecResult,
     ExecStream,
+    LimitSupport,
     PodNetwork,
     RegistryAuth,
     RuntimeEvent,
@@ -171,6 +172,10 @@ class FakeRuntime:
     def _check(self) -> None:
         if self.containers.unavailable:
             raise RuntimeUnavailable(self.containers.unavailable)
+
+    def limit_support(self) -> LimitSupport:
+        """As an engine has it."""
+        return LimitSupport()
 
     def watch(self, watcher: Watcher) -> None:
         """From now on tell `watcher`, in the thread that makes the event."""

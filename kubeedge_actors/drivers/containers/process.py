@@ -33,6 +33,7 @@ from kubeedge_actors.drivers.containers.base import (
     ContainerUsage,
     ExecResult,
     ExecStream,
+    LimitSupport,
     LogLimits,
     PodNetwork,
     RegistryAuth,
@@ -41,17 +42,15 @@ from kubeedge_actors.drivers.containers.base import (
 from kubeedge_actors.drivers.containers.container_record import ContainerRecord, boot_id, read_records, write_record
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
-from kubeedge_actors.drivers.containers.process_environment import (
-    environment,
-    environment_of,
-    folder_sizes,
-    privileged_command,
-)
+from kubeedge_actors.drivers.containers.process_environment import environment_of, folder_sizes
 from kubeedge_actors.drivers.containers.settings import privileges
 from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
-from kubeedge_actors.drivers.containers.shim import launcher
-from kubeedge_actors.drivers.containers.shim.leftovers import MARK, kill_leftovers
-from kubeedge_actors.drivers.containers.shim.program import LOG, ShimArguments
+from kubeedge_actors.drivers.containers.shim import cgroup, launcher
+from kubeedge_actors.drivers.containers.shim.cgroup import Limits
+from kubeedge_actors.drivers.containers.shim.container_start import start_container
+from kubeedge_actors.drivers.containers.shim.leftovers import kill_leftovers
+from kubeedge_actors.drivers.containers.shim.limits import ContainerLimits, limits_of_this_node
+from kubeedge_actors.drivers.containers.shim.program import LOG, OOM_KILLED
 from kubeedge_actors.drivers.containers.subpaths import with_subpaths_resolved
 from kubeedge_actors.errors import ContainerError
 
@@ -68,6 +67,13 @@ class _Process:
         self.container, self.folder, self.spec = container, folder, spec
         self.popen: subprocess.Popen[bytes] | None = None
         self.pid = 0
+        self.cgroup = ""
+
+    def kill_leftovers(self) -> None:
+        """Of a shim that was killed, and of `exec`; the cgroup goes with it."""
+        if self.cgroup:
+            cgroup.remove(Path(self.cgroup))
+        kill_leftovers(self.container.id)
 
     @property
     def log(self) -> Path:
@@ -77,8 +83,11 @@ class _Process:
 class ProcessRuntime:
     """Containers as processes, kept under `root` (the folder of all pods), their logs within `log_limits`. Warns once that nothing is isolated."""
 
-    def __init__(self, root: Path, log_limits: LogLimits = DEFAULT_LOG_LIMITS) -> None:
+    def __init__(
+        self, root: Path, log_limits: LogLimits = DEFAULT_LOG_LIMITS, limits: ContainerLimits | None = None
+    ) -> None:
         self._root, self._log_limits = root, log_limits
+        self._limits = limits or limits_of_this_node()
         self._lock = threading.RLock()
         self._boot_id = boot_id()
         self._watcher: Watcher = lambda event: None
@@ -93,6 +102,10 @@ class ProcessRuntime:
     def version(self) -> str:
         """This runtime has the version of the kernel that runs its processes."""
         return f"process://{os.uname().release}"
+
+    def limit_support(self) -> LimitSupport:
+        """By a cgroup of version 2 where we may make one."""
+        return self._limits.support
 
     def watch(self, watcher: Watcher) -> None:
         """Tell the ends of processes to `watcher`."""
@@ -127,8 +140,9 @@ class ProcessRuntime:
             import shutil  # late: it brings three compressions along, 0.5 MB
 
             shutil.rmtree(folder, ignore_errors=True)  # of a container whose record could not be read
-            self._write(folder, container)
-            self._processes[container.id] = _Process(container, folder, spec)
+            process = _Process(container, folder, spec)
+            self._write(process)
+            self._processes[container.id] = process
             return container
 
     def _reused(self, process: _Process, spec: ContainerSpec) -> Container:
@@ -137,8 +151,8 @@ class ProcessRuntime:
         process.spec = spec
         return process.container
 
-    def _write(self, folder: Path, container: Container) -> None:
-        write_record(folder, ContainerRecord(container, self._boot_id))
+    def _write(self, process: _Process) -> None:
+        write_record(process.folder, ContainerRecord(process.container, self._boot_id, process.cgroup))
 
     def start(self, container_id: str) -> Container:
         """Run it; ContainerError says why not."""
@@ -151,6 +165,7 @@ class ProcessRuntime:
             try:
                 self._spawn(process, process.spec)
             except ContainerError as error:
+                process.kill_leftovers()
                 self._fail(process, str(error))
                 raise
             return process.container
@@ -167,42 +182,25 @@ class ProcessRuntime:
             started_at=now,
             finished_at=now,
         )
-        self._write(process.folder, process.container)
+        self._write(process)
 
     def _spawn(self, process: _Process, spec: ContainerSpec) -> None:
-        env = environment(spec)
-        # who is somebody else has no way into that folder
-        cwd = spec.working_dir or ("/" if spec.user else str(process.folder))
-        program: str | None = spec.command[0]
-        if "/" not in spec.command[0]:
-            import shutil  # late: it brings three compressions along, 0.5 MB
-
-            program = shutil.which(spec.command[0], path=env["PATH"])
-        if program is None or not os.access(os.path.join(cwd, program), os.X_OK):
-            raise ContainerError(f'exec: "{spec.command[0]}": executable file not found')
-        if not os.path.isdir(cwd):
-            raise ContainerError(f'workingDir "{cwd}" is not a folder of this machine')
-        pod, limits = spec.pod, self._log_limits
-        arguments = ShimArguments(
-            folder=str(process.folder),
-            cwd=cwd,
-            title=f"kubeedge: {pod.namespace}/{pod.name}/{spec.name}",
-            log_max_size=str(limits.max_size),
-            log_max_files=str(limits.max_files),
-        )
-        command = privileged_command(process.folder, spec)
-        process.popen = launcher.spawn(arguments, command, env | {MARK: process.container.id})
+        held = self._limits.apply(process.container.id, Limits(spec.memory, spec.cpu, spec.cpu_request))
+        process.cgroup = held.cgroup
+        process.popen = start_container(process.folder, process.container.id, spec, self._log_limits, held)
         process.pid = process.popen.pid
-        started = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
-        process.container, process.spec = started, None
-        self._write(process.folder, started)
-        self._exits.watch(started.id, process.pid)
+        process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
+        process.spec = None
+        self._write(process)
+        self._exits.watch(process.container.id, process.pid)
 
     # --- adoption ---------------------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
         for folder, record in read_records(self._root):
-            self._adopt_one(_Process(record.container, folder), same_boot=record.boot_id == self._boot_id)
+            process = _Process(record.container, folder)
+            process.cgroup = record.cgroup or self._limits.cgroup_of(record.container.id)
+            self._adopt_one(process, same_boot=record.boot_id == self._boot_id)
 
     def _adopt_one(self, process: _Process, *, same_boot: bool) -> None:
         self._processes[process.container.id] = process
@@ -215,17 +213,18 @@ class ProcessRuntime:
                 process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         elif process.container.phase != "exited":
             if same_boot:
-                kill_leftovers(process.container.id)
+                process.kill_leftovers()
             self._conclude(process, same_boot=same_boot)
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
     def _on_process_ended(self, container_id: str) -> None:
-        kill_leftovers(container_id)  # of a shim that was killed, and of `exec`
         with self._lock:
             process = self._processes.get(container_id)
-            if process is None:
-                return
+        if process is None:
+            return
+        process.kill_leftovers()
+        with self._lock:
             self._conclude(process, same_boot=True)
             container, watcher = process.container, self._watcher
         watcher(ContainerEnded(id=container.id, pod_uid=container.pod.uid))
@@ -238,6 +237,8 @@ class ProcessRuntime:
         if code is None:
             code = launcher.KILLED_CODE if same_boot else launcher.LOST_CODE
         reason = "Completed" if code == 0 else "Error" if same_boot or code != launcher.LOST_CODE else "Unknown"
+        if launcher.was_oom_killed(process.folder):
+            reason = OOM_KILLED
         process.pid = 0
         started_at = process.container.started_at or time.time()
         process.container = msgspec.structs.replace(
@@ -249,7 +250,7 @@ class ProcessRuntime:
         with suppress(
             ContainerError
         ):  # a full disk: the record is written again by the next runtime, from the same files
-            self._write(process.folder, process.container)
+            self._write(process)
 
     def stop(self, container_id: str) -> None:
         """SIGTERM to its process group."""
@@ -276,7 +277,7 @@ class ProcessRuntime:
             launcher.signal_group(process.pid, signal.SIGKILL)
         if process.popen is not None:
             process.popen.wait()
-        kill_leftovers(container_id)
+        process.kill_leftovers()
         import shutil  # late: it brings three compressions along, 0.5 MB
 
         shutil.rmtree(process.folder, ignore_errors=True)

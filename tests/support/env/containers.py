@@ -19,6 +19,7 @@ from kubeedge_actors.drivers.containers.base import (
 )
 from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 from kubeedge_actors.drivers.containers.process import ProcessRuntime
+from kubeedge_actors.drivers.containers.shim.limits import ContainerLimits
 from tests.support.waiting import PATIENCE
 
 MISSING = ("/no/such/program",)
@@ -127,12 +128,12 @@ class FakeContainersEnv(ContainersEnv):
 class ProcessContainersEnv(ContainersEnv):
     kind = "process"
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, limits: ContainerLimits | None = None) -> None:
+        self.root, self.limits = root, limits
         super().__init__()
 
     def make(self) -> ContainerRuntime:
-        return ProcessRuntime(self.root, LOG_LIMITS)
+        return ProcessRuntime(self.root, LOG_LIMITS, self.limits)
 
 
 class DockerContainersEnv(ContainersEnv):

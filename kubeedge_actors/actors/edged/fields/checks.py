@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from kubeedge_actors.actors.edged.fields.field import NO_EFFECT, REFUSED, Field
+from kubeedge_actors.actors.edged.fields.field import CGROUP, NO_EFFECT, REFUSED, Field
 from kubeedge_actors.actors.edged.fields.table import TABLE
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
+from kubeedge_actors.drivers.containers.base import FULL_SUPPORT, LimitSupport
 
 Json = dict[str, Any]
 _ROWS = {type: {field.name: field for field in fields} for type, fields in TABLE.items()}
@@ -28,11 +29,14 @@ def runtime_kind(version: str) -> str:
     return "process" if version.startswith("process") else "docker"
 
 
-def fields_without_effect(pod: PodView, version: str) -> list[str]:
-    """Where the pod asks this runtime (`docker://20.10`) for what it does not do, each once, in the order of the spec."""
+def fields_without_effect(pod: PodView, version: str, limits: LimitSupport = FULL_SUPPORT) -> list[str]:
+    """Where the pod asks this runtime (`docker://20.10`) for what it does not do, each once, in the order of the spec. `limits`: how
+    it holds them.
+    """
     kind = runtime_kind(version)
+    none = (NO_EFFECT,) if limits.cpu else (NO_EFFECT, CGROUP)
     asked = _of(_in_spec(pod), *map(_in_container, pod.containers), *map(_in_volume, pod.spec.get("volumes") or ()))
-    return list(dict.fromkeys(path for path, field, _ in asked if field.support(kind) == NO_EFFECT))
+    return list(dict.fromkeys(path for path, field, _ in asked if field.support(kind) in none))
 
 
 def container_refusal(pod: PodView, view: ContainerView, version: str) -> str:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from kubeedge_actors.actors.edged.fields.field import ANY, CLUSTER, HONOURED, NO_EFFECT, REFUSED, Field, Fields, each
+from kubeedge_actors.actors.edged.fields.field import (
+    ANY,
+    CGROUP,
+    CLUSTER,
+    HONOURED,
+    NO_EFFECT,
+    REFUSED,
+    Field,
+    Fields,
+    each,
+)
 
 IMAGE = "images are only names to the process runtime"
 
@@ -61,12 +71,13 @@ SECCOMP_PROFILE: Final[Fields] = (
 
 RESOURCE_REQUIREMENTS: Final[Fields] = (
     Field("limits", HONOURED, HONOURED, type="ResourceList"),
-    Field("requests", HONOURED, CLUSTER, "the scheduler counts them; with Docker those of `cpu` are CPU shares"),
+    Field("requests", HONOURED, CLUSTER, "the scheduler counts them; those of `cpu` are the shares of a cgroup, too"),
     Field("claims", REFUSED, REFUSED, refusal="resource claims are not supported by this node"),
 )
 
 RESOURCE_LIST: Final[Fields] = (
-    *each("cpu memory", HONOURED, NO_EFFECT),
+    Field("cpu", HONOURED, CGROUP),
+    Field("memory", HONOURED, HONOURED, "by a cgroup; on a node without one, each process by itself (RLIMIT_DATA)"),
     Field(
         "ephemeral-storage",
         HONOURED,

@@ -6,15 +6,16 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-Support = Literal["honoured", "refused", "no effect", "cluster"]
+Support = Literal["honoured", "refused", "no effect", "cluster", "cgroup"]
 """What a runtime does about a field: as a kubelet does; refuse the container (or the volume) in words of the pod's status;
 run it without, which is told in the pod's Event NoEffect. `cluster`: nothing for a node to do: the API server, the
-scheduler or a controller acts on it.
+scheduler or a controller acts on it. `cgroup`: honoured by a cgroup of the node, without effect where it has none for us.
 """
 HONOURED: Final = "honoured"
 REFUSED: Final = "refused"
 NO_EFFECT: Final = "no effect"
 CLUSTER: Final = "cluster"
+CGROUP: Final = "cgroup"
 
 ANY: Final = ("*",)
 """As `neutral`: a general sentence of the runtime's NoEffect tells of all such fields."""

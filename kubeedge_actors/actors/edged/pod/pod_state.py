@@ -20,6 +20,7 @@ class PodState:
     * `listing`, `needs_listing`: its containers are being listed, or have to be; until then no action is computed.
     * `pending_config_requests`: requests for ConfigMaps, Secrets and tokens in flight, by message id.
     * `volumes_requested`: the volumes of its claims have been asked for as well.
+    * `is_admitted`: this node runs it; `waits_for_node`: that depends on the Node, which was asked for.
     * `config_changed`: a referenced ConfigMap or Secret has changed.
     * `announced_waits`: reason and restart count of each back-off for which an Event was recorded.
     * `measuring`: what it keeps on this machine is being measured.
@@ -40,6 +41,7 @@ class PodState:
         self.timer: Timer | None = None
         self.is_orphaned = self.config_changed = False
         self.announced_waits: dict[str, tuple[str, int]] = {}
+        self.is_admitted = self.waits_for_node = False
         self.no_effect_announced = self.sandbox_change_announced = self.measuring = False
 
     @property

@@ -55,6 +55,7 @@ class ActionExecutor:
                 self._runtime.watch(watcher)
                 message = RuntimeRelisted(
                     engine=self._runtime.version(),
+                    limits=self._runtime.limit_support(),
                     containers=self._last_words.completed(self._runtime.list()),
                     networks=self._runtime.pod_sandboxes(),
                     folders=self._folders.pod_uids(),

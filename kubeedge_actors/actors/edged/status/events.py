@@ -14,6 +14,7 @@ import msgspec
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.runtime_manager import NEVER_PULL_ERROR, PULL_ERROR, ActionResult
+from kubeedge_actors.drivers.containers.base import FULL_SUPPORT, LimitSupport
 from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.wire.constants import INSERT, UPDATE
 from kubeedge_actors.wire.messages import ReportEvent, new_id
@@ -100,12 +101,14 @@ def _new_series(pod: PodView, kind: str, reason: str, message: str, now: float, 
     return EventSeries(name, about, kind, reason, message[:MAX_MESSAGE], format_time(now))
 
 
-def no_effect_message(pod: PodView, engine: str, unused: Sequence[str]) -> str:
-    """Text of the Event `NoEffect`: what of a pod has no effect with this runtime; empty for nothing. `unused`: its fields."""
+def no_effect_message(pod: PodView, unused: Sequence[str], engine: str, limits: LimitSupport = FULL_SUPPORT) -> str:
+    """Text of the Event `NoEffect`: what of a pod has no effect with this runtime; empty for nothing. `unused`: its fields; `limits`: how
+    the runtime holds them.
+    """
     parts = [f"no effect on this node: {', '.join(unused)}"] if unused else []
     if not engine.startswith(PROCESS_RUNTIME):
         return parts[0].capitalize() if parts else ""
-    parts = _of_processes(pod) + parts
+    parts = [*_of_processes(pod), *_of_memory(pod, limits), *parts]
     return f"This node runs containers as processes: {'; '.join(parts)}" if parts else ""
 
 
@@ -119,6 +122,11 @@ def _of_processes(pod: PodView) -> list[str]:
         places = ", ".join(f"$MOUNT_{name.upper().replace('-', '_')}" for name in mounts)
         parts.append(f"volumes are not mounted: their paths are in {places}")
     return parts
+
+
+def _of_memory(pod: PodView, limits: LimitSupport) -> list[str]:
+    limited = any("memory" in ((view.raw.get("resources") or {}).get("limits") or {}) for view in pod.containers)
+    return ["limits of memory hold for each process by itself"] if limited and limits.memory == "rlimit" else []
 
 
 def back_off_message(pod: PodView, view: ContainerView, reason: str) -> str:

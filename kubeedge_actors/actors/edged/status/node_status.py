@@ -74,7 +74,7 @@ def node_status(description: NodeDescription, previous: Json, now: float) -> Jso
     foreign = [condition for kind, condition in before.items() if kind not in {condition["type"] for condition in own}]
     status = {
         "capacity": _capacity(description.host),
-        "allocatable": _allocatable(description.host),
+        "allocatable": allocatable(description.host),
         "conditions": foreign + conditions,
         "addresses": _addresses(description, previous.get("addresses") or ()),
         "nodeInfo": _info(description),
@@ -113,7 +113,8 @@ def _capacity(host: MachineInfo) -> Json:
     }
 
 
-def _allocatable(host: MachineInfo) -> Json:
+def allocatable(host: MachineInfo) -> Json:
+    """What the node has for pods: quantities by resource."""
     reserved = sum(host.huge_pages.values()) + RESERVED_MEMORY
     return _capacity(host) | {
         "ephemeral-storage": str(host.disk - int(host.disk * DISK_SHARE)),

@@ -58,7 +58,9 @@ MANAGED = "managedFields"
 
 
 class NodeStatusManager:
-    """Reports one node. `description` reads the node as it is; `cloud_renews_lease`: the cloud renews its lease."""
+    """Reports one node. `description` reads the node as it is; `cloud_renews_lease`: the cloud renews its lease; `is_fresh`: `node` came
+    from the cloud after the last `fetch`.
+    """
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class NodeStatusManager:
             RequestSchedule(),
         )
         self._store_query = RequestSchedule()
+        self.is_fresh = False
 
     def next_due(self) -> float:
         """When `next_messages` may have something to say if nothing happens; infinity while the link is down."""
@@ -103,6 +106,11 @@ class NodeStatusManager:
         """Something about the node changed that ought to be told before the next period, or before the next answer."""
         self._status_request.due = min(self._status_request.due, now)
         self._changed = bool(self._status_request.msg_id)
+
+    def fetch(self, now: float) -> None:
+        """Have the Node sent as the cloud has it; then `is_fresh` is set."""
+        self.is_fresh, self._reported = False, float("-inf")
+        self.on_status_changed(now)
 
     # --- speaking ---------------------------------------------------------------------------------------------------
 
@@ -228,7 +236,7 @@ class NodeStatusManager:
     def _on_registered(self, content: Any, now: float) -> None:
         node, error = parse_object_resp(content)
         if error is None and node:
-            self.node, self._labels_checked = node, True
+            self.node, self._labels_checked, self.is_fresh = node, True, True
             self._store_query.on_success(now)
         elif error is None or error.get("reason") != "AlreadyExists":
             self._register_request.on_failure(now)
@@ -263,7 +271,7 @@ class NodeStatusManager:
     def _on_status(self, content: Any, now: float) -> None:
         node, error = parse_object_resp(content)
         if error is None and node:
-            self.node = node
+            self.node, self.is_fresh = node, True
             at_once = self._changed or not self._labels_checked
             self._status_request.on_success(now if at_once else now + STATUS_PERIOD)
             self._changed = False

@@ -137,7 +137,9 @@ def test_ps_tells_of_which_container_a_shim_is(bench: ProcessContainersEnv) -> N
 def test_a_process_has_the_signals_of_a_program_that_a_shell_starts(bench: ProcessContainersEnv) -> None:
     container = bench.run(("/bin/grep", "SigIgn", "/proc/self/status"))
     bench.await_end(container.id)
-    assert b"".join(bench.runtime.logs(container.id)).split() == [b"SigIgn:", b"0000000000000000"]
+    label, ignored = b"".join(bench.runtime.logs(container.id)).split()
+    of_glibc = 0b11 << 31  # 32 and 33: its posix_spawn ignores them in the child when the parent has used them
+    assert (label, int(ignored, 16) & ~of_glibc) == (b"SigIgn:", 0)
 
 
 def test_a_container_without_a_command_is_refused_with_a_reason(bench: ProcessContainersEnv) -> None:
