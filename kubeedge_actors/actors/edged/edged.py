@@ -19,7 +19,7 @@ from kubeedge_actors.actors.edged.messages import (
     RuntimeEventReceived,
     RuntimeRelisted,
 )
-from kubeedge_actors.actors.edged.pod.admission import NodeOffer
+from kubeedge_actors.actors.edged.pod.admission import NodeOffer, node_offer
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_worker import PodWorkers
@@ -29,13 +29,11 @@ from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.runtime.worker_pool import ThreadWorkerPool, WorkerPool
-from kubeedge_actors.actors.edged.status.node_status import NodeDescription, allocatable, node_labels
+from kubeedge_actors.actors.edged.status.node_status import NodeDescription
 from kubeedge_actors.actors.edged.status.node_status_manager import NodeStatusManager
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerRuntime, RuntimeLost
 from kubeedge_actors.drivers.machine.base import Machine, PodVolumes, Prober, StaticPodSource
 from kubeedge_actors.kubernetes.objects import is_mirror
-from kubeedge_actors.kubernetes.quantity import rounded_up_quantity
-from kubeedge_actors.kubernetes.taints import Taint
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors.timer import Timer
 from kubeedge_actors.wire import constants
@@ -82,18 +80,8 @@ class Edged(Module):
     emits = (
         *(RegisterNode, UpdateNode, PatchNode, QueryLease, WriteLease, InsertPod, PatchPod, DeletePod),
         *(QueryObject, RequestToken, ReportEvent, ListPods),
-        *(
-            HousekeepingDue,
-            NodeSyncDue,
-            PodSyncDue,
-            PodListDue,
-            RuntimeEventReceived,
-            PodContainersListed,
-            PodStorageMeasured,
-            RuntimeRelisted,
-            ManifestsRead,
-            ActionResult,
-        ),
+        *(HousekeepingDue, NodeSyncDue, PodSyncDue, PodListDue, RuntimeEventReceived),
+        *(PodContainersListed, PodStorageMeasured, RuntimeRelisted, ManifestsRead, ActionResult),
     )
 
     def __init__(
@@ -134,8 +122,7 @@ class Edged(Module):
         )
         self._relisted: RuntimeRelisted | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
-        self._relisting = False
-        self._ticks = 0
+        self._relisting, self._ticks = False, 0
         self._node_timer: Timer | None = None
 
     def on_start(self) -> None:
@@ -389,12 +376,7 @@ class Edged(Module):
             self._pod_workers.resync()
 
     def _offer(self) -> NodeOffer:
-        """What this node has for pods, by its own measure; labels and taints as the cluster last said."""
-        node, description = self._node_status_manager.node or {}, self._node_description()
-        labels = {**node_labels(description), **((node.get("metadata") or {}).get("labels") or {})}
-        taints = tuple(Taint.of(taint) for taint in (node.get("spec") or {}).get("taints") or ())
-        room = {name: rounded_up_quantity(name, text) for name, text in allocatable(description.host).items()}
-        return NodeOffer(self._node_name, labels, taints, room)
+        return node_offer(self._node_status_manager.node or {}, self._node_description())
 
     def _fetch_node(self) -> None:
         self._node_status_manager.fetch(self.clock.now())
