@@ -59,6 +59,9 @@ class EdgeStream(Module):
         runtime: ContainerRuntime, state: EdgeStreamState, sampler: ResourceSampler | None = None,
     ) -> None:  # fmt: skip
         self._headers = {constants.HEADER_TUNNEL_NODE: node, constants.HEADER_TUNNEL_ADDRESS: address}
+        self._headers[constants.HEADER_STREAM] = (
+            "1"  # to a cloud of ours: this node follows a log again from where it broke off
+        )
         self._url, self._links, self._credentials = url + constants.PATH_TUNNEL, link_factory, credentials
         self._runtime, self._seen, self._sampler = runtime, state, sampler
         self._tunnel: Tunnel | None = None

@@ -17,14 +17,14 @@ from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.tunnel import StreamRequest
 
 Json = dict[str, Any]
-Usage = ContainerUsage | MachineUsage
+Measured = ContainerUsage | MachineUsage
 NANO = 1_000_000_000
 
 
 def serve_metrics(opening: StreamRequest, sender: StreamSender, sampler: ResourceSampler) -> None:
     """One document. ContainerError: there is none at that path. RuntimeUnavailable."""
     path = opening.url.Path.strip("/")
-    if path in (constants.PATH_STATS, constants.PATH_STATS_SUMMARY):
+    if path == constants.PATH_STATS_SUMMARY:
         before, last = sampler.samples()
         sender.send(msgspec.json.encode(summary(sampler.node, before, last)) + b"\n")
     elif path == constants.PATH_METRICS_RESOURCE:
@@ -68,14 +68,14 @@ def _pod(measured: Sequence[tuple[Container, ContainerUsage]], before: ResourceS
     }
 
 
-def _cpu(before: Usage | None, last: Usage, window: float, at: str) -> Json:
+def _cpu(before: Measured | None, last: Measured, window: float, at: str) -> Json:
     """A container that was not there before has used what it has used since."""
     used = last.cpu_seconds - (before.cpu_seconds if before is not None else 0.0)
     rate = max(used, 0.0) / window if window > 0 else 0.0
     return {"time": at, "usageNanoCores": int(rate * NANO), "usageCoreNanoSeconds": int(last.cpu_seconds * NANO)}
 
 
-def _memory(usage: Usage, at: str) -> Json:
+def _memory(usage: Measured, at: str) -> Json:
     return {"time": at, "usageBytes": usage.memory, "workingSetBytes": usage.working_set, "rssBytes": usage.rss}
 
 

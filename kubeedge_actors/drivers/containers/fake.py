@@ -36,9 +36,7 @@ STOPPED, KILLED = 143, 137
 
 
 class FakeProgram(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed
-    `stop`.
-    """
+    """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed `stop`."""
 
     output: bytes = b""
     exit_code: int | None = None
@@ -64,9 +62,7 @@ class FakeContainers:
         self.networks: dict[str, PodNetwork] = {}
         self.watchers: list[Watcher] = []
         self.program: Callable[[ContainerSpec], FakeProgram] = lambda spec: FakeProgram()
-        self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda container, command: ExecResult(
-            exit_code=0
-        )
+        self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda *_: ExecResult(exit_code=0)
         self.images: set[str] | None = None
         self.image_users: dict[str, str] = {}
         self.disk_usage: dict[str, int] = {}

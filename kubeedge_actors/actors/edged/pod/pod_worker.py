@@ -26,7 +26,6 @@ from kubeedge_actors.actors.edged.runtime.runtime_manager import (
     PULL_ERROR,
     ActionInput,
     ActionResult,
-    unpaced_failure,
 )
 from kubeedge_actors.actors.edged.status.events import NORMAL, WARNING
 from kubeedge_actors.actors.edged.status.pod_status import DEADLINE_EXCEEDED, pod_status
@@ -36,6 +35,8 @@ from kubeedge_actors.wire.messages import LinkMessage
 
 PULL_BACKOFF, RETRY_BACKOFF = (10.0, 300.0), (1.0, 60.0)
 """First and longest wait before the next try: of a pull, of anything else."""
+NO_PACE_OF_THEIR_OWN = frozenset({"stop", "kill", "remove", "stop_sandbox", "cleanup"})
+"""Actions whose next try is due by nothing else: starts, mounts and probes have their own waits."""
 MIN_DELAY = 0.001
 RESPONSE_LOST_SECONDS = 90.0
 """After which an answer is lost: MetaManager gives up earlier, and says so."""
@@ -43,7 +44,7 @@ INFINITY = float("inf")
 
 
 class PodWorkers:
-    """Syncs the pods of one node. `actor`: the actor in whose turns all of this runs; `recorder` remembers their Events."""
+    """Syncs the pods of one node. `actor`: the actor in whose turns all of this runs."""
 
     def __init__(
         self,
@@ -172,7 +173,7 @@ class PodWorkers:
         if action.verb == "cleanup" and result.succeeded:
             self._remove_pod(pod_state)
             return
-        pod_state.runtime.on_action_ended(action.key, unpaced_failure(action, result), self._actor.clock.now())
+        pod_state.runtime.on_action_ended(action.key, _unpaced_failure(action, result), self._actor.clock.now())
         self._apply(pod_state, action, result)
         pod_state.needs_listing = pod_state.needs_listing or action.verb not in ("probe", "mount")
         if result.unavailable:
@@ -337,3 +338,12 @@ class PodWorkers:
             if self._state.link_up and pod_state.runtime.mount_failure is not None:
                 pod_state.runtime.mount_failure = None  # what was missing may be had now
             self.sync(pod_state)
+
+
+def _unpaced_failure(action: Action, result: ActionResult) -> str:
+    """Why an action failed whose next try is due by nothing else: other failures have their own waits. A container that was
+    made and not started may be left as if nobody had tried.
+    """
+    unpaced = result.unavailable or action.verb in NO_PACE_OF_THEIR_OWN
+    failed = (unpaced and not result.succeeded) or (action.verb == "start" and result.succeeded and result.message)
+    return (result.message or "it failed") if failed else ""

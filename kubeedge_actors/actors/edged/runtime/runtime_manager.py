@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 CONFIG_ERROR, CREATE_ERROR = "CreateContainerConfigError", "CreateContainerError"
 PULL_ERROR, NEVER_PULL_ERROR = "ErrImagePull", "ErrImageNeverPull"
 CREATING = "ContainerCreating"
-NO_PACE_OF_THEIR_OWN = frozenset({"stop", "kill", "remove", "stop_sandbox", "cleanup"})
-"""Actions whose next try is due by nothing else: starts, mounts and probes have their own waits."""
 HOOK_SECONDS = 30.0
 
 
@@ -278,12 +276,3 @@ class RuntimeManager:
                     "the preStop hook of %s in pod %s failed: %s", view.name, action_input.pod.name.name, failure
                 )
         self._runtime.stop(action.container_id)
-
-
-def unpaced_failure(action: Action, result: ActionResult) -> str:
-    """Why an action failed whose next try is due by nothing else: other failures have their own waits. A container that was
-    made and not started may be left as if nobody had tried.
-    """
-    unpaced = result.unavailable or action.verb in NO_PACE_OF_THEIR_OWN
-    failed = (unpaced and not result.succeeded) or (action.verb == "start" and result.succeeded and result.message)
-    return (result.message or "it failed") if failed else ""
