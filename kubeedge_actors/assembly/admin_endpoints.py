@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
+from kubeedge_actors.assembly.local_doors import metrics_access
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
-from kubeedge_actors.osutil.sockets import is_loopback
 from kubeedge_actors.supervisors import ActorSystem
-
-log = logging.getLogger(__name__)
 
 MODULES = "modules"
 """The supervisor of modules of one's own."""
@@ -46,11 +44,13 @@ def serve_admin_endpoints(
     host, port = config.metrics_host, config.metrics_port
     if not port:
         return control.start
-    if not is_loopback(host):
-        log.warning("--metrics-host %s: whoever reaches this address reads the names of nodes, modules and kinds", host)
+    context, token = metrics_access(config)
     from kubeedge_actors.control.metrics import MetricsServer
 
-    server = MetricsServer(lambda: {"tree": system.tree(), "dead_letters": system.dead_letters.total, **process_info()})
+    def look() -> dict[str, Any]:
+        return {"tree": system.tree(), "dead_letters": system.dead_letters.total, **process_info()}
+
+    server = MetricsServer(look, context=context, token=token)
     stack.callback(server.close)
     with naming_port_options(ChosenPort("--metrics-port", port, "--metrics-host", host)):
         server.bind(host, port)
