@@ -32,6 +32,7 @@ from kubeedge_actors.actors.cloudmodules import object_watcher as cloudmodules
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
 from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
+from kubeedge_actors.actors.edgecontroller.upstream import StatusOf
 from kubeedge_actors.actors.leadership import leader_elector as leadership
 from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
@@ -39,12 +40,13 @@ from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
+from kubeedge_actors.assembly.kubelet import ClusterSide, KubeletSide, serve_kubelets
 from kubeedge_actors.assembly.own_names import ANY_ADDRESS, how_to_advertise, how_to_reach, names_of_machine
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.revocation import RevocationGate
-from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, tunnel_listener
+from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, stats_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
@@ -160,6 +162,7 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         gate = RevocationGate(data.path, (server, tunnel_server))
         access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels, gate, keys)
         tls = shared.server_certificate(own_names)
+        kubelet = serve_kubelets(config, loop, stack, ClusterSide(authority, access, cluster, tunnels, tls))
         revocations, watch = gate.watch(cluster)
         bootstrap = _bootstrap(config, authority, cluster, revocations, loop, tls, stack)
         refresh = _token_refresh(shared, data.path / "token")
@@ -167,8 +170,8 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         outbox = stack.enter_context(closing(NodeOutboxDb(data.path / OUTBOX, keys)))
         system = _system(dead_letters, MailboxFile(data.path / MAILBOXES, keys))
         hub = _hub(config, server, tls, system, traffic)
-        streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster)
-        renew = partial(_renew, shared, own_names, (server, bootstrap, *([tunnel_server] if tunnel_server else [])))
+        streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster, kubelet)
+        renew = partial(_renew, shared, own_names, (server, bootstrap, kubelet, tunnel_server))
         voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
         duties = leader_specs(cluster) if cluster.compiler() == COMPILER else []
         candidates = leadership.child_specs(voting, replica_identity(data.path), system, duties)
@@ -178,11 +181,10 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
         rotator = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
         others = [rotator, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
-        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic))
+        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic, kubelet.status_of))
         shut_down_with_root_supervisor(system, shutdown)
         show()
-        if config.host in ANY_ADDRESS:
-            print_hint("cloud", how_to_advertise(own_names))
+        print_hint("cloud", how_to_advertise(own_names) if config.host in ANY_ADDRESS else "", kubelet.hint())
         reach = how_to_reach(config, has_streams=tunnel_server is not None)
         print_ready(f"cloud: {reach}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
@@ -226,6 +228,7 @@ def supervision_tree(
     candidates: Sequence[ChildSpec] = (),
     own: SupervisorSpec | None = None,
     traffic: TrafficCounters | None = None,
+    status_of: StatusOf | None = None,
 ) -> SupervisorSpec:
     """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own.
 
@@ -235,7 +238,9 @@ def supervision_tree(
     """
     counted = traffic or TrafficCounters()
     controllers = [
-        *edgecontroller.child_specs(cluster, address, counts=counted.outcome_counter(constants.EDGECONTROLLER)),
+        *edgecontroller.child_specs(
+            cluster, address, counts=counted.outcome_counter(constants.EDGECONTROLLER), status_of=status_of
+        ),
         *devicecontroller.child_specs(cluster, counts=counted.outcome_counter(constants.DEVICECONTROLLER)),
     ]
     ahead = [*synccontroller.child_specs(cluster), NodeOutbox.spec_for(cluster, outbox, address)]
@@ -336,11 +341,14 @@ def _bootstrap(
 
 
 def _renew(
-    shared: SecretBackedAuthority, names: Sequence[str], servers: Sequence[WebSocketServer | BootstrapServer]
+    shared: SecretBackedAuthority,
+    names: Sequence[str],
+    servers: Sequence[WebSocketServer | BootstrapServer | KubeletSide | None],
 ) -> None:
     tls = shared.server_certificate(names)
     for server in servers:
-        server.reload_certificate(tls)
+        if server is not None:
+            server.reload_certificate(tls)
 
 
 def _embedded_api(
@@ -360,6 +368,7 @@ def _embedded_api(
         tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
         log_source=log_source(tunnels),
         exec_source=exec_source(tunnels),
+        stats_source=stats_source(tunnels),
         refusal=gate.refusal,
         keys=keys,
     )

@@ -122,7 +122,7 @@ class EdgeConfig:
 class CloudConfig:
     """The cloud side. Neither `kubeconfig` nor `in_cluster`: the embedded API. An empty `context` is the current one.
 
-    `tunnel_port`: -1 for the default one if it is free, 0 for none.
+    `tunnel_port` and `stream_port`: -1 for the default one if it is free, 0 for none.
     """
 
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("cloud"))
@@ -132,6 +132,12 @@ class CloudConfig:
     hub_port: int = HUB_PORT
     https_port: int = HTTPS_PORT
     tunnel_port: int = -1
+    stream_port: int = -1
+    stream_client_ca: str = ""
+    stream_cert: str = ""
+    stream_key: str = ""
+    kubelet_address: str = ""
+    iptables: bool = False
     kubeconfig: str = ""
     context: str = ""
     in_cluster: bool = False

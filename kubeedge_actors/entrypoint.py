@@ -141,9 +141,10 @@ def shut_down_with_root_supervisor(system: ActorSystem, shutdown: Shutdown) -> N
         shutdown.request(f"the supervision tree gave up: {system.failure}")
 
 
-def print_hint(command: str, sentence: str) -> None:
-    """Tell the person at the terminal what is no warning, on standard error whatever the log level is."""
-    print(f"{command}: {printable(sentence)}", file=sys.stderr, flush=True)
+def print_hint(command: str, *sentences: str) -> None:
+    """Tell the person at the terminal what is no warning, on standard error whatever the log level is; nothing for an empty sentence."""
+    for sentence in filter(None, sentences):
+        print(f"{command}: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def print_ready(text: str, shutdown: Shutdown) -> None:

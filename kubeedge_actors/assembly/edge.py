@@ -19,6 +19,7 @@ from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.offline_edge_hub import OfflineEdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.edgestream.edge_stream import EdgeStream, EdgeStreamState
+from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
 from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
@@ -141,6 +142,7 @@ def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState
         labels=dict(label.split("=", 1) for label in config.labels),
         link=link,
         events=config.report_events,
+        api=_metaserver_address(config) if config.metaserver else None,
     )
 
 
@@ -189,6 +191,11 @@ def dmi_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[Chi
     return [Dmi.spec(lambda: Dmi(meta, mappers, lines))]
 
 
+def _metaserver_address(config: EdgeConfig) -> tuple[str, int]:
+    address = urlsplit(f"//{config.metaserver}")
+    return address.hostname or "127.0.0.1", METASERVER_PORT if address.port is None else address.port
+
+
 def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
@@ -198,8 +205,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 
-    address = urlsplit(f"//{config.metaserver}")
-    host, port = address.hostname or "127.0.0.1", METASERVER_PORT if address.port is None else address.port
+    host, port = _metaserver_address(config)
     site = StdlibHttpServer(host, port, context=metaserver_tls(config, host))
     with naming_port_options(ChosenPort("--metaserver", port, "--metaserver", host)):
         site.bind()
@@ -221,11 +227,9 @@ def edge_stream_specs(
         WebSocketLinks("latin-1", TUNNEL_PATIENCE),
         EdgeStreamState(),
     )
-    return [
-        EdgeStream.spec(
-            lambda: EdgeStream(config.name, address, config.tunnel_url, links, credentials, containers, stream_state)
-        )
-    ]
+    sampler = ResourceSampler(config.name, containers, LinuxMachine(config.data_dir))
+    whom = (config.name, address, config.tunnel_url, links, credentials)
+    return [EdgeStream.spec(lambda: EdgeStream(*whom, containers, stream_state, sampler))]
 
 
 def token_reader(config: EdgeConfig) -> Callable[[], str]:

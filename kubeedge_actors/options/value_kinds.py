@@ -17,6 +17,7 @@ from kubeedge_actors.kubernetes.quantity import rounded_up_quantity
 
 LABEL = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]{0,316}=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+ADDRESS_OF_TYPE = re.compile(r"(?:(?:InternalDNS|Hostname)=)?(?:\[[0-9a-fA-F:.]+\]|[^\s:=\[\]/]+)(?::[0-9]{1,5})?|")
 HIGHEST_PORT = 65535
 
 
@@ -163,4 +164,7 @@ YES_OR_NO = ValueKind("neither true nor false", _yes_or_no)
 NAME = ValueKind("no name of a node: small letters, digits, '-' and '.'", _matching(NODE_NAME), "NAME")
 LABELS = ValueKind("not of the form NAME=VALUE", _matching(LABEL), "NAME=VALUE", many=True)
 HOST_AND_PORT = ValueKind("no address of the form HOST:PORT", _host_and_port, "HOST:PORT")
+KUBELET_ADDRESS = ValueKind(
+    "no address of the form [InternalDNS=|Hostname=]HOST[:PORT]", _matching(ADDRESS_OF_TYPE), "ADDRESS"
+)
 MODE = ValueKind("none of 0, 1, 2", _integer(0, 2), "{0,1,2}")

@@ -114,6 +114,18 @@ def test_nothing_outlives_a_shim_that_is_killed(bench: ProcessContainersEnv) -> 
     assert not runs(daemon) and not runs(main)
 
 
+@pytest.mark.cgroup2
+def test_in_a_cgroup_nothing_outlives_a_shim_whatever_it_has_done_to_its_environment(
+    bench: ProcessContainersEnv,
+) -> None:
+    one = bench.run(("/bin/sh", "-c", f"{LEAVES.replace('setsid', 'env -i setsid')} exec sleep 1000"))
+    daemon = daemon_of(bench, one.id)
+    assert b"KUBEEDGE_CONTAINER_ID" not in Path(f"/proc/{daemon}/environ").read_bytes()
+    kill_shim(bench.root)
+    bench.await_end(one.id)
+    assert not runs(daemon)
+
+
 def test_a_command_of_exec_ends_with_its_container(bench: ProcessContainersEnv) -> None:
     one = bench.run(("/bin/sh", "-c", "echo ready; exec sleep 1000"))
     bench.await_output(one.id, b"ready")

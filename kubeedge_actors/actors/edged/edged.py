@@ -7,19 +7,26 @@ from collections.abc import Callable
 from kubeedge_actors.actors.edged.messages import (
     HousekeepingDue,
     LinkState,
+    ListNodePods,
+    ListPodEvents,
     ManifestsRead,
     NodeSyncDue,
     PodContainersListed,
     PodListDue,
+    PodStorageMeasured,
     PodSyncDue,
+    RestartPod,
     RuntimeEventReceived,
     RuntimeRelisted,
 )
+from kubeedge_actors.actors.edged.pod.admission import NodeOffer, node_offer
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
-from kubeedge_actors.actors.edged.pod.pod_worker import NOT_YET, PodWorkers, SharedSyncState
+from kubeedge_actors.actors.edged.pod.pod_worker import PodWorkers
+from kubeedge_actors.actors.edged.pod.shared_state import NOT_YET, SharedSyncState
+from kubeedge_actors.actors.edged.pod.storage_eviction import StorageEviction
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
-from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext, unsupported_fields
+from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.runtime.worker_pool import ThreadWorkerPool, WorkerPool
 from kubeedge_actors.actors.edged.status.node_status import NodeDescription
@@ -51,8 +58,9 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 
-HOUSEKEEPING_SECONDS, SLOW_HOUSEKEEPING_TICKS = 5.0, 12
-"""Period of the poll for things without events (manifest folder, dead runtime); every 12th poll also resyncs volumes.
+HOUSEKEEPING_SECONDS, STORAGE_TICKS, SLOW_HOUSEKEEPING_TICKS = 5.0, 2, 12
+"""Period of the poll for things without events (manifest folder, dead runtime); every second poll also measures what pods keep
+on this machine, every 12th resyncs volumes.
 """
 RELIST_RETRY_SECONDS = 1.0
 RUNTIME_DOWN = "container runtime is down"
@@ -62,7 +70,8 @@ class Edged(Module):
     """The kubelet of this node: pods, node status and lease.
 
     `address`: the node's, as others reach it. `version`: of the product. `link`: made once, outside of the factory.
-    `events`: tell Events of pods to a genuine cloud too.
+    `events`: tell Events of pods to a genuine cloud too. `api`: where the node serves what it knows as a Kubernetes API, which its
+    pods find in their environment.
     `workers`: makes a pool of so many threads for what has to wait; two are made.
     """
 
@@ -71,17 +80,8 @@ class Edged(Module):
     emits = (
         *(RegisterNode, UpdateNode, PatchNode, QueryLease, WriteLease, InsertPod, PatchPod, DeletePod),
         *(QueryObject, RequestToken, ReportEvent, ListPods),
-        *(
-            HousekeepingDue,
-            NodeSyncDue,
-            PodSyncDue,
-            PodListDue,
-            RuntimeEventReceived,
-            PodContainersListed,
-            RuntimeRelisted,
-            ManifestsRead,
-            ActionResult,
-        ),
+        *(HousekeepingDue, NodeSyncDue, PodSyncDue, PodListDue, RuntimeEventReceived),
+        *(PodContainersListed, PodStorageMeasured, RuntimeRelisted, ManifestsRead, ActionResult),
     )
 
     def __init__(
@@ -98,26 +98,35 @@ class Edged(Module):
         labels: dict[str, str] | None = None,
         link: LinkState | None = None,
         events: bool = False,
+        api: tuple[str, int] | None = None,
         workers: Callable[[int], WorkerPool] = ThreadWorkerPool,
     ) -> None:
         self._node_name, self._address, self._product = node_name, address, product
         self._host, self._manifests, self._labels = host, manifests, labels or {}
         self._link = link or LinkState()
         machine = host.info()
-        context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory)
+        context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory, api=api)
         self._state = SharedSyncState(
             context, link_up=self._link.up, cloud_is_native=self._link.cloud_renews_lease, events_to_any_cloud=events
         )
         self._pods = PodManager(node_name)
         self._executor = ActionExecutor(runtime, folders, prober, workers)
-        self._pod_workers = PodWorkers(self, self._pods, self._executor, self._state, self._on_runtime_state)
+        self._pod_workers = PodWorkers(
+            self, self._pods, self._executor, self._state, self._on_runtime_state, self._offer, self._fetch_node
+        )
+        self._storage_eviction = StorageEviction(
+            self._pods, lambda pod: self._executor.measure(pod.view, self.ref), self._pod_workers.on_evicted
+        )
         self._node_status_manager = NodeStatusManager(
-            node_name, self._node_description, self._link.up, self._link.cloud_renews_lease
+            node_name,
+            self._node_description,
+            self._link.up,
+            self._link.cloud_renews_lease,
+            registered=self._link.registered,
         )
         self._relisted: RuntimeRelisted | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
-        self._relisting = False
-        self._ticks = 0
+        self._relisting, self._ticks = False, 0
         self._node_timer: Timer | None = None
 
     def on_start(self) -> None:
@@ -164,7 +173,7 @@ class Edged(Module):
         if message.error:
             self._on_runtime_state(message.error)
             return
-        self._relisted, self._state.runtime_version = message, message.engine
+        self._relisted, self._state.runtime_version, self._state.limits = message, message.engine, message.limits
         self._adopt()
 
     def _adopt(self) -> None:
@@ -176,7 +185,7 @@ class Edged(Module):
         self._pods.on_runtime_relisted(message.containers, message.networks, message.folders, self.clock.now())
         self._state.ready = True
         self._on_runtime_state("")
-        self._pod_workers.sync_all(self._pods)
+        self._pod_workers.sync_in_order()
 
     @on
     def on_runtime_event_received(self, message: RuntimeEventReceived) -> None:
@@ -232,12 +241,6 @@ class Edged(Module):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self.log.warning("a malformed pod is ignored: %s: %s", type(error).__name__, error)
             return
-        unused, pod_name = unsupported_fields(changed[-1].view), changed[-1].view.name
-        if unused and changed[-1].unsupported_unlogged:
-            self.log.warning(
-                "pod %s/%s: no effect on this node: %s", pod_name.namespace, pod_name.name, ", ".join(unused)
-            )
-        changed[-1].unsupported_unlogged = False
         self._pod_workers.sync_all(changed)
 
     def _on_mirror_pod(self, pod: Json, *, deleted: bool) -> None:
@@ -273,6 +276,11 @@ class Edged(Module):
         self._pod_workers.on_containers_listed(message)
 
     @on
+    def on_pod_storage_measured(self, message: PodStorageMeasured) -> None:
+        """Evict a pod that keeps more on this machine than it may."""
+        self._storage_eviction.on_measured(message)
+
+    @on
     def on_action_result(self, message: ActionResult) -> None:
         """Apply the result of an action."""
         self._pod_workers.on_action_result(message)
@@ -284,6 +292,24 @@ class Edged(Module):
         if pod_state is not None:
             self._pod_workers.sync(pod_state)
 
+    # --- who stands at the node -------------------------------------------------------------------------------------
+
+    @on
+    def on_list_node_pods(self, message: ListNodePods) -> list[Json]:
+        """The pods with their status of this moment."""
+        return [pod_state.as_object() for pod_state in self._pods if not pod_state.is_orphaned]
+
+    @on
+    def on_list_pod_events(self, message: ListPodEvents) -> list[Json]:
+        """The Events that are remembered."""
+        return self._pod_workers.events()
+
+    @on
+    def on_restart_pod(self, message: RestartPod) -> list[str]:
+        """Restart the containers of a pod."""
+        pod_state = self._pods.get(message.uid)
+        return [] if pod_state is None or pod_state.is_ending else self._pod_workers.restart(pod_state)
+
     # --- the cluster ------------------------------------------------------------------------------------------------
 
     @on
@@ -292,10 +318,13 @@ class Edged(Module):
         if not self._node_status_manager.on_response(message.parent_msg_id, message.content, self.clock.now()):
             self._pod_workers.on_response(message.parent_msg_id, message.content)
             return
+        self._link.registered = self._node_status_manager.registered
         uid = str(((self._node_status_manager.node or {}).get("metadata") or {}).get("uid") or "")
         if uid and uid != self._state.node_uid:
             self._state.node_uid = uid
             self._pod_workers.sync_all(list(self._pods))  # mirrors of static pods name their owner
+        if self._node_status_manager.is_fresh:
+            self._pod_workers.on_node_fetched()
         self._sync_node()
 
     @on
@@ -346,8 +375,17 @@ class Edged(Module):
         if self._state.runtime_error:
             self._relist()
         self._ticks += 1
+        if self._ticks % STORAGE_TICKS == 0:
+            self._storage_eviction.on_time()
         if self._ticks % SLOW_HOUSEKEEPING_TICKS == 0:
             self._pod_workers.resync()
+
+    def _offer(self) -> NodeOffer:
+        return node_offer(self._node_status_manager.node or {}, self._node_description())
+
+    def _fetch_node(self) -> None:
+        self._node_status_manager.fetch(self.clock.now())
+        self._sync_node()
 
     # --- facts ------------------------------------------------------------------------------------------------------
 

@@ -9,12 +9,33 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.pod_info import MEMORY, PODS, HostPort, NodeSpec, PodInfo, PodRequirements
+from kubeedge_actors.actors.scheduler.pod_info import MEMORY, NodeSpec, PodInfo
+from kubeedge_actors.kubernetes.pod_requirements import (
+    PODS,
+    HostPort,
+    PodRequirements,
+    matches_selector,
+    ports_conflict,
+)
 from kubeedge_actors.kubernetes.quantity import CPU
+from kubeedge_actors.kubernetes.taints import REPELLING, Taint, is_tolerated
 
 SCORED_RESOURCES = (CPU, MEMORY, PODS)
 NO_NODES = "no nodes available to schedule pods"
+UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
+"""What a cordoned node means, for pods that bear it."""
+
+
+def filter_error(requirements: PodRequirements, node: NodeSpec) -> str:
+    """Why the pod may not run there; empty when it may."""
+    if node.unschedulable and not is_tolerated(UNSCHEDULABLE, requirements.tolerations):
+        return "node(s) were unschedulable"
+    for taint in node.taints:
+        if taint.effect in REPELLING and not is_tolerated(taint, requirements.tolerations):
+            return f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
+    if not matches_selector(requirements, node.name, node.labels):
+        return "node(s) didn't match Pod's node affinity/selector"
+    return "" if node.ready else "node(s) were not ready"
 
 
 class SchedulingDecision(NamedTuple):
@@ -41,7 +62,7 @@ class NodeInfo:
 
     def insufficient(self, needs: PodRequirements) -> list[str]:
         """What the pod misses here, in Kubernetes' words; empty when it fits."""
-        if needs.ports and any(_ports_conflict(port, used) for port in needs.ports for used in self._ports):
+        if needs.ports and ports_conflict(needs.ports, self._ports):
             return ["node(s) didn't have free ports for the requested pod ports"]
         free = self.node.allocatable
         return [
@@ -129,8 +150,3 @@ def _decide(waiting: list[PodInfo], rooms: list[NodeInfo], limit: int) -> list[S
 
 def _queue_order(pod: PodInfo) -> tuple[int, str, str, str]:
     return -pod.priority, pod.created, pod.namespace, pod.name
-
-
-def _ports_conflict(port: HostPort, other: HostPort) -> bool:
-    same_address = port.address == other.address or not port.address or not other.address
-    return same_address and port.protocol == other.protocol and port.number == other.number

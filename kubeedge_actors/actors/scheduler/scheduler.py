@@ -10,9 +10,8 @@ import msgspec
 
 from kubeedge_actors.actors.scheduler import api_objects
 from kubeedge_actors.actors.scheduler.cache import Key, SchedulerCache
-from kubeedge_actors.actors.scheduler.filters import filter_error
 from kubeedge_actors.actors.scheduler.pod_info import PodInfo
-from kubeedge_actors.actors.scheduler.schedule import SchedulingDecision, schedule
+from kubeedge_actors.actors.scheduler.schedule import SchedulingDecision, filter_error, schedule
 from kubeedge_actors.controller import API_CONTROLLER_EMITS, ApiController
 from kubeedge_actors.drivers.cluster.base import (
     Cluster,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...kubernetes.names import file_path_errors
 from ..errors import FieldError, Json, forbidden_field, invalid_value, required, unsupported_value
-from . import validation
+from . import pod_security, validation
 from .strategy import ErrorList, Strategy
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
@@ -140,6 +140,7 @@ def validate_pod_spec(spec: Json, path: str, policies: tuple[str, ...] = RESTART
     """Complaints about a pod's spec."""
     if not spec.get("containers"):
         yield required(f"{path}.containers")
+    yield from pod_security.pod_errors(spec, path)
     names: set[str] = set()
     volumes = {volume.get("name") for volume in spec.get("volumes", ())}
     for field in ("initContainers", "containers"):
@@ -187,6 +188,7 @@ def validate_container(container: Json, path: str, names: set[str], volumes: set
     else:
         yield from validation.dns_label_errors(f"{path}.name", name)
     names.add(name)
+    yield from pod_security.container_errors(container, path)
     if not container.get("image"):
         yield required(f"{path}.image")
     if container.get("imagePullPolicy") not in PULL_POLICIES:

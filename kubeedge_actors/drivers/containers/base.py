@@ -13,13 +13,15 @@ Contract of every ContainerRuntime
 * `stop`, `kill`, `remove` and `remove_pod_sandbox` of something that is gone are no errors.
 * Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
 * Nothing that a description names leads out of its place: a `subpath` out of its volume, a name out of a folder.
+* A container has the user, the groups and the privileges of its description and no others, and so has what `exec` runs in it; a user
+  or group that no API server lets pass is refused.
 * Errors are `ContainerError`, with a text fit for a pod's status, and `RuntimeUnavailable` when no engine answers.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -46,6 +48,16 @@ class LogLimits(DriverValue, frozen=True, kw_only=True):
 DEFAULT_LOG_LIMITS: Final = LogLimits()
 
 
+class LimitSupport(DriverValue, frozen=True, kw_only=True):
+    """How `resources.limits` are held: by a "cgroup", by an "rlimit" that each process has for itself, or empty, not at all."""
+
+    cpu: str = "cgroup"
+    memory: str = "cgroup"
+
+
+FULL_SUPPORT: Final = LimitSupport()
+
+
 class PodName(DriverValue, frozen=True):
     """Identity of a container's pod: namespace, name, uid."""
 
@@ -58,7 +70,7 @@ class Mount(DriverValue, frozen=True):
     """A file or folder of the machine at a path of the container. `name` is the volume's.
 
     `subpath`: what of the folder `source` is meant; it is found, and made when it is not there, when the container is
-    created, and is never outside of `source`.
+    created, and is never outside of `source`. `propagation` of mounts below it: rprivate, rslave, rshared.
     """
 
     name: str
@@ -66,6 +78,7 @@ class Mount(DriverValue, frozen=True):
     target: str
     read_only: bool = False
     subpath: str = ""
+    propagation: str = "rprivate"
 
 
 class Port(DriverValue, frozen=True):
@@ -77,17 +90,32 @@ class Port(DriverValue, frozen=True):
     address: str = ""
 
 
+class Resolver(DriverValue, frozen=True):
+    """A resolv.conf: what it has besides that of the machine, or with `replaces` instead of it."""
+
+    servers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    replaces: bool = False
+
+
 class PodNetwork(DriverValue, frozen=True):
-    """A network that all containers of a pod share."""
+    """What all containers of a pod share: a network, with `host` the machine's; names; kernel parameters."""
 
     pod: PodName
     hostname: str = ""
     ports: tuple[Port, ...] = ()
+    host: bool = False
+    hosts: tuple[tuple[str, str], ...] = ()
+    resolver: Resolver = Resolver()
+    sysctls: tuple[tuple[str, str], ...] = ()
 
 
 class ContainerSpec(DriverValue, frozen=True):
     """Description of a container to create. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid",
-    `hosts` names with their addresses.
+    `groups` are further gids, `hosts` names with their addresses. `cpu_request`: its share of the cores, in cores. `shares_pids`: it
+    is in the process namespace of the pod network. `seccomp`: empty (the engine's default), RuntimeDefault, Unconfined, or
+    `Localhost/<path of a profile>`. `apparmor` likewise, with the name of a profile. `selinux`: labels as `level:s0`.
 
     `hash` tells one version of the container's description from the next; it comes back in `Container`.
     """
@@ -107,22 +135,32 @@ class ContainerSpec(DriverValue, frozen=True):
     network: Network = "own"
     memory: int = 0
     cpu: float = 0.0
+    cpu_request: float = 0.0
     privileged: bool = False
     capabilities_added: tuple[str, ...] = ()
     capabilities_dropped: tuple[str, ...] = ()
     user: str = ""
+    groups: tuple[int, ...] = ()
     read_only_root: bool = False
     no_new_privileges: bool = False
     host_pids: bool = False
+    host_ipc: bool = False
+    shares_pids: bool = False
+    seccomp: str = ""
+    apparmor: str = ""
+    selinux: tuple[str, ...] = ()
+    stop_signal: str = ""
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False
     hosts: tuple[tuple[str, str], ...] = ()
+    resolver: Resolver = Resolver()
+    sysctls: tuple[tuple[str, str], ...] = ()
 
 
 class Container(DriverValue, frozen=True):
     """A container as it is. Times are seconds since the epoch, 0 when it has not come to that; `ip` is empty on the
-    host's network.
+    host's network, and the last one of an ended container where that is known.
 
     `reason` of an ended one: Completed, Error, OOMKilled, StartError, or Unknown when nobody can say how it ended (the
     machine restarted). `sandbox_lost`: what it shared with the other containers of its pod has ended, or the machine
@@ -206,6 +244,17 @@ class ExecResult(DriverValue, frozen=True):
     output: bytes = b""
 
 
+class ContainerUsage(DriverValue, frozen=True):
+    """What a container has used since its start: seconds of processor time; and has now, in bytes: `working_set` is what can not be taken
+    from it without harm, `rss` what is no file.
+    """
+
+    cpu_seconds: float
+    memory: int
+    working_set: int
+    rss: int = 0
+
+
 class RegistryAuth(DriverValue, frozen=True):
     """Credentials for a registry."""
 
@@ -218,6 +267,9 @@ class ContainerRuntime(Protocol):
 
     def version(self) -> str:
         """Name and version as `docker://20.10.24`. Errors: RuntimeUnavailable."""
+
+    def limit_support(self) -> LimitSupport:
+        """How this runtime holds limits on this node. Does not block."""
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` about events from now on, instead of the one before, in a thread of the driver; it must not block.
@@ -259,6 +311,9 @@ class ContainerRuntime(Protocol):
         anywhere. `timestamps`: each line begins with when it was written (RFC 3339); ContainerError where nobody knows.
         """
 
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """What these containers use, by id; those that do not run are left out. Costs milliseconds for each."""
+
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run a command inside and collect up to 64 KiB of what it writes."""
 
@@ -280,8 +335,14 @@ class ContainerRuntime(Protocol):
     def pod_sandboxes(self) -> set[str]:
         """The uids of the pods that have a network to remove, also one that has ended."""
 
+    def disk_usage(self, pod_uid: str) -> dict[str, int]:
+        """What the running containers of a pod have written besides their volumes, in bytes by name."""
+
     def image_id(self, image: str) -> str:
         """The id of an image that is present, else an empty text."""
+
+    def image_user(self, image: str) -> str:
+        """The user as whom a container of an image runs that is present: a name or uid, with `:group` or not; empty for root."""
 
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Fetch an image; returns when it is present."""

@@ -17,10 +17,11 @@ RECORD = "container.json"
 
 
 class ContainerRecord(msgspec.Struct):
-    """What is written: no environment, which may hold secrets. `boot_id` is that of the machine's start."""
+    """What is written: no environment, which may hold secrets. `boot_id` is that of the machine's start; `cgroup` a folder, empty for none."""
 
     container: Container
     boot_id: str
+    cgroup: str = ""
 
 
 def boot_id() -> str:

@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,8 +30,10 @@ from kubeedge_actors.drivers.containers.base import (
     Container,
     ContainerEnded,
     ContainerSpec,
+    ContainerUsage,
     ExecResult,
     ExecStream,
+    LimitSupport,
     LogLimits,
     PodNetwork,
     RegistryAuth,
@@ -39,11 +42,15 @@ from kubeedge_actors.drivers.containers.base import (
 from kubeedge_actors.drivers.containers.container_record import ContainerRecord, boot_id, read_records, write_record
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
-from kubeedge_actors.drivers.containers.names import check_container_names
-from kubeedge_actors.drivers.containers.process_environment import command_line, environment
-from kubeedge_actors.drivers.containers.shim import launcher
-from kubeedge_actors.drivers.containers.shim.leftovers import MARK, kill_leftovers
-from kubeedge_actors.drivers.containers.shim.program import LOG, ShimArguments
+from kubeedge_actors.drivers.containers.process_environment import environment_of, folder_sizes
+from kubeedge_actors.drivers.containers.settings import privileges
+from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
+from kubeedge_actors.drivers.containers.shim import cgroup, launcher
+from kubeedge_actors.drivers.containers.shim.cgroup import Limits
+from kubeedge_actors.drivers.containers.shim.container_start import start_container
+from kubeedge_actors.drivers.containers.shim.leftovers import kill_leftovers
+from kubeedge_actors.drivers.containers.shim.limits import ContainerLimits, limits_of_this_node
+from kubeedge_actors.drivers.containers.shim.program import LOG, OOM_KILLED
 from kubeedge_actors.drivers.containers.subpaths import with_subpaths_resolved
 from kubeedge_actors.errors import ContainerError
 
@@ -60,6 +67,13 @@ class _Process:
         self.container, self.folder, self.spec = container, folder, spec
         self.popen: subprocess.Popen[bytes] | None = None
         self.pid = 0
+        self.cgroup = ""
+
+    def kill_leftovers(self) -> None:
+        """Of a shim that was killed, and of `exec`; the cgroup goes with it."""
+        if self.cgroup:
+            cgroup.remove(Path(self.cgroup))
+        kill_leftovers(self.container.id)
 
     @property
     def log(self) -> Path:
@@ -69,8 +83,11 @@ class _Process:
 class ProcessRuntime:
     """Containers as processes, kept under `root` (the folder of all pods), their logs within `log_limits`. Warns once that nothing is isolated."""
 
-    def __init__(self, root: Path, log_limits: LogLimits = DEFAULT_LOG_LIMITS) -> None:
+    def __init__(
+        self, root: Path, log_limits: LogLimits = DEFAULT_LOG_LIMITS, limits: ContainerLimits | None = None
+    ) -> None:
         self._root, self._log_limits = root, log_limits
+        self._limits = limits or limits_of_this_node()
         self._lock = threading.RLock()
         self._boot_id = boot_id()
         self._watcher: Watcher = lambda event: None
@@ -85,6 +102,10 @@ class ProcessRuntime:
     def version(self) -> str:
         """This runtime has the version of the kernel that runs its processes."""
         return f"process://{os.uname().release}"
+
+    def limit_support(self) -> LimitSupport:
+        """By a cgroup of version 2 where we may make one."""
+        return self._limits.support
 
     def watch(self, watcher: Watcher) -> None:
         """Tell the ends of processes to `watcher`."""
@@ -101,7 +122,7 @@ class ProcessRuntime:
 
     def create(self, spec: ContainerSpec) -> Container:
         """Create the container's folder. Error: ContainerError without `command`, or for a command that does not exist."""
-        check_container_names(spec)
+        check_container(spec)
         if not spec.command:
             raise ContainerError(
                 "no command given: the process runtime does not unpack images, spec.containers[].command is needed"
@@ -119,8 +140,9 @@ class ProcessRuntime:
             import shutil  # late: it brings three compressions along, 0.5 MB
 
             shutil.rmtree(folder, ignore_errors=True)  # of a container whose record could not be read
-            self._write(folder, container)
-            self._processes[container.id] = _Process(container, folder, spec)
+            process = _Process(container, folder, spec)
+            self._write(process)
+            self._processes[container.id] = process
             return container
 
     def _reused(self, process: _Process, spec: ContainerSpec) -> Container:
@@ -129,8 +151,8 @@ class ProcessRuntime:
         process.spec = spec
         return process.container
 
-    def _write(self, folder: Path, container: Container) -> None:
-        write_record(folder, ContainerRecord(container, self._boot_id))
+    def _write(self, process: _Process) -> None:
+        write_record(process.folder, ContainerRecord(process.container, self._boot_id, process.cgroup))
 
     def start(self, container_id: str) -> Container:
         """Run it; ContainerError says why not."""
@@ -143,6 +165,7 @@ class ProcessRuntime:
             try:
                 self._spawn(process, process.spec)
             except ContainerError as error:
+                process.kill_leftovers()
                 self._fail(process, str(error))
                 raise
             return process.container
@@ -159,40 +182,25 @@ class ProcessRuntime:
             started_at=now,
             finished_at=now,
         )
-        self._write(process.folder, process.container)
+        self._write(process)
 
     def _spawn(self, process: _Process, spec: ContainerSpec) -> None:
-        env = environment(spec)
-        cwd = spec.working_dir or str(process.folder)
-        program: str | None = spec.command[0]
-        if "/" not in spec.command[0]:
-            import shutil  # late: it brings three compressions along, 0.5 MB
-
-            program = shutil.which(spec.command[0], path=env["PATH"])
-        if program is None or not os.access(os.path.join(cwd, program), os.X_OK):
-            raise ContainerError(f'exec: "{spec.command[0]}": executable file not found')
-        if not os.path.isdir(cwd):
-            raise ContainerError(f'workingDir "{cwd}" is not a folder of this machine')
-        pod, limits = spec.pod, self._log_limits
-        arguments = ShimArguments(
-            folder=str(process.folder),
-            cwd=cwd,
-            title=f"kubeedge: {pod.namespace}/{pod.name}/{spec.name}",
-            log_max_size=str(limits.max_size),
-            log_max_files=str(limits.max_files),
-        )
-        process.popen = launcher.spawn(arguments, command_line(spec), env | {MARK: process.container.id})
+        held = self._limits.apply(process.container.id, Limits(spec.memory, spec.cpu, spec.cpu_request))
+        process.cgroup = held.cgroup
+        process.popen = start_container(process.folder, process.container.id, spec, self._log_limits, held)
         process.pid = process.popen.pid
-        started = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
-        process.container, process.spec = started, None
-        self._write(process.folder, started)
-        self._exits.watch(started.id, process.pid)
+        process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
+        process.spec = None
+        self._write(process)
+        self._exits.watch(process.container.id, process.pid)
 
     # --- adoption ---------------------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
         for folder, record in read_records(self._root):
-            self._adopt_one(_Process(record.container, folder), same_boot=record.boot_id == self._boot_id)
+            process = _Process(record.container, folder)
+            process.cgroup = record.cgroup or self._limits.cgroup_of(record.container.id)
+            self._adopt_one(process, same_boot=record.boot_id == self._boot_id)
 
     def _adopt_one(self, process: _Process, *, same_boot: bool) -> None:
         self._processes[process.container.id] = process
@@ -205,17 +213,18 @@ class ProcessRuntime:
                 process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         elif process.container.phase != "exited":
             if same_boot:
-                kill_leftovers(process.container.id)
+                process.kill_leftovers()
             self._conclude(process, same_boot=same_boot)
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
     def _on_process_ended(self, container_id: str) -> None:
-        kill_leftovers(container_id)  # of a shim that was killed, and of `exec`
         with self._lock:
             process = self._processes.get(container_id)
-            if process is None:
-                return
+        if process is None:
+            return
+        process.kill_leftovers()
+        with self._lock:
             self._conclude(process, same_boot=True)
             container, watcher = process.container, self._watcher
         watcher(ContainerEnded(id=container.id, pod_uid=container.pod.uid))
@@ -228,6 +237,8 @@ class ProcessRuntime:
         if code is None:
             code = launcher.KILLED_CODE if same_boot else launcher.LOST_CODE
         reason = "Completed" if code == 0 else "Error" if same_boot or code != launcher.LOST_CODE else "Unknown"
+        if launcher.was_oom_killed(process.folder):
+            reason = OOM_KILLED
         process.pid = 0
         started_at = process.container.started_at or time.time()
         process.container = msgspec.structs.replace(
@@ -239,7 +250,7 @@ class ProcessRuntime:
         with suppress(
             ContainerError
         ):  # a full disk: the record is written again by the next runtime, from the same files
-            self._write(process.folder, process.container)
+            self._write(process)
 
     def stop(self, container_id: str) -> None:
         """SIGTERM to its process group."""
@@ -266,7 +277,7 @@ class ProcessRuntime:
             launcher.signal_group(process.pid, signal.SIGKILL)
         if process.popen is not None:
             process.popen.wait()
-        kill_leftovers(container_id)
+        process.kill_leftovers()
         import shutil  # late: it brings three compressions along, 0.5 MB
 
         shutil.rmtree(process.folder, ignore_errors=True)
@@ -297,9 +308,17 @@ class ProcessRuntime:
             return InterruptibleLogStream(logfile.follow(process.log, process.pid or None, tail, since))
         return InterruptibleLogStream(logfile.read(process.log, tail, since))
 
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """Of all processes below the shim of each; `exec` is not among them."""
+        from kubeedge_actors.drivers.containers.shim.usage import tree_usage
+
+        with self._lock:
+            running = {id: self._processes[id].pid for id in container_ids if id in self._processes}
+        return tree_usage({id: pid for id, pid in running.items() if pid})
+
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
-        """Run `command` on the machine, with the environment and the folder of the container's process."""
-        env, cwd = self._exec_environment(container_id)
+        """Run `command` on the machine, with the user, privileges, environment and folder of the container's process."""
+        command, env, cwd = self._inside(container_id, command)
         if tty:
             from kubeedge_actors.drivers.containers.terminal import TerminalExecStream
 
@@ -320,20 +339,18 @@ class ProcessRuntime:
 
         return pod_ports.connect(port, *pod_ports.LOOPBACK)
 
-    def _exec_environment(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
+    def _inside(self, container_id: str, command: tuple[str, ...]) -> tuple[tuple[str, ...], dict[bytes, bytes], str]:
+        """The command with the container's privileges, its environment, its folder."""
         with self._lock:
-            pid = self._process_of(container_id).pid
+            process = self._process_of(container_id)
+            pid = process.pid
         if not pid:
             raise ContainerError("the container does not run")
-        try:
-            lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError as error:
-            raise ContainerError("the container does not run") from error
-        return dict(line.split(b"=", 1) for line in lines if b"=" in line), f"/proc/{pid}/cwd"
+        return privileges.command_in(process.folder, command), environment_of(pid), f"/proc/{pid}/cwd"
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
-        """Run `command` on the machine, with the environment and the folder of the container's process."""
-        env, cwd = self._exec_environment(container_id)
+        """Run `command` on the machine, as `exec` does."""
+        command, env, cwd = self._inside(container_id, command)
         from kubeedge_actors.drivers.containers.exec_streams import run_to_end
 
         return run_to_end(command, env, cwd, timeout)
@@ -354,6 +371,14 @@ class ProcessRuntime:
     def image_id(self, image: str) -> str:
         """Every image is present: it is only a name."""
         return image
+
+    def disk_usage(self, pod_uid: str) -> dict[str, int]:
+        """Their folders, with their logs; what they write elsewhere on the machine is not known."""
+        return folder_sizes(self._root / pod_uid / "containers")
+
+    def image_user(self, image: str) -> str:
+        """The edge's own: an image is only a name."""
+        return str(os.geteuid())
 
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Nothing to fetch."""

@@ -22,9 +22,8 @@ from urllib.parse import urlsplit
 import websocket
 from websocket._abnf import frame_buffer
 
-from kubeedge_actors.drivers.link.acknowledgements import acknowledges
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents
-from kubeedge_actors.drivers.link.client_tls import PinnedTls, dial
+from kubeedge_actors.drivers.link.client_tls import PinnedTls, acknowledges, dial
 from kubeedge_actors.drivers.link.incoming_limits import (
     MAX_ANSWER,
     MAX_MESSAGE,

@@ -19,6 +19,7 @@ from kubeedge_actors.drivers.containers.base import (
 )
 from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 from kubeedge_actors.drivers.containers.process import ProcessRuntime
+from kubeedge_actors.drivers.containers.shim.limits import ContainerLimits
 from tests.support.waiting import PATIENCE
 
 MISSING = ("/no/such/program",)
@@ -26,6 +27,7 @@ FOREVER = ("/bin/sh", "-c", 'trap "exit 0" TERM; sleep 1000 & wait')
 OBEDIENT = ("/bin/sh", "-c", 'trap "exit 0" TERM; echo ready; sleep 1000 & wait')
 """Ends when it is asked to, from the moment in which it has said that it is ready."""
 DEAF = ("/bin/sh", "-c", 'trap "" TERM; echo deaf; sleep 1000 & wait')
+BUSY = ("/bin/sh", "-c", "while true; do :; done")
 LOG_LIMITS = LogLimits(max_size=64 * 1024, max_files=3)
 
 
@@ -126,12 +128,12 @@ class FakeContainersEnv(ContainersEnv):
 class ProcessContainersEnv(ContainersEnv):
     kind = "process"
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, limits: ContainerLimits | None = None) -> None:
+        self.root, self.limits = root, limits
         super().__init__()
 
     def make(self) -> ContainerRuntime:
-        return ProcessRuntime(self.root, LOG_LIMITS)
+        return ProcessRuntime(self.root, LOG_LIMITS, self.limits)
 
 
 class DockerContainersEnv(ContainersEnv):

@@ -43,6 +43,7 @@ PROCESSES = (
     "tests/unit/drivers/machine/test_machine.py::*pause_program_sleeps*",
     "tests/unit/drivers/containers/test_process.py::*",
     "tests/unit/drivers/containers/test_process_logs.py::*container*",
+    "tests/unit/drivers/containers/test_process_limits.py::*container*",
     "tests/security/test_leftovers.py::*",
     "tests/unit/drivers/pki/test_file_authority.py::*certificate_process*",
     "tests/unit/drivers/store/test_damage.py::*kill_9*",

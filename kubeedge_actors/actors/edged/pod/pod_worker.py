@@ -11,12 +11,14 @@ from typing import Any
 from kubeedge_actors.actors.edged.messages import PodContainersListed, PodSyncDue
 from kubeedge_actors.actors.edged.pod import pod_config_requests
 from kubeedge_actors.actors.edged.pod import pod_sync as planning
+from kubeedge_actors.actors.edged.pod.admission import NodeOffer, PodAdmission
+from kubeedge_actors.actors.edged.pod.pod_events import PodEvents
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
+from kubeedge_actors.actors.edged.pod.shared_state import SharedSyncState
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
-from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
 from kubeedge_actors.actors.edged.runtime.pod_config_references import has_config_volumes, refers_to
 from kubeedge_actors.actors.edged.runtime.runtime_manager import (
     CONFIG_ERROR,
@@ -25,15 +27,7 @@ from kubeedge_actors.actors.edged.runtime.runtime_manager import (
     ActionInput,
     ActionResult,
 )
-from kubeedge_actors.actors.edged.status.events import (
-    NORMAL,
-    PROCESS_RUNTIME,
-    WARNING,
-    EventRecorder,
-    back_off_message,
-    events_for_result,
-    no_effect_message,
-)
+from kubeedge_actors.actors.edged.status.events import NORMAL, WARNING
 from kubeedge_actors.actors.edged.status.pod_status import DEADLINE_EXCEEDED, pod_status
 from kubeedge_actors.module import Module
 from kubeedge_actors.wire import constants
@@ -47,30 +41,6 @@ MIN_DELAY = 0.001
 RESPONSE_LOST_SECONDS = 90.0
 """After which an answer is lost: MetaManager gives up earlier, and says so."""
 INFINITY = float("inf")
-SANDBOX_CHANGED = "Pod sandbox changed, it will be killed and re-created."
-"""A kubelet's words."""
-NOT_YET = "it has not answered yet"
-
-
-class SharedSyncState:
-    """State that is common to all pods. `ready`: pods and containers are both known. `runtime_error`: why no engine answers.
-
-    `cloud_is_native`: the last cloud that was there is one of ours. `events_to_any_cloud`: Events are told to others too.
-    """
-
-    def __init__(
-        self, node: NodeContext, *, link_up: bool, cloud_is_native: bool = False, events_to_any_cloud: bool = False
-    ) -> None:
-        self.node, self.link_up, self.cloud_is_native, self.events_to_any_cloud = (
-            node,
-            link_up,
-            cloud_is_native,
-            events_to_any_cloud,
-        )
-        self.ready = False
-        self.runtime_error = NOT_YET
-        self.runtime_version = ""
-        self.node_uid = ""
 
 
 class PodWorkers:
@@ -83,20 +53,37 @@ class PodWorkers:
         executor: ActionExecutor,
         state: SharedSyncState,
         on_runtime_state: Callable[[str], None],
+        offer: Callable[[], NodeOffer],
+        fetch_node: Callable[[], None],
     ) -> None:
         self._actor, self._pods, self._executor = actor, pods, executor
         self._state, self._on_runtime_state = state, on_runtime_state
         self._waiting: dict[str, PodState] = {}
-        self._recorder = EventRecorder(state.node.node_name)
+        self._events = PodEvents(actor, state)
+        self._admission = PodAdmission(pods, offer, fetch_node, self._on_rejected)
 
     def sync_all(self, records: Iterable[PodState]) -> None:
         """Sync several pods."""
         for pod_state in records:
             self.sync(pod_state)
 
+    def sync_in_order(self) -> None:
+        """Sync all pods, those first that come first where room is short."""
+        self.sync_all(self._admission.in_order())
+
+    def on_node_fetched(self) -> None:
+        """The Node is known as it is now: sync the pods that waited for it."""
+        self.sync_all(self._admission.settle_waiting())
+
+    def _on_rejected(self, pod_state: PodState, reason: str, message: str) -> None:
+        self._actor.log.warning("pod %s is rejected: %s", pod_state.view.name.name, message)
+        self._events.record(pod_state, WARNING, reason, message)
+
     def sync(self, pod_state: PodState) -> None:
         """Sync a pod: list, compute, start actions, report; or wait for what has to come first."""
         if not self._state.ready or pod_state.listing or self._pods.get(pod_state.uid) is not pod_state:
+            return
+        if not self._admission.is_settled(pod_state):
             return
         if pod_state.needs_listing:
             pod_state.listing, pod_state.needs_listing = True, False
@@ -115,7 +102,7 @@ class PodWorkers:
         if plan.phase and not runtime_state.phase:
             runtime_state.phase = plan.phase
             runtime_state.reason, runtime_state.message = DEADLINE_EXCEEDED if plan.deadline_exceeded else ("", "")
-        self._record_sandbox_change(pod_state, plan.actions)
+        self._events.record_sandbox_change(pod_state, plan.actions)
         for action in plan.actions:
             planning.mark_started(action, pod_state.view, pod_state.containers, runtime_state, now)
             pod_state.busy.add(action.key)
@@ -133,12 +120,21 @@ class PodWorkers:
             wait = max(soonest - self._actor.clock.now(), MIN_DELAY)
             pod_state.timer = self._actor.after(wait, PodSyncDue(uid=pod_state.uid))
 
+    def restart(self, pod_state: PodState) -> list[str]:
+        """Stop the running containers of a pod and start them anew, without the waits of a crash loop; the names of those."""
+        names = pod_state.restart_now()
+        for name in names:
+            text = f"Container {name} is restarted by an operator of the node"
+            self._events.record(pod_state, NORMAL, "Killing", text, name)
+        self.sync(pod_state)
+        return names
+
     # --- having things done -----------------------------------------------------------------------------------------
 
     def _start_action(self, pod_state: PodState, action: Action) -> None:
         if action.verb == "mount":
             pod_state.config_requested_at = self._actor.clock.now()
-            questions = pod_config_requests.fetch_requests(pod_state)
+            questions = pod_config_requests.fetch_requests(pod_state, services=self._state.asks_for_services)
             for message in questions:
                 self._send(pod_state, message)
             if questions:
@@ -147,7 +143,8 @@ class PodWorkers:
 
     def _execute(self, pod_state: PodState, action: Action, *, pull: bool = False) -> None:
         objects, paths = dict(pod_state.objects), dict(pod_state.paths)
-        shot = ActionInput(pod_state.view, objects, paths, tuple(pod_state.containers), self._state.node)
+        containers, runtime = tuple(pod_state.containers), self._state.runtime_version
+        shot = ActionInput(pod_state.view, objects, paths, containers, self._state.node, runtime)
         self._executor.submit(action, shot, self._actor.ref, pull=pull)
 
     def on_containers_listed(self, message: PodContainersListed) -> None:
@@ -168,7 +165,7 @@ class PodWorkers:
         pod_state, action = self._pods.get(result.uid), result.operation
         if pod_state is None or result.incarnation != self._executor.incarnation:
             return
-        self._record_result_events(pod_state, action, result)
+        self._events.record_result(pod_state, action, result)
         if result.needs_pull and not pod_state.is_ending:
             self._execute(pod_state, action, pull=True)
             return
@@ -225,49 +222,13 @@ class PodWorkers:
             if state.passed is False and kind != "readiness":
                 runtime_state.to_restart[action.container_id] = f"{kind} probe failed: {result.message}"
                 text = f"Container {action.name} failed {kind} probe, will be restarted"
-                self._record_event(pod_state, NORMAL, "Killing", text, action.name)
+                self._events.record(pod_state, NORMAL, "Killing", text, action.name)
                 names = (action.name, pod_state.view.name.name)
                 self._actor.log.warning("container %s of pod %s: %s probe failed: %s", *names, kind, result.message)
 
-    # --- what is worth an Event -------------------------------------------------------------------------------------
-
-    def _record_event(self, pod_state: PodState, kind: str, reason: str, text: str, container: str = "") -> None:
-        if not (self._state.cloud_is_native or self._state.events_to_any_cloud):
-            return  # a genuine edge tells a genuine cloud no Events unless it is asked to
-        now = self._actor.clock.now()
-        for message in self._recorder.record_event(pod_state.view, kind, reason, text, now, container):
-            self._actor.tell(constants.METAMANAGER, message)
-
-    def _record_result_events(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
-        engine = self._state.runtime_version
-        if action.verb == "mount" and not pod_state.no_effect_announced and engine.startswith(PROCESS_RUNTIME):
-            pod_state.no_effect_announced = True
-            if text := no_effect_message(pod_state.view):
-                self._record_event(pod_state, NORMAL, "NoEffect", text)
-        if action.container_id not in pod_state.runtime.to_restart:  # of those it was said why they are stopped
-            for event in events_for_result(pod_state.view, action, result, engine):
-                self._record_event(pod_state, *event)
-
-    def _record_sandbox_change(self, pod_state: PodState, actions: Iterable[Action]) -> None:
-        lost = bool(pod_state.containers) and all(container.sandbox_lost for container in pod_state.containers)
-        begins = any(action.verb in ("stop", "start") for action in actions)
-        if lost and begins and not pod_state.is_ending and not pod_state.sandbox_change_announced:
-            self._record_event(pod_state, NORMAL, "SandboxChanged", SANDBOX_CHANGED)
-            self._actor.log.warning("pod %s: %s", pod_state.view.name.name, SANDBOX_CHANGED)
-        pod_state.sandbox_change_announced = lost and (begins or pod_state.sandbox_change_announced)
-
-    def _record_back_offs(self, pod_state: PodState, status: Json) -> None:
-        """A back-off begins."""
-        for shown in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-            reason = str((shown["state"].get("waiting") or {}).get("reason") or "")
-            before, pod_state.announced_waits[shown["name"]] = (
-                pod_state.announced_waits.get(shown["name"]),
-                (reason, shown["restartCount"]),
-            )
-            view = pod_state.view.container(shown["name"])
-            text = back_off_message(pod_state.view, view, reason) if view is not None else ""
-            if text and before != (reason, shown["restartCount"]):
-                self._record_event(pod_state, WARNING, "BackOff", text, shown["name"])
+    def events(self) -> list[Json]:
+        """The Events of pods that are remembered, as v1.Event."""
+        return self._events.remembered()
 
     def _remove_pod(self, pod_state: PodState) -> None:
         if pod_state.timer is not None:
@@ -290,6 +251,11 @@ class PodWorkers:
             elif pod_state.runtime.mounted and not pod_state.is_ending and has_config_volumes(pod_state.view):
                 pod_state.runtime.mounted = False
                 self.sync(pod_state)
+
+    def on_evicted(self, pod_state: PodState) -> None:
+        """A pod has to end, for the reason in its state."""
+        self._events.record(pod_state, WARNING, pod_state.runtime.reason, pod_state.runtime.message)
+        self.sync(pod_state)
 
     def on_config_changed(self, type: str, namespace: str, name: str) -> None:
         """A ConfigMap or Secret has changed: sync the pods that refer to it."""
@@ -330,7 +296,7 @@ class PodWorkers:
         previous = pod_state.status_reporter.base_status()
         status = pod_status(pod_state.view, pod_state.containers, pod_state.runtime, previous, address, now, scheme)
         pod_state.status_reporter.built = status
-        self._record_back_offs(pod_state, status)
+        self._events.record_back_offs(pod_state, status)
         if state.link_up:
             ended = pod_state.is_ending and not pod_state.has_running_containers
             for message in pod_state.status_reporter.next_messages(status, now, ended=ended, node_uid=state.node_uid):
@@ -357,7 +323,12 @@ class PodWorkers:
             self._config_fetched(pod_state)
 
     def _config_fetched(self, pod_state: PodState) -> None:
-        if self._pods.get(pod_state.uid) is pod_state:
+        if self._pods.get(pod_state.uid) is not pod_state:
+            return
+        questions = pod_config_requests.volume_requests(pod_state)
+        for message in questions:
+            self._send(pod_state, message)
+        if not questions:
             self._execute(pod_state, Action("mount", name="pod"))
 
     def on_link_change(self) -> None:

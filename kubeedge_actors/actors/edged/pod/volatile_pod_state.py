@@ -4,6 +4,8 @@ anew.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
@@ -15,7 +17,7 @@ class VolatilePodState(msgspec.Struct):
     """Volatile state of one pod; times are seconds since the epoch.
 
     `is_deleted`: the object is gone, nothing may be left of it. `mounted`: volumes are written. `kill_deadlines`: container id ->
-    when it will be killed. `to_restart`: container id -> why it has to be restarted. `is_cleaned_up`: nothing is left of it.
+    when it will be killed. `is_rejected`: this node did not admit it. `to_restart`: container id -> why it has to be restarted. `is_cleaned_up`: nothing is left of it.
     `action_failures`: key of an action that failed -> when to try again. `restart_counts`: container name -> the restart count that was
     told last of one that has run.
     """
@@ -23,6 +25,7 @@ class VolatilePodState(msgspec.Struct):
     started: float
     is_deleted: bool = False
     is_cleaned_up: bool = False
+    is_rejected: bool = False
     phase: str = ""
     reason: str = ""
     message: str = ""
@@ -36,6 +39,10 @@ class VolatilePodState(msgspec.Struct):
     has_sandbox: bool = False
     restart_counts: dict[str, int] = {}
     action_failures: dict[str, RetryState] = {}
+
+    def on_rejected(self, reason: str, message: str) -> None:
+        """The node does not admit the pod: it has failed."""
+        self.is_rejected, self.phase, self.reason, self.message = True, "Failed", reason, message
 
     def on_start_failed(self, name: str, reason: str, message: str, now: float, pace: tuple[float, float]) -> None:
         """Container `name` could not be started; `pace`: the first and the longest wait before the next try."""
@@ -63,6 +70,11 @@ class VolatilePodState(msgspec.Struct):
         self.kill_deadlines.pop(container_id, None)
         self.to_restart.pop(container_id, None)
         self.probes = {key: value for key, value in self.probes.items() if key[0] != container_id}
+
+    def restart_now(self, container_ids: Iterable[str]) -> None:
+        """These containers are to be stopped; what waits for its next try does not wait any longer."""
+        self.to_restart |= dict.fromkeys(container_ids, "an operator restarts it")
+        self.backoffs, self.failures = {}, {}
 
     def has_started(self, pod: PodView, name: str, container_id: str) -> bool:
         """Whether the container is past its startup probe."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -73,16 +74,20 @@ def node_status(description: NodeDescription, previous: Json, now: float) -> Jso
     foreign = [condition for kind, condition in before.items() if kind not in {condition["type"] for condition in own}]
     status = {
         "capacity": _capacity(description.host),
-        "allocatable": _allocatable(description.host),
+        "allocatable": allocatable(description.host),
         "conditions": foreign + conditions,
-        "addresses": [
-            {"type": "InternalIP", "address": description.address},
-            {"type": "Hostname", "address": description.name},
-        ],
+        "addresses": _addresses(description, previous.get("addresses") or ()),
         "nodeInfo": _info(description),
     }
     endpoints = previous.get("daemonEndpoints") or {"kubeletEndpoint": {"Port": KUBELET_PORT}}
     return previous | status | {"daemonEndpoints": endpoints}  # a tunnel may have set another port
+
+
+def _addresses(description: NodeDescription, previous: Sequence[Json]) -> list[Json]:
+    """The node's own address, and the names that the cloud may have given it for the API server."""
+    given = {entry.get("type"): entry for entry in previous if entry.get("type") in ("Hostname", "InternalDNS")}
+    hostname = given.pop("Hostname", {"type": "Hostname", "address": description.name})
+    return [{"type": "InternalIP", "address": description.address}, hostname, *given.values()]
 
 
 def equal_ignoring_heartbeats(old: Json, new: Json) -> bool:
@@ -108,7 +113,8 @@ def _capacity(host: MachineInfo) -> Json:
     }
 
 
-def _allocatable(host: MachineInfo) -> Json:
+def allocatable(host: MachineInfo) -> Json:
+    """What the node has for pods: quantities by resource."""
     reserved = sum(host.huge_pages.values()) + RESERVED_MEMORY
     return _capacity(host) | {
         "ephemeral-storage": str(host.disk - int(host.disk * DISK_SHARE)),

@@ -44,6 +44,8 @@ def pod_status(
     status = {key: value for key, value in previous.items() if key not in OWNED_FIELDS}
     status |= {"phase": phase, "hostIP": address, "hostIPs": [{"ip": address}]}
     status["startTime"] = previous.get("startTime") or format_time(runtime_state.started)
+    if runtime_state.is_rejected:
+        return status | {"reason": runtime_state.reason, "message": runtime_state.message}
     status |= _reason(runtime_state, previous, phase) | _address(pod, containers, previous, address)
     inits = [shown[view.name] for view in pod.init_containers]
     mains = [shown[view.name] for view in pod.app_containers]
@@ -66,7 +68,8 @@ def _address(pod: PodView, containers: Sequence[Container], previous: Json, addr
     ip = next((container.ip for container in running if container.ip), "")
     if not ip and (running or pod.host_network):
         ip = address  # a container without an address of its own is on the node's network
-    ip = ip or previous.get("podIP") or ""
+    ended = next((container.ip for container in containers if container.ip), "")
+    ip = ip or ended or previous.get("podIP") or ""
     return {"podIP": ip, "podIPs": [{"ip": ip}]} if ip else {}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kubeedge_actors.drivers.containers.shim import program
-from kubeedge_actors.drivers.containers.shim.program import EXIT, MAIN, PID, ShimArguments
+from kubeedge_actors.drivers.containers.shim.program import EXIT, MAIN, OOM_KILLED, PID, ShimArguments
 from kubeedge_actors.errors import ContainerError
 
 LOST_CODE, KILLED_CODE = 255, 128 + signal.SIGKILL
@@ -102,7 +102,16 @@ def exit_code(folder: Path) -> int | None:
         text = (folder / EXIT).read_text(encoding="ascii", errors="replace").strip()
     except OSError:
         return None
-    return int(text) if text.isdigit() else None
+    code = text.partition("\n")[0]
+    return int(code) if code.isdigit() else None
+
+
+def was_oom_killed(folder: Path) -> bool:
+    """Whether the shim wrote that the container had no memory left."""
+    try:
+        return OOM_KILLED in (folder / EXIT).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
 
 
 def ended_at(folder: Path) -> float:

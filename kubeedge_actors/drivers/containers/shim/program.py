@@ -11,13 +11,13 @@ import os
 import select
 import signal
 import sys
+from collections import namedtuple
 from contextlib import suppress
-from typing import Final, NamedTuple, NoReturn
 
-PID: Final = "pid"
-MAIN: Final = "main"
-EXIT: Final = "exit"
-LOG: Final = "log"
+PID, MAIN, EXIT, LOG = "pid", "main", "exit", "log"
+OOM_KILLED = "OOMKilled"
+"""Second line of `exit` where the kernel killed the container, because its cgroup had no memory left."""
+KILLED = 128 + signal.SIGKILL
 PIECE = 256 * 1024
 RECHECK_MILLISECONDS = 50
 PR_SET_PDEATHSIG, PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 1, 15, 36
@@ -25,14 +25,10 @@ DEFERRED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal
 """What would end the shim before its container; its child has the defaults again."""
 
 
-class ShimArguments(NamedTuple):
-    """What a shim is told, as words of its command line; the container's command follows."""
-
-    folder: str
-    cwd: str
-    title: str
-    log_max_size: str
-    log_max_files: str
+ShimArguments = namedtuple("ShimArguments", "folder cwd title log_max_size log_max_files cgroup max_data")
+"""What a shim is told, as words of its command line; the container's command follows. `cgroup`: the container's, may be empty;
+`max_data`: its RLIMIT_DATA in bytes, 0 for none. Without `typing`, which would be a third of the memory of a shim and of its time to start.
+"""
 
 
 class RotatingLog:
@@ -91,12 +87,13 @@ class Shim:
         """Returns when the container has ended and all that it started is gone."""
         reader, wake = self._start()
         self._log_until_the_end(reader, wake)
+        oom_killed = self._code == KILLED and self._had_an_oom_kill()
         self._end_descendants(wake)
         os.set_blocking(reader, False)
         with suppress(BlockingIOError):
             while data := os.read(reader, PIECE):
                 self._log.write(data)
-        self._write(EXIT, f"{self._code}\n")
+        self._write(EXIT, f"{self._code}\n{OOM_KILLED if oom_killed else ''}\n")
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
@@ -124,22 +121,41 @@ class Shim:
         os.close(status)
         return reader, wake
 
-    def _become_container(self, shim: int, output: int, status: int) -> NoReturn:
-        """The child: what goes wrong is told to `status`."""
+    def _become_container(self, shim: int, output: int, status: int) -> None:
+        """The child: does not return. What goes wrong is told to `status`."""
         try:
             os.setsid()
             self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != shim:
-                os._exit(1)
-            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and that would be inherited
-                signal.signal(number, signal.SIG_DFL)
-            _detach(os.open(os.devnull, os.O_RDONLY), 0)
-            _detach(output, 1, 2)
-            os.execvp(self._command[0], self._command)
+            if os.getppid() == shim:
+                for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and that would be inherited
+                    signal.signal(number, signal.SIG_DFL)
+                _detach(os.open(os.devnull, os.O_RDONLY), 0)
+                _detach(output, 1, 2)
+                self._limit()
+                os.execvp(self._command[0], self._command)
         except OSError as error:
-            os.write(status, f"{self._command[0]} can not be run: {error.strerror}".encode())
+            place = f" ({error.filename})" if error.filename else ""
+            os.write(status, f"{self._command[0]} can not be run: {error.strerror}{place}".encode())
         finally:
             os._exit(127)
+
+    def _limit(self) -> None:
+        arguments = self._arguments
+        if arguments.cgroup:
+            _write_file(f"{arguments.cgroup}/cgroup.procs", "0")
+        if int(arguments.max_data):
+            import resource  # late: most containers have no use for it
+
+            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            size = int(arguments.max_data) if hard == resource.RLIM_INFINITY else min(int(arguments.max_data), hard)
+            resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+    def _had_an_oom_kill(self) -> bool:
+        try:
+            with open(f"{self._arguments.cgroup}/memory.events", encoding="ascii") as events:
+                return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in events)
+        except OSError:  # it has no cgroup, or one that does not count memory
+            return False
 
     def _set_title(self, title: str) -> None:
         """What `ps` shows: in place of the words of the command line, whose memory the kernel reads."""
@@ -155,8 +171,7 @@ class Shim:
         """Whole or not at all; nothing where the folder has been removed."""
         path = os.path.join(self._arguments.folder, name)
         with suppress(OSError):
-            with open(f"{path}.new", "w", encoding="utf-8", errors="replace") as file:
-                file.write(text)
+            _write_file(f"{path}.new", text)
             os.rename(f"{path}.new", path)
 
     # --- running ----------------------------------------------------------------------------------------------------
@@ -194,6 +209,8 @@ class Shim:
         poll = select.poll()
         poll.register(wake, select.POLLIN)
         while self._reap(wake):
+            with suppress(OSError):  # there is none
+                _write_file(f"{self._arguments.cgroup}/cgroup.kill", "1")
             for pid in _descendants(os.getpid()):
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
@@ -209,6 +226,11 @@ def _detach(source: int, *targets: int) -> None:
     for target in targets:
         os.dup2(source, target)
     os.close(source)
+
+
+def _write_file(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
 
 
 def _stat(pid: str) -> str:

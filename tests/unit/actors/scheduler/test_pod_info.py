@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.pod_info import HostPort, NodeSpec, current_fit_error, parse_node, parse_pod
+from kubeedge_actors.actors.scheduler.pod_info import NodeSpec, current_fit_error, parse_node, parse_pod
+from kubeedge_actors.actors.scheduler.schedule import filter_error
+from kubeedge_actors.kubernetes.pod_requirements import HostPort
 from kubeedge_actors.kubernetes.quantity import LARGEST, rounded_up_quantity
 from tests.support.k8s_objects import condition, node, pod
 

@@ -8,9 +8,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.scheduler.filters import filter_error
-from kubeedge_actors.actors.scheduler.pod_info import HostPort, NodeSpec, PodInfo, PodRequirements, Requirement
-from kubeedge_actors.actors.scheduler.schedule import NO_NODES, SchedulingDecision, schedule
+from kubeedge_actors.actors.scheduler.pod_info import NodeSpec, PodInfo
+from kubeedge_actors.actors.scheduler.schedule import NO_NODES, SchedulingDecision, filter_error, schedule
+from kubeedge_actors.kubernetes.pod_requirements import HostPort, PodRequirements, Requirement
 from kubeedge_actors.kubernetes.taints import Taint, Toleration
 
 AMOUNTS = {"cpu": 4000, "memory": 8, "pods": 3}

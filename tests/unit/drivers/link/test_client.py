@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.drivers.link import client
-from kubeedge_actors.drivers.link.acknowledgements import acknowledges
 from kubeedge_actors.drivers.link.client import WebSocketLink
-from kubeedge_actors.drivers.link.client_tls import dial
+from kubeedge_actors.drivers.link.client_tls import acknowledges, dial
 from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
 from tests.support.fakes.link_recorders import ClientRecorder
 from tests.support.fakes.raw_websocket_server import BINARY, CLOSE, CONT, PING, PONG, TEXT, RawPeer, frame
