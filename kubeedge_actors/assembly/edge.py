@@ -19,6 +19,7 @@ from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.offline_edge_hub import OfflineEdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.edgestream.edge_stream import EdgeStream, EdgeStreamState
+from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
 from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
@@ -224,11 +225,9 @@ def edge_stream_specs(
         WebSocketLinks("latin-1", TUNNEL_PATIENCE),
         EdgeStreamState(),
     )
-    return [
-        EdgeStream.spec(
-            lambda: EdgeStream(config.name, address, config.tunnel_url, links, credentials, containers, stream_state)
-        )
-    ]
+    sampler = ResourceSampler(config.name, containers, LinuxMachine(config.data_dir))
+    whom = (config.name, address, config.tunnel_url, links, credentials)
+    return [EdgeStream.spec(lambda: EdgeStream(*whom, containers, stream_state, sampler))]
 
 
 def token_reader(config: EdgeConfig) -> Callable[[], str]:

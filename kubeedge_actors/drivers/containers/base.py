@@ -21,7 +21,7 @@ Contract of every ContainerRuntime
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -160,7 +160,7 @@ class ContainerSpec(DriverValue, frozen=True):
 
 class Container(DriverValue, frozen=True):
     """A container as it is. Times are seconds since the epoch, 0 when it has not come to that; `ip` is empty on the
-    host's network.
+    host's network, and the last one of an ended container where that is known.
 
     `reason` of an ended one: Completed, Error, OOMKilled, StartError, or Unknown when nobody can say how it ended (the
     machine restarted). `sandbox_lost`: what it shared with the other containers of its pod has ended, or the machine
@@ -244,6 +244,17 @@ class ExecResult(DriverValue, frozen=True):
     output: bytes = b""
 
 
+class ContainerUsage(DriverValue, frozen=True):
+    """What a container has used since its start: seconds of processor time; and has now, in bytes: `working_set` is what can not be taken
+    from it without harm, `rss` what is no file.
+    """
+
+    cpu_seconds: float
+    memory: int
+    working_set: int
+    rss: int = 0
+
+
 class RegistryAuth(DriverValue, frozen=True):
     """Credentials for a registry."""
 
@@ -299,6 +310,9 @@ class ContainerRuntime(Protocol):
         """The log: the last `tail` lines, not before `since`; with `follow` on until it ends. Chunks end
         anywhere. `timestamps`: each line begins with when it was written (RFC 3339); ContainerError where nobody knows.
         """
+
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """What these containers use, by id; those that do not run are left out. Costs milliseconds for each."""
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run a command inside and collect up to 64 KiB of what it writes."""
