@@ -140,7 +140,8 @@ class DockerRuntime:
             forms.pod_of(row["Labels"]).uid: forms.address_of(row.get("NetworkSettings") or {})
             for row in sandboxes.values()
         }
-        lost = {row["Id"]: forms.sandbox_lost(row, sandboxes, self._boot_id) for row in rows}
+        alive = {*sandboxes, *(row["Id"] for row in rows)}  # what is beside a container has its network
+        lost = {row["Id"]: forms.sandbox_lost(row, alive, self._boot_id) for row in rows}
         return [
             msgspec.structs.replace(
                 container,
