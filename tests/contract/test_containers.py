@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kubeedge_actors.drivers.containers.base import (
@@ -126,7 +127,7 @@ def test_containers_outlive_the_runtime_and_are_adopted(bench: ContainersEnv) ->
     bench.again()
     old.close()
     assert bench.state(running.id) == running
-    assert bench.state(ended.id) == before
+    assert bench.state(ended.id) == msgspec.structs.replace(before, ip="")  # which an engine forgets
     bench.runtime.stop(running.id)
     assert bench.await_end(running.id).phase == "exited"
 

@@ -118,7 +118,11 @@ class Edged(Module):
             self._pods, lambda pod: self._executor.measure(pod.view, self.ref), self._pod_workers.on_evicted
         )
         self._node_status_manager = NodeStatusManager(
-            node_name, self._node_description, self._link.up, self._link.cloud_renews_lease
+            node_name,
+            self._node_description,
+            self._link.up,
+            self._link.cloud_renews_lease,
+            registered=self._link.registered,
         )
         self._relisted: RuntimeRelisted | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
@@ -314,6 +318,7 @@ class Edged(Module):
         if not self._node_status_manager.on_response(message.parent_msg_id, message.content, self.clock.now()):
             self._pod_workers.on_response(message.parent_msg_id, message.content)
             return
+        self._link.registered = self._node_status_manager.registered
         uid = str(((self._node_status_manager.node or {}).get("metadata") or {}).get("uid") or "")
         if uid and uid != self._state.node_uid:
             self._state.node_uid = uid

@@ -163,7 +163,7 @@ class ContainerSpec(DriverValue, frozen=True):
 
 class Container(DriverValue, frozen=True):
     """A container as it is. Times are seconds since the epoch, 0 when it has not come to that; `ip` is empty on the
-    host's network.
+    host's network, and the last one of an ended container where that is known.
 
     `reason` of an ended one: Completed, Error, OOMKilled, StartError, or Unknown when nobody can say how it ended (the
     machine restarted). `sandbox_lost`: what it shared with the other containers of its pod has ended, or the machine

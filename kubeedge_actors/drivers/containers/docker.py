@@ -108,10 +108,13 @@ class DockerRuntime:
     # --- looking ----------------------------------------------------------------------------------------------------
 
     def _look(self, container_id: str) -> Container:
-        """Inspect one container; what has ended does not change and is remembered."""
+        """Inspect one container; what has ended does not change and is remembered, with the address that it had."""
         with translated():
             container = forms.parse_inspection(self._client.inspect_container(container_id))
         with self._lock:
+            before = self._seen.get(container.id)
+            if before is not None and not container.ip:
+                container = msgspec.structs.replace(container, ip=before.ip)
             self._seen[container.id] = container
         return container
 

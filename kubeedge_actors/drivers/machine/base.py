@@ -41,6 +41,9 @@ class PodVolumes(Protocol):
     def prepare_host_path(self, path: str, type: str) -> str:
         """A path of the machine, checked and made as Kubernetes' hostPath types say."""
 
+    def give_to_group(self, path: str, group: int, *, keep_matching: bool) -> None:
+        """Let a group read and write what is at a path. `keep_matching`: nothing is done when the folder itself is so already."""
+
     def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
 

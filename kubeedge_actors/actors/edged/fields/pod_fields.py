@@ -54,8 +54,8 @@ POD_OS: Final[Fields] = (
 POD_SECURITY_CONTEXT: Final[Fields] = (
     *each("runAsUser runAsGroup runAsNonRoot", HONOURED, note=OTHER_USER),
     Field("supplementalGroups", HONOURED, HONOURED),
-    Field("fsGroup", HONOURED, HONOURED, "of emptyDir and of the files of ConfigMaps, Secrets, tokens"),
-    Field("fsGroupChangePolicy", NO_EFFECT, NO_EFFECT, neutral=("Always",)),
+    Field("fsGroup", HONOURED, HONOURED, "of emptyDir, local volumes of claims, files of ConfigMaps, Secrets, tokens"),
+    Field("fsGroupChangePolicy", HONOURED, HONOURED),
     Field(
         "supplementalGroupsPolicy",
         REFUSED,

@@ -70,7 +70,8 @@ def _address(pod: PodView, containers: Sequence[Container], previous: Json, addr
     ip = next((container.ip for container in running if container.ip), "")
     if not ip and (running or pod.host_network):
         ip = address  # a container without an address of its own is on the node's network
-    ip = ip or previous.get("podIP") or ""
+    ended = next((container.ip for container in containers if container.ip), "")
+    ip = ip or ended or previous.get("podIP") or ""
     return {"podIP": ip, "podIPs": [{"ip": ip}]} if ip else {}
 
 
