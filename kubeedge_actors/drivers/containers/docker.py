@@ -143,8 +143,7 @@ class DockerRuntime:
             forms.pod_of(row["Labels"]).uid: forms.address_of(row.get("NetworkSettings") or {})
             for row in sandboxes.values()
         }
-        alive = {*sandboxes, *(row["Id"] for row in rows)}  # what is beside a container has its network
-        lost = {row["Id"]: forms.sandbox_lost(row, alive, self._boot_id) for row in rows}
+        lost = forms.lost_sandboxes(rows, sandboxes, self._boot_id)
         return [
             msgspec.structs.replace(
                 container,

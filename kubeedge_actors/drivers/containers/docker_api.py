@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import re
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from kubeedge_actors.drivers.containers.base import (
@@ -173,6 +173,12 @@ def sandbox_config(owner: str, network: PodNetwork, image: str) -> dict[str, Any
     host_config["PortBindings"] = _bindings(network.ports)
     config |= {"ExposedPorts": _exposed(network.ports), "HostConfig": host_config}
     return config | ({"Hostname": network.hostname} if network.hostname else {})
+
+
+def lost_sandboxes(rows: Sequence[dict[str, Any]], sandboxes: Collection[str], boot_id: str) -> dict[str, bool]:
+    """Of each listed container, whether its sandbox is lost; what is beside a container has the network of that."""
+    alive = {*sandboxes, *(row["Id"] for row in rows)}
+    return {row["Id"]: sandbox_lost(row, alive, boot_id) for row in rows}
 
 
 def sandbox_lost(row: dict[str, Any], sandboxes: Collection[str], boot_id: str) -> bool:
