@@ -127,8 +127,7 @@ class Edged(Module):
         )
         self._relisted: RuntimeRelisted | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
-        self._relisting = False
-        self._ticks = 0
+        self._relisting, self._ticks = False, 0
         self._node_timer: Timer | None = None
 
     def on_start(self) -> None:
