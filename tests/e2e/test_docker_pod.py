@@ -175,3 +175,5 @@ def test_a_pod_is_run_as_its_fields_say(
         lambda: refused in docker_world.out("get", "pod", "rooted", "-o", waiting), "who may not be root is not run"
     )
     assert docker_world.kubectl("delete", "pod", "fields", "rooted", "--timeout=50s").returncode == 0
+    pods = tmp_path / "edge" / "pods"
+    eventually(lambda: not list(pods.iterdir()), "the folders of the pods are gone, and what was mounted in them")
