@@ -70,6 +70,10 @@ class KubeletSide:
         config = self._config
         if not (config.kubeconfig or config.in_cluster) or config.stream_port == 0:
             return
+        clients = client_ca(config, side.access, side.cluster)
+        if not clients:
+            self._do_without("the CA of the API server's client certificate is not known: give --stream-client-ca")
+            return
         own = side.authority.client_certificate(REPLICA, Subject(REPLICA_USER, REPLICA_GROUP))
         server = KubeletServer(self._loop, own)
         if not self._bind(server):
@@ -77,7 +81,7 @@ class KubeletSide:
         address = f"{_bracketed(self._host)}:{self._port}"
         replica = ReplicaConfig(address, subject_of_ca(str(side.authority.ca_path)))
         proxy = KubeletProxy(side.tunnels, side.cluster, KubeletAuthorizer(side.cluster), replica, self.address)
-        server.start(self._shown(side.tls), client_ca(config, side.access, side.cluster), proxy.answer)
+        server.start(self._shown(side.tls), clients, proxy.answer)
         self._server = server
         self.endpoint = KubeletEndpoint(self._kubelet_port(side.cluster), self.address, address)
 
@@ -116,10 +120,16 @@ class KubeletSide:
         except LinkError as error:
             if self._config.stream_port > 0:
                 raise
-            log.warning("no kubectl logs and exec through the API server: %s", error)
+            self._do_without(str(error))
             return False
         self._stack.callback(server.stop)
         return True
+
+    def _do_without(self, reason: str) -> None:
+        """A port that was asked for has to be served; the default one need not. UsageError."""
+        if self._config.stream_port > 0:
+            raise UsageError(f"--stream-port can not be served: {reason}")
+        log.warning("no kubectl logs and exec through the API server: %s", reason)
 
     def _shown(self, tls: TlsPaths) -> TlsPaths:
         config = self._config
@@ -151,7 +161,9 @@ class FixedPort:
 
 
 def client_ca(config: CloudConfig, access: ClientConfig, cluster: Cluster) -> bytes:
-    """The CA of the API server's client certificate, in PEM: as given, as the cluster says, or the one that the API server itself has. UsageError."""
+    """The CA of the API server's client certificate, in PEM: as given, as the cluster says, or the one that the API server itself has; empty: it
+    is not known. UsageError: the file that was given can not be read.
+    """
     if config.stream_client_ca:
         try:
             return Path(config.stream_client_ca).read_bytes()
@@ -163,10 +175,6 @@ def client_ca(config: CloudConfig, access: ClientConfig, cluster: Cluster) -> by
     except ClusterError as error:
         log.info("the CA of the cluster's clients is not told by %s/%s: %s", namespace, name, error)
         told = ""
-    if not (told or access.ca):
-        raise UsageError(
-            "the CA of the API server's client certificate is not known: give --stream-client-ca, or --stream-port 0"
-        )
     return told.encode() or access.ca
 
 

@@ -106,7 +106,7 @@ class NodePods:
 
 def log_options(request: Mapping[str, Any], now: float) -> LogOptions:
     """Which part of a log: `since` is seconds, `since_time` a moment (RFC 3339), `limit` bytes. UsageError for what does not fit."""
-    flags = {name: bool(request.get(name)) for name in ("follow", "previous", "timestamps")}
+    follow, previous, timestamps = (bool(request.get(name)) for name in ("follow", "previous", "timestamps"))
     since, tail, limit = (request.get(name) for name in ("since", "tail", "limit"))
     for name, value in (("since", since), ("tail", tail), ("limit", limit)):
         if value is not None and (not isinstance(value, int | float) or value < 0):
@@ -116,7 +116,8 @@ def log_options(request: Mapping[str, Any], now: float) -> LogOptions:
     except ValueError as error:
         raise UsageError(f"`since_time` is no time as 2026-01-31T12:00:00Z: {error}") from error
     begin = now - since if since is not None else begin
-    return LogOptions(**flags, since=begin, tail=None if tail is None else int(tail), limit=int(limit or 0))
+    lines = None if tail is None else int(tail)
+    return LogOptions(follow, previous, timestamps, tail=lines, since=begin, limit=int(limit or 0))
 
 
 def _place(pod: Json) -> tuple[str, str]:

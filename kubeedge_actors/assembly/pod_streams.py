@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
+from kubeedge_actors.actors.edgestream.log_stream import limited
 from kubeedge_actors.drivers.containers.base import ExecStream, LogStream
 
 Json = dict[str, Any]
@@ -19,13 +20,8 @@ class LogText:
 
     def answers(self) -> Iterator[Json]:
         """The text, piece by piece."""
-        remaining = self._limit or None
-        for piece in self._pieces:
-            yield {"data": _text(piece if remaining is None else piece[:remaining])}
-            if remaining is not None:
-                remaining -= len(piece)
-                if remaining <= 0:
-                    break
+        for piece in limited(self._pieces, self._limit):
+            yield {"data": _text(piece)}
         yield {"end": True}
 
     def on_line(self, message: Json) -> None:

@@ -75,11 +75,11 @@ def kubectl_terminal(env: CloudAndEdge, *arguments: str) -> PseudoTerminal:
 
 
 @contextmanager
-def forwarding(env: CloudAndEdge, *ports: int) -> Iterator[list[int]]:
+def forwarding(env: CloudAndEdge, *ports: int, program: str = "kubectl") -> Iterator[list[int]]:
     """The ports of this machine at which kubectl forwards to ports of the pod."""
     config = str(env.cloud.data_dir / "kubeconfig")
     wanted = [f":{port}" for port in ports]
-    line = ("kubectl", "--kubeconfig", config, "port-forward", "--address", "127.0.0.1", "talk", *wanted)
+    line = (program, "--kubeconfig", config, "port-forward", "--address", "127.0.0.1", "talk", *wanted)
     process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

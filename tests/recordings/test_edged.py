@@ -68,9 +68,11 @@ def said(bench: EdgedEnv) -> list[Json]:
 
 
 def alike(ours: Json, theirs: Json) -> tuple[Json, Json]:
-    """Both without what is an engine's own: ids of containers and images."""
+    """Both without what is an engine's own: ids of containers and images. Addresses are sent whole by us, whatever the cluster has."""
     ours, theirs = msgspec.json.decode(msgspec.json.encode(ours)), msgspec.json.decode(msgspec.json.encode(theirs))
     for patch in (ours, theirs):
+        for key in {"podIPs", "hostIPs"} & patch["status"].keys():
+            patch["status"][key] = [each for each in patch["status"][key] if "$patch" not in each]
         for one in patch["status"].get("containerStatuses", []):
             for holder in (one, one["state"].get("terminated", {})):
                 for key in ("containerID", "imageID"):

@@ -85,7 +85,9 @@ class RestartPod(Message, frozen=True, kw_only=True):
 
 
 class LinkState:
-    """Whether the link is up, as last heard, and whether the cloud renews the lease. Made outside of the factory, it lets a restarted Edged know at once."""
+    """Whether the link is up, as last heard, whether the cloud renews the lease, and whether the node has registered since the edge was
+    started. Made outside of the factory, it lets a restarted Edged know at once.
+    """
 
     def __init__(self) -> None:
-        self.up = self.cloud_renews_lease = False
+        self.up = self.cloud_renews_lease = self.registered = False

@@ -67,7 +67,10 @@ class StreamSender:
         text = reason.encode()
         if reason and not self._reasons:
             self._send_reason(text + b"\n")
-        if not self._cancelled:
+        awaited = (
+            self._connection and not self._reasons
+        )  # an original cloud says REMOVE over and over until it hears it
+        if awaited or not self._cancelled:
             self._link.send(tunnel.encode(Frame(self.id, FrameType.REMOVE, text if self._reasons else b"")))
 
     def _send_reason(self, text: bytes) -> None:

@@ -21,7 +21,7 @@ Contract of every ContainerRuntime
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -114,7 +114,8 @@ class PodNetwork(DriverValue, frozen=True):
 class ContainerSpec(DriverValue, frozen=True):
     """Description of a container to create. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid",
     `groups` are further gids, `hosts` names with their addresses. `cpu_request`: its share of the cores, in cores. `shares_pids`: it
-    is in the process namespace of the pod network. `seccomp`: empty (the engine's default), RuntimeDefault, Unconfined, or
+    is in the process namespace of the pod network. `beside`: the container whose network it joins in place of the pod's; `pids_of`: the
+    one whose processes it sees (process runtime: neither has an effect). `seccomp`: empty (the engine's default), RuntimeDefault, Unconfined, or
     `Localhost/<path of a profile>`. `apparmor` likewise, with the name of a profile. `selinux`: labels as `level:s0`.
 
     `hash` tells one version of the container's description from the next; it comes back in `Container`.
@@ -146,6 +147,8 @@ class ContainerSpec(DriverValue, frozen=True):
     host_pids: bool = False
     host_ipc: bool = False
     shares_pids: bool = False
+    beside: str = ""
+    pids_of: str = ""
     seccomp: str = ""
     apparmor: str = ""
     selinux: tuple[str, ...] = ()
@@ -160,7 +163,7 @@ class ContainerSpec(DriverValue, frozen=True):
 
 class Container(DriverValue, frozen=True):
     """A container as it is. Times are seconds since the epoch, 0 when it has not come to that; `ip` is empty on the
-    host's network.
+    host's network, and the last one of an ended container where that is known.
 
     `reason` of an ended one: Completed, Error, OOMKilled, StartError, or Unknown when nobody can say how it ended (the
     machine restarted). `sandbox_lost`: what it shared with the other containers of its pod has ended, or the machine
@@ -244,6 +247,17 @@ class ExecResult(DriverValue, frozen=True):
     output: bytes = b""
 
 
+class ContainerUsage(DriverValue, frozen=True):
+    """What a container has used since its start: seconds of processor time; and has now, in bytes: `working_set` is what can not be taken
+    from it without harm, `rss` what is no file.
+    """
+
+    cpu_seconds: float
+    memory: int
+    working_set: int
+    rss: int = 0
+
+
 class RegistryAuth(DriverValue, frozen=True):
     """Credentials for a registry."""
 
@@ -299,6 +313,9 @@ class ContainerRuntime(Protocol):
         """The log: the last `tail` lines, not before `since`; with `follow` on until it ends. Chunks end
         anywhere. `timestamps`: each line begins with when it was written (RFC 3339); ContainerError where nobody knows.
         """
+
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """What these containers use, by id; those that do not run are left out. Costs milliseconds for each."""
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run a command inside and collect up to 64 KiB of what it writes."""

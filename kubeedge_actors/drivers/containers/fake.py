@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from kubeedge_actors.drivers.containers.base import (
     Container,
     ContainerEnded,
     ContainerSpec,
+    ContainerUsage,
     ExecResult,
     ExecStream,
     LimitSupport,
@@ -35,9 +36,7 @@ STOPPED, KILLED = 143, 137
 
 
 class FakeProgram(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed
-    `stop`.
-    """
+    """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed `stop`."""
 
     output: bytes = b""
     exit_code: int | None = None
@@ -63,9 +62,7 @@ class FakeContainers:
         self.networks: dict[str, PodNetwork] = {}
         self.watchers: list[Watcher] = []
         self.program: Callable[[ContainerSpec], FakeProgram] = lambda spec: FakeProgram()
-        self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda container, command: ExecResult(
-            exit_code=0
-        )
+        self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda *_: ExecResult(exit_code=0)
         self.images: set[str] | None = None
         self.image_users: dict[str, str] = {}
         self.disk_usage: dict[str, int] = {}
@@ -291,6 +288,12 @@ class FakeRuntime:
         with self.containers.lock:
             for table in (self.containers.containers, self.containers.specs, self.containers.written):
                 table.pop(container_id, None)
+
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """Half a core since its start, and a MiB."""
+        now, running = self.containers.clock(), [each for each in self.list() if each.phase == "running"]
+        used = {each.id: 0.5 * (now - each.started_at) for each in running if each.id in container_ids}
+        return {id: ContainerUsage(cpu_seconds=cpu, memory=1 << 20, working_set=1 << 20) for id, cpu in used.items()}
 
     def logs(
         self,

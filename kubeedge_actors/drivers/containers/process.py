@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from kubeedge_actors.drivers.containers.base import (
     Container,
     ContainerEnded,
     ContainerSpec,
+    ContainerUsage,
     ExecResult,
     ExecStream,
     LimitSupport,
@@ -307,6 +309,14 @@ class ProcessRuntime:
         if follow:
             return InterruptibleLogStream(logfile.follow(process.log, process.pid or None, tail, since))
         return InterruptibleLogStream(logfile.read(process.log, tail, since))
+
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """Of all processes below the shim of each; `exec` is not among them."""
+        from kubeedge_actors.drivers.containers.shim.usage import tree_usage
+
+        with self._lock:
+            running = {id: self._processes[id].pid for id in container_ids if id in self._processes}
+        return tree_usage({id: pid for id, pid in running.items() if pid})
 
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run `command` on the machine, with the user, privileges, environment and folder of the container's process."""

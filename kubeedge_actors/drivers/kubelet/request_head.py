@@ -7,7 +7,8 @@ import re
 from kubeedge_actors.drivers.kubelet.base import ForwardAnswer, KubeletRequest
 
 END = b"\r\n\r\n"
-HOP = ("host", "content-length", "transfer-encoding", "expect")
+NOT_PASSED_ON = ("host", "content-length", "transfer-encoding", "expect", "authorization")
+"""Written anew, or of no concern to another replica: who asks was checked, and its token stays here."""
 _LINE = re.compile(r"([A-Z]{1,20}) (/[\x21-\x7e]*) HTTP/1\.[01]")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 
@@ -60,7 +61,7 @@ def parse(head: bytes) -> KubeletRequest:
 def forwarded(request: KubeletRequest, answer: ForwardAnswer) -> bytes:
     """The head of a request for another replica."""
     added = {name.lower(): value for name, value in answer.headers.items()}
-    left_out = {*HOP, *added} | (set() if "upgrade" in request.headers else {"connection"})
+    left_out = {*NOT_PASSED_ON, *added} | (set() if "upgrade" in request.headers else {"connection"})
     lines = [f"{request.method} {request.target} HTTP/1.1", f"Host: {request.header('host')}"]
     lines += [
         f"{name}: {value}" for name, values in request.headers.items() if name not in left_out for value in values

@@ -41,6 +41,9 @@ class PodVolumes(Protocol):
     def prepare_host_path(self, path: str, type: str) -> str:
         """A path of the machine, checked and made as Kubernetes' hostPath types say."""
 
+    def give_to_group(self, path: str, group: int, *, keep_matching: bool) -> None:
+        """Let a group read and write what is at a path. `keep_matching`: nothing is done when the folder itself is so already."""
+
     def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
 
@@ -100,8 +103,24 @@ class MachineInfo(DriverValue, frozen=True):
     pids_available: int = 0
 
 
+class MachineUsage(DriverValue, frozen=True):
+    """What a machine has used since it was started: seconds of processor time, of all processors together; and has now, in bytes."""
+
+    cpu_seconds: float
+    memory: int
+    working_set: int
+    rss: int
+    memory_available: int
+    disk: int
+    disk_available: int
+    booted_at: float = 0.0
+
+
 class Machine(Protocol):
     """Reads the machine."""
 
     def info(self) -> MachineInfo:
         """The machine as it is now; cheap enough for every ten seconds."""
+
+    def usage(self) -> MachineUsage:
+        """What is used of it."""

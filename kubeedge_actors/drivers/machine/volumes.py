@@ -24,6 +24,8 @@ from kubeedge_actors.osutil.mounts import MS_NODEV, MS_NOSUID, mount, unmount
 log = logging.getLogger(__name__)
 
 DATA = "..data"
+GROUP_FOLDER = 0o2770
+"""Of a group's folder; what is made in it is the group's."""
 FROM_LOG = ".from-log"
 """Beside the file of a container's last words: if it stays empty, the end of the log is meant."""
 CHECKS: dict[str, Callable[[int], bool]] = {
@@ -162,6 +164,16 @@ class LocalPodVolumes:
                 place.mkdir(mode=0o755, parents=True, exist_ok=True)  # as engines do with a missing source
         return path
 
+    def give_to_group(self, path: str, group: int, *, keep_matching: bool) -> None:
+        """Give all files and folders to the group; links are not followed, whoever changes them meanwhile. Error: ContainerError."""
+        with _translated(f"{path} can not be given to the group {group}"):
+            top = Path(path).stat()
+            if keep_matching and top.st_gid == group and top.st_mode & GROUP_FOLDER == GROUP_FOLDER:
+                return
+            for _, _, files, folder in os.fwalk(path):
+                for name in (*files, "."):
+                    _give(name, folder, group)
+
     def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
         try:
@@ -180,6 +192,18 @@ class LocalPodVolumes:
                 import shutil  # late: it brings three compressions along, 0.5 MB
 
                 shutil.rmtree(path)
+
+
+def _give(name: str, folder: int, group: int) -> None:
+    with suppress(FileNotFoundError):  # gone meanwhile
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            mode = os.fstat(fd).st_mode
+            if not stat.S_ISLNK(mode):
+                os.chown(f"/proc/self/fd/{fd}", -1, group)
+                os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(mode) | (GROUP_FOLDER if stat.S_ISDIR(mode) else 0o660))
+        finally:
+            os.close(fd)
 
 
 def _unmount_volumes(folder: Path) -> None:

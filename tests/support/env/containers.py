@@ -27,6 +27,7 @@ FOREVER = ("/bin/sh", "-c", 'trap "exit 0" TERM; sleep 1000 & wait')
 OBEDIENT = ("/bin/sh", "-c", 'trap "exit 0" TERM; echo ready; sleep 1000 & wait')
 """Ends when it is asked to, from the moment in which it has said that it is ready."""
 DEAF = ("/bin/sh", "-c", 'trap "" TERM; echo deaf; sleep 1000 & wait')
+BUSY = ("/bin/sh", "-c", "while true; do :; done")
 LOG_LIMITS = LogLimits(max_size=64 * 1024, max_files=3)
 
 

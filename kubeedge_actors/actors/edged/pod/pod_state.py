@@ -67,6 +67,13 @@ class PodState:
         metadata = made | {key: value for key, value in self.view.metadata.items() if value is not None}
         return {"apiVersion": "v1", "kind": "Pod", **self.view.raw, "metadata": metadata, "status": status}
 
+    def restart_now(self) -> list[str]:
+        """Have the running containers stopped and started anew, without the waits of a crash loop; their names."""
+        again = {view.name for view in self.view.containers if view.kind in ("main", "sidecar")}
+        running = [each for each in self.containers if each.phase == "running" and each.name in again]
+        self.runtime.restart_now([container.id for container in running])
+        return [container.name for container in running]
+
     def set_pod(self, pod: Json) -> None:
         """Take over a newer v1.Pod."""
         if self.status_reporter.on_pod(pod):

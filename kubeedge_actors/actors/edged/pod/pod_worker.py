@@ -122,14 +122,12 @@ class PodWorkers:
 
     def restart(self, pod_state: PodState) -> list[str]:
         """Stop the running containers of a pod and start them anew, without the waits of a crash loop; the names of those."""
-        mains = {view.name for view in pod_state.view.containers if view.kind != "init"}
-        running = [each for each in pod_state.containers if each.phase == "running" and each.name in mains]
-        pod_state.runtime.restart_now([container.id for container in running])
-        for container in running:
-            text = f"Container {container.name} is restarted by an operator of the node"
-            self._events.record(pod_state, NORMAL, "Killing", text, container.name)
+        names = pod_state.restart_now()
+        for name in names:
+            text = f"Container {name} is restarted by an operator of the node"
+            self._events.record(pod_state, NORMAL, "Killing", text, name)
         self.sync(pod_state)
-        return [container.name for container in running]
+        return names
 
     # --- having things done -----------------------------------------------------------------------------------------
 

@@ -36,7 +36,11 @@ DEFAULT_MODE, SECRET_MODE = 0o644, 0o600
 
 
 class Volume(msgspec.Struct, frozen=True):
-    """One volume: an empty folder, a path of the machine with its type, or files. `memory`: the bytes of a folder that is in memory, 0 for one on disk."""
+    """One volume: an empty folder, a path of the machine with its type, or files.
+
+    `memory`: the bytes of a folder that is in memory, 0 for one on disk; `of_group`: what is at the path is given to the pod's
+    group.
+    """
 
     name: str
     kind: Literal["folder", "path", "files"]
@@ -44,6 +48,7 @@ class Volume(msgspec.Struct, frozen=True):
     type: str = ""
     files: Files = {}
     memory: int = 0
+    of_group: bool = False
 
 
 def pod_volumes(pod: PodView, objects: Objects, node: NodeContext) -> list[Volume]:
@@ -71,7 +76,8 @@ def _volume(pod: PodView, volume: Json, objects: Objects, around: NodeContext) -
     if volume.get("projected"):
         return Volume(name, "files", files=_projected(pod, volume["projected"], objects, around))
     if reference := claim_reference(pod, volume):
-        return Volume(name, "path", *claimed_path(pod, reference, objects))
+        path, type, of_group = claimed_path(pod, reference, objects)
+        return Volume(name, "path", path, type, of_group=of_group)
     in_memory = (volume.get("emptyDir") or {}).get("medium") == "Memory"
     return Volume(name, "folder", memory=memory_volume_bytes(pod, volume, around.memory) if in_memory else 0)
 
@@ -101,6 +107,11 @@ def fs_group(pod: PodView) -> int | None:
     """The group that owns the pod's volumes."""
     group: int | None = (pod.spec.get("securityContext") or {}).get("fsGroup")
     return group
+
+
+def keeps_matching_groups(pod: PodView) -> bool:
+    """Whether a volume whose folder is the group's already is left as it is (fsGroupChangePolicy)."""
+    return (pod.spec.get("securityContext") or {}).get("fsGroupChangePolicy") == "OnRootMismatch"
 
 
 def _source(pod: PodView, source: Json, objects: Objects, around: NodeContext, mode: int) -> Files:

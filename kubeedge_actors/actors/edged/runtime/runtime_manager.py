@@ -22,11 +22,12 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     container_spec,
     environment,
     for_pod,
+    in_running_pod,
     network_mode,
     pod_network,
 )
 from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, Objects, pull_secret_references
-from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, pod_volumes
+from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, keeps_matching_groups, pod_volumes
 from kubeedge_actors.actors.edged.runtime.termination_messages import termination_mount
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
@@ -134,6 +135,9 @@ class RuntimeManager:
             for volume in pod_volumes(action_input.pod, action_input.objects, action_input.node):
                 if volume.kind == "path":
                     paths[volume.name] = self._folders.prepare_host_path(volume.path, volume.type)
+                    if group is not None and volume.of_group:
+                        kept = keeps_matching_groups(action_input.pod)
+                        self._folders.give_to_group(volume.path, group, keep_matching=kept)
                 elif volume.kind == "files":
                     paths[volume.name] = self._folders.write(uid, volume.name, volume.files, group)
                 else:
@@ -160,6 +164,7 @@ class RuntimeManager:
             env = environment(action_input.pod, view, action_input.objects, context)
             user = functools.partial(self._runtime.image_user, view.image)
             spec = container_spec(action_input.pod, view, action.restart_count, env, action_input.paths, user)
+            spec = in_running_pod(spec, view, action_input.containers)
             last_words = termination_mount(self._folders, action_input.pod.name.uid, view, action.restart_count)
             spec = msgspec.structs.replace(spec, mounts=spec.mounts + last_words)
         except ConfigError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
 from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, ConfigReference, Objects
@@ -25,8 +25,16 @@ NO_SOURCES = frozenset(
 """Fields of a v1.PersistentVolumeSpec that say nothing about what it is."""
 
 
-def claimed_path(pod: PodView, reference: ConfigReference, objects: Objects) -> tuple[str, str]:
-    """The path of the claim's volume, and its type as hostPath has it. Errors: ConfigError, in a kubelet's words."""
+class ClaimedPath(NamedTuple):
+    """The path of a claim's volume, its type as hostPath has it, and whether it is given to the pod's group: one of `hostPath` is not."""
+
+    path: str
+    type: str
+    of_group: bool
+
+
+def claimed_path(pod: PodView, reference: ConfigReference, objects: Objects) -> ClaimedPath:
+    """Where the claim's volume is. Errors: ConfigError, in a kubelet's words."""
     where = f"error processing PVC {pod.name.namespace}/{reference.name}"
     claim = objects.get(reference)
     if claim is None:
@@ -55,10 +63,12 @@ def _check_bound(pod: PodView, claim: Json, spec: Json, name: str) -> None:
         raise ConfigError(f'found PV object "{name}" but its {text}')
 
 
-def _source(spec: Json) -> tuple[str, str]:
+def _source(spec: Json) -> ClaimedPath:
     if spec.get("hostPath"):
-        return str(spec["hostPath"].get("path", "")), str(spec["hostPath"].get("type") or "")
+        return ClaimedPath(
+            str(spec["hostPath"].get("path", "")), str(spec["hostPath"].get("type") or ""), of_group=False
+        )
     if spec.get("local"):
-        return str(spec["local"].get("path", "")), "Directory"
+        return ClaimedPath(str(spec["local"].get("path", "")), "Directory", of_group=True)
     kind = next((key for key in spec if key not in NO_SOURCES), "none")
     raise ConfigError(f"persistent volumes of the kind {kind} are not supported by this node")

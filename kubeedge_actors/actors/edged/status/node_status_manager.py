@@ -8,6 +8,7 @@ edgecore".
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,8 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 
+log = logging.getLogger(__name__)
+
 Json = dict[str, Any]
 
 STATUS_PERIOD = 10.0
@@ -55,11 +58,13 @@ REPORT_PERIOD, RARE_REPORT_PERIOD = 300.0, 900.0
 """Seconds between two reports of a status in which nothing has changed; the rare one where the cloud renews the lease."""
 LEASE_SECONDS = 40
 MANAGED = "managedFields"
+DELETED = "node %s was deleted in the cluster: it gets no more pods, and registers again when the edge is restarted"
 
 
 class NodeStatusManager:
     """Reports one node. `description` reads the node as it is; `cloud_renews_lease`: the cloud renews its lease; `is_fresh`: `node` came
-    from the cloud after the last `fetch`.
+    from the cloud after the last `fetch`. `registered`: it has registered since the edge was started, which it does once;
+    `is_missing`: since then somebody has deleted it.
     """
 
     def __init__(
@@ -68,10 +73,12 @@ class NodeStatusManager:
         description: Callable[[], NodeDescription],
         link_up: bool = True,
         cloud_renews_lease: bool = False,
+        *,
+        registered: bool = False,
     ) -> None:
         self.name, self._description = name, description
         self.link_up, self.cloud_renews_lease = link_up, cloud_renews_lease
-        self.registered = False
+        self.registered, self.is_missing = registered, False
         self.node: Json | None = None
         self._lease: Json | None = None
         self._lease_missing = self._labels_checked = self._changed = False
@@ -272,14 +279,24 @@ class NodeStatusManager:
         node, error = parse_object_resp(content)
         if error is None and node:
             self.node, self.is_fresh = node, True
+            self._set_missing(False)
             at_once = self._changed or not self._labels_checked
             self._status_request.on_success(now if at_once else now + STATUS_PERIOD)
             self._changed = False
             return
         self._status_request.on_failure(now)
         if error is not None and error.get("reason") == "NotFound":
-            self.registered, self._labels_checked = False, False
-            self._register_request.on_success(now)
+            # somebody has deleted it: a kubelet registers at its start only, else nobody could take a node away
+            self._set_missing(True)
+            self._labels_checked = False
+            self._status_request.due = now + STATUS_PERIOD
+
+    def _set_missing(self, missing: bool) -> None:
+        if missing and not self.is_missing:
+            log.warning(DELETED, self.name)
+        elif self.is_missing and not missing:
+            log.warning("node %s is in the cluster again", self.name)
+        self.is_missing = missing
 
 
 def _version(object: Json) -> int:

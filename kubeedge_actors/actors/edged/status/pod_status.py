@@ -51,6 +51,8 @@ def pod_status(
     mains = [shown[view.name] for view in pod.app_containers]
     status |= {"initContainerStatuses": inits} if inits else {}
     status |= {"containerStatuses": mains} if mains else {}
+    debugs = [shown[view.name] for view in pod.ephemeral_containers]
+    status |= {"ephemeralContainerStatuses": debugs} if debugs else {}
     status["conditions"] = pod_conditions(pod, inits, mains, phase, containers, status, now)
     return status
 
@@ -68,7 +70,8 @@ def _address(pod: PodView, containers: Sequence[Container], previous: Json, addr
     ip = next((container.ip for container in running if container.ip), "")
     if not ip and (running or pod.host_network):
         ip = address  # a container without an address of its own is on the node's network
-    ip = ip or previous.get("podIP") or ""
+    ended = next((container.ip for container in containers if container.ip), "")
+    ip = ip or ended or previous.get("podIP") or ""
     return {"podIP": ip, "podIPs": [{"ip": ip}]} if ip else {}
 
 

@@ -11,9 +11,11 @@ import msgspec
 
 Json = dict[str, Any]
 
-MERGE_KEYS = {"conditions": "type", "podIPs": "ip", "hostIPs": "ip"}
-ADDRESSES, REPLACE = "addresses", {"$patch": "replace"}
-"""Types of addresses may repeat, so the whole list is sent (source: kubelet fixupPatchForNodeStatusAddresses)."""
+MERGE_KEYS = {"conditions": "type"}
+REPLACED, REPLACE = ("addresses", "podIPs", "hostIPs"), {"$patch": "replace"}
+"""Lists that are sent whole. Types of addresses may repeat (source: kubelet fixupPatchForNodeStatusAddresses). The addresses of pods are merged
+by address: beside one that we have not heard of a new one would be the second of its family, which the API refuses.
+"""
 
 
 def strategic_diff(old: Json, new: Json) -> Json:
@@ -26,7 +28,7 @@ def strategic_diff(old: Json, new: Json) -> Json:
     for key in dict.fromkeys((*old, *new)):
         if key not in new:
             patch[key] = None
-        elif key == ADDRESSES and old.get(key) != new[key]:
+        elif key in REPLACED and old.get(key) != new[key]:
             patch[key] = [*new[key], REPLACE]
         elif key not in old:
             if new[key] is not None:  # the cluster keeps no nulls, so there is no difference

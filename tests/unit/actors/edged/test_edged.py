@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,21 @@ def test_a_job_that_has_done_its_work_has_succeeded_and_stays_so(bench: EdgedEnv
     ]
     bench.harness.advance(700)
     assert len(bench.engine.containers) == 1
+
+
+def test_a_job_that_has_ended_keeps_its_address(bench: EdgedEnv) -> None:
+    bench.start().apply(pod(restartPolicy="Never"))
+    (one,) = bench.engine.running()
+    bench.engine.containers[one.id] = msgspec.structs.replace(one, ip="203.0.113.9")
+    bench.cloud.pods["u-1"]["status"] = {"podIPs": [{"ip": "203.0.113.8"}]}  # of which this node has not heard
+    bench.engine.end_container(one.id, 0)
+    bench.harness.run()
+    status = bench.status("u-1")
+    assert (status["phase"], status["podIP"], status["podIPs"]) == (
+        "Succeeded",
+        "203.0.113.9",
+        [{"ip": "203.0.113.9"}],
+    )
 
 
 def test_an_edge_that_starts_again_adopts_what_runs(bench: EdgedEnv, tmp_path: Path) -> None:
@@ -479,3 +494,22 @@ def test_an_object_that_is_no_pod_does_no_harm(bench: EdgedEnv) -> None:
     bench.harness.tell("edged", PodChanged(operation="insert", object=bad))
     bench.apply(pod())
     assert len(bench.engine.running()) == 1
+
+
+def test_a_node_that_was_deleted_is_back_with_the_next_start_of_the_edge_only(
+    bench: EdgedEnv, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.start()
+    bench.cloud.node = None
+    bench.harness.advance(320)
+    assert "node edge-2 was deleted in the cluster" in caplog.text
+    shakes: list[Callable[[], object]] = [lambda: bench.harness.crash("edged"), bench.offline, bench.online]
+    for shake in shakes:
+        shake()
+        bench.harness.advance(60)
+    assert bench.cloud.node is None
+    bench.harness.stop()
+    again = EdgedEnv(bench.folder)
+    again.start()
+    assert again.cloud.node is not None
+    again.harness.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,20 @@ def test_a_claim_for_reading_is_mounted_so_and_an_ephemeral_volume_is_a_claim(be
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "c", "readOnly": True}}
     bench.apply(pod("u-2", "other", containers=[{**CONTAINER, **MOUNT}], volumes=[volume]))
     assert [mount.read_only for spec in bench.engine.specs.values() for mount in spec.mounts] == [False, True]
+
+
+@pytest.mark.parametrize(("kind", "given"), [("local", True), ("hostPath", False)])
+def test_a_local_volume_is_the_pods_groups_and_a_path_of_the_machine_is_not(
+    bench: EdgedEnv, tmp_path: Path, kind: str, given: bool
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir(mode=0o700)
+    bind(bench, {kind: {"path": str(disk)}})
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "c"}}
+    context = {"fsGroup": os.getegid(), "fsGroupChangePolicy": "OnRootMismatch"}
+    bench.start().apply(pod(containers=[{**CONTAINER, **MOUNT}], volumes=[volume], securityContext=context))
+    assert len(bench.engine.running()) == 1
+    assert (disk.stat().st_mode & 0o2070 == 0o2070) == given
 
 
 def test_a_claim_works_offline_once_it_was_read(bench: EdgedEnv, tmp_path: Path) -> None:

@@ -420,3 +420,15 @@ def test_a_genuine_cloudcore_gets_a_refusal_as_http_because_it_is_all_that_its_c
     assert head.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert body == b'container "other" in pod "p" is waiting to start\n'
     assert f"Content-Length: {len(body)}".encode() in head
+
+
+def test_a_genuine_cloudcore_whose_client_leaves_is_told_the_end_because_it_asks_until_it_is() -> None:
+    cloud = Cloudcore(command := Cat())
+    cloud.open(FrameType.EXEC, "/exec/default/p/c")
+    eventually(lambda: b"\r\n\r\n" in cloud.answer())
+    kinds = ((1, "error"), (3, "stdin"), (5, "stdout"), (7, "stderr"))
+    cloud.say(*(spdy.Opened(id, {"streamtype": kind}) for id, kind in kinds), spdy.StreamData(3, b"x"))
+    eventually(lambda: command.taken == [b"x"], "the command runs")
+    cloud.node.on_text(tunnel.encode(Frame(7, FrameType.REMOVE)))
+    eventually(cloud.ended)
+    assert command.killed.is_set()

@@ -26,7 +26,7 @@ from kubeedge_actors.drivers.containers.base import (
 from kubeedge_actors.drivers.containers.settings.host_files import merged, seccomp_profile
 from kubeedge_actors.errors import ContainerConfigError, ContainerError, RuntimeUnavailable
 from tests.support.docker_engine import DockerEngine
-from tests.support.env.containers import FOREVER, DockerContainersEnv, exits
+from tests.support.env.containers import FOREVER, OBEDIENT, DockerContainersEnv, exits
 from tests.support.waiting import PATIENCE, eventually
 
 POD = PodName(namespace="default", name="shop", uid=str(uuid.uuid4()))
@@ -324,6 +324,14 @@ def test_the_end_by_memory_is_named(bench: DockerContainersEnv) -> None:
     container = bench.run(("/bin/sh", "-c", hog), memory=8 << 20)
     ended = bench.await_end(container.id)
     assert (ended.reason, ended.exit_code) in [("OOMKilled", 137), ("OOMKilled", 2), ("OOMKilled", 1)], ended
+
+
+@pytest.mark.docker
+def test_a_container_that_has_ended_keeps_its_address(bench: DockerContainersEnv) -> None:
+    container = bench.run(OBEDIENT)
+    assert container.ip
+    bench.runtime.kill(container.id)
+    assert bench.await_end(container.id).ip == container.ip
 
 
 @pytest.mark.docker

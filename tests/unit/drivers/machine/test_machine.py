@@ -298,3 +298,22 @@ def test_a_volume_of_a_group_is_the_groups_and_is_measured(tmp_path: Path) -> No
     (path / "sub" / "file").write_bytes(bytes(10_000))
     assert 10_000 <= folders.used_bytes("u", "v") < 100_000
     assert folders.used_bytes("u", "none") == 0
+
+
+def test_a_local_volume_is_given_to_its_group_and_nothing_that_it_links_to(tmp_path: Path) -> None:
+    folders, disk, outside = LocalPodVolumes(tmp_path / "pods"), tmp_path / "disk", tmp_path / "outside"
+    (disk / "sub").mkdir(parents=True)
+    for path in (disk / "sub" / "file", outside):
+        path.write_text("x", encoding="utf-8")
+        path.chmod(0o600)
+    (disk / "link").symlink_to(outside)
+    folders.give_to_group(str(disk), os.getegid(), keep_matching=True)
+    modes = [path.stat().st_mode & 0o7777 for path in (disk, disk / "sub", disk / "sub" / "file", outside)]
+    assert modes == [0o2775, 0o2775, 0o660, 0o600]
+    (disk / "sub" / "file").chmod(0o600)
+    folders.give_to_group(str(disk), os.getegid(), keep_matching=True)
+    assert (disk / "sub" / "file").stat().st_mode & 0o777 == 0o600, "the folder matches: nothing is done"
+    folders.give_to_group(str(disk), os.getegid(), keep_matching=False)
+    assert (disk / "sub" / "file").stat().st_mode & 0o777 == 0o660
+    with pytest.raises(ContainerError):
+        folders.give_to_group(str(tmp_path / "none"), os.getegid(), keep_matching=False)

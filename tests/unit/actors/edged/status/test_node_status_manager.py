@@ -224,12 +224,18 @@ def test_a_change_during_a_report_is_told_right_after_it(talk: Talk) -> None:
     assert talk.step() == [PatchNode]
 
 
-def test_a_node_that_is_gone_registers_again(talk: Talk) -> None:
+def test_a_node_that_was_deleted_does_not_register_again_and_goes_on_when_somebody_makes_it_anew(talk: Talk) -> None:
     talk.register()
-    talk.trouble = "x"
-    talk.step(10.0)
-    talk.answer(PatchNode, {"Object": {"metadata": {}}, "Err": error("NotFound")})
-    assert RegisterNode in talk.step(0.1)
+    node = talk.talk.node
+    for trouble in "xy":
+        talk.trouble = trouble
+        assert PatchNode in talk.step(15.0)
+        talk.answer(PatchNode, {"Object": {"metadata": {}}, "Err": error("NotFound")})
+        assert RegisterNode not in talk.step(0.1)
+        assert talk.talk.is_missing
+    talk.step(15.0)
+    talk.answer(PatchNode, {"Object": node, "Err": None})
+    assert not talk.talk.is_missing
 
 
 def test_nothing_is_said_while_the_link_is_down(talk: Talk) -> None:

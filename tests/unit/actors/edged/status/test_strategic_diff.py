@@ -51,3 +51,13 @@ def test_a_condition_that_lost_its_message_is_told_so_and_the_order_is_told() ->
         "conditions": [{"type": "A", "status": "True", "message": None}],
         "$setElementOrder/conditions": [{"type": "A"}, {"type": "B"}],
     }
+
+
+@given(IPS, IPS, IPS)
+def test_of_addresses_nothing_is_left_that_we_have_not_heard_of(
+    known: list[dict[str, str]], new: list[dict[str, str]], stored: list[dict[str, str]]
+) -> None:
+    for old in ({"podIPs": known}, {}):
+        changes = strategic_diff.status_patch(old, {"podIPs": new})
+        if changes:
+            assert patched({"status": {"podIPs": stored}}, changes)["status"]["podIPs"] == new
