@@ -15,6 +15,8 @@ from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.options.parsers import SCRIPT, main_parser, parser, program_name
 
 PACKAGES = ("control", "dashboard", "deadletters", "demo")
+AT_THE_NODE = ("pods", "describe", "logs", "exec", "restart", "events", "ctl")
+"""Commands that the package ctl carries out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(completion_script(options.shell), end="")
         return 0
+    if command in AT_THE_NODE:
+        return int(import_module("kubeedge_actors.ctl.__main__").main(command, argv[1:]))
     module = f"{command}.__main__" if command in PACKAGES else command
     return int(import_module(f"kubeedge_actors.{module}").main(argv[1:]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -32,19 +32,21 @@ from kubeedge_actors.actors.cloudmodules import object_watcher as cloudmodules
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
 from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
+from kubeedge_actors.actors.edgecontroller.upstream import StatusOf
 from kubeedge_actors.actors.leadership import leader_elector as leadership
 from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.assembly import admin_endpoints
-from kubeedge_actors.assembly.datadir import DataDir
-from kubeedge_actors.assembly.own_names import ANY_ADDRESS, names_of_machine
+from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
+from kubeedge_actors.assembly.kubelet import ClusterSide, KubeletSide, serve_kubelets
+from kubeedge_actors.assembly.own_names import ANY_ADDRESS, how_to_advertise, how_to_reach, names_of_machine
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.assembly.ready_line import not_started_text
-from kubeedge_actors.assembly.revocation import revocation_watch
-from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, tunnel_listener
+from kubeedge_actors.assembly.revocation import RevocationGate
+from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, stats_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
@@ -60,7 +62,7 @@ from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
-from kubeedge_actors.drivers.pki.file_authority import ALWAYS, FileAuthority
+from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.store.base import NodeOutboxStore
 from kubeedge_actors.drivers.store.mailboxes import FILE as MAILBOXES
 from kubeedge_actors.drivers.store.mailboxes import MailboxFile
@@ -78,6 +80,7 @@ from kubeedge_actors.errors import NotFound, UsageError
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.config_reader import read_config
+from kubeedge_actors.osutil.cipher import KeyRing
 from kubeedge_actors.osutil.files import write_atomically
 from kubeedge_actors.osutil.open_files import raise_limit
 from kubeedge_actors.plugins import plugin_specs
@@ -150,24 +153,25 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
     own = plugin_specs(config.modules, config.module_config)
     with ExitStack() as stack:
         data = stack.enter_context(closing(DataDir(config.data_dir)))
+        keys = encryption_keys(config)
         authority = stack.enter_context(closing(FileAuthority(data.path / "certs", node_days=config.certificate_days)))
         own_names = [*config.advertise, *names_of_machine(config.host)]
-        loop, tunnels = _loop(stack), TunnelRegistry()
+        loop, tunnels, traffic = _loop(stack), TunnelRegistry(), TrafficCounters()
         server = _hub_server(config, loop, stack)
         tunnel_server = tunnel_listener(config, loop, stack)
-        access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels)
+        gate = RevocationGate(data.path, (server, tunnel_server))
+        access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels, gate, keys)
         tls = shared.server_certificate(own_names)
-        revocations, watch = revocation_watch(cluster, data.path, (server, tunnel_server))
+        kubelet = serve_kubelets(config, loop, stack, ClusterSide(authority, access, cluster, tunnels, tls))
+        revocations, watch = gate.watch(cluster)
         bootstrap = _bootstrap(config, authority, cluster, revocations, loop, tls, stack)
-        refresh = partial(shared.write_token, data.path / "token")
-        refresh()
-        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
-        outbox = stack.enter_context(closing(NodeOutboxDb(data.path / OUTBOX)))
-        system = _system(dead_letters, data.path)
-        traffic = TrafficCounters()
+        refresh = _token_refresh(shared, data.path / "token")
+        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS, keys=keys)))
+        outbox = stack.enter_context(closing(NodeOutboxDb(data.path / OUTBOX, keys)))
+        system = _system(dead_letters, MailboxFile(data.path / MAILBOXES, keys))
         hub = _hub(config, server, tls, system, traffic)
-        streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster)
-        renew = partial(_renew, shared, own_names, (server, bootstrap, *([tunnel_server] if tunnel_server else [])))
+        streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster, kubelet)
+        renew = partial(_renew, shared, own_names, (server, bootstrap, kubelet, tunnel_server))
         voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
         duties = leader_specs(cluster) if cluster.compiler() == COMPILER else []
         candidates = leadership.child_specs(voting, replica_identity(data.path), system, duties)
@@ -175,21 +179,26 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         stack.callback(system.stop, STOP_TIMEOUT)
         process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
         show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        keys = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
-        others = [keys, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
-        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic))
+        rotator = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
+        others = [rotator, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
+        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic, kubelet.status_of))
         shut_down_with_root_supervisor(system, shutdown)
         show()
-        if config.host in ANY_ADDRESS:
-            print_hint("cloud", _how_to_advertise(own_names))
-        reach = _how_to_reach(config) + _without_streams(config, tunnel_server)
+        print_hint("cloud", how_to_advertise(own_names) if config.host in ANY_ADDRESS else "", kubelet.hint())
+        reach = how_to_reach(config, has_streams=tunnel_server is not None)
         print_ready(f"cloud: {reach}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
 
 
-def _system(dead_letters: DurableDeadLetters, folder: Path) -> ActorSystem:
-    journal = MailboxFile(folder / MAILBOXES)
+def _system(dead_letters: DurableDeadLetters, journal: MailboxFile) -> ActorSystem:
     return ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS, journal=journal)
+
+
+def _token_refresh(shared: SecretBackedAuthority, path: Path) -> Callable[[], None]:
+    """What writes the join token to its file, after the first time."""
+    refresh = partial(shared.write_token, path)
+    refresh()
+    return refresh
 
 
 def _loop(stack: ExitStack) -> LoopThread:
@@ -219,6 +228,7 @@ def supervision_tree(
     candidates: Sequence[ChildSpec] = (),
     own: SupervisorSpec | None = None,
     traffic: TrafficCounters | None = None,
+    status_of: StatusOf | None = None,
 ) -> SupervisorSpec:
     """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own.
 
@@ -228,7 +238,9 @@ def supervision_tree(
     """
     counted = traffic or TrafficCounters()
     controllers = [
-        *edgecontroller.child_specs(cluster, address, counts=counted.outcome_counter(constants.EDGECONTROLLER)),
+        *edgecontroller.child_specs(
+            cluster, address, counts=counted.outcome_counter(constants.EDGECONTROLLER), status_of=status_of
+        ),
         *devicecontroller.child_specs(cluster, counts=counted.outcome_counter(constants.DEVICECONTROLLER)),
     ]
     ahead = [*synccontroller.child_specs(cluster), NodeOutbox.spec_for(cluster, outbox, address)]
@@ -265,21 +277,6 @@ def _access(config: CloudConfig) -> ClientConfig | None:
     return from_kubeconfig(Path(config.kubeconfig), config.context) if config.kubeconfig else None
 
 
-def _how_to_reach(config: CloudConfig) -> str:
-    kubectl = f"kubectl --kubeconfig {config.kubeconfig or config.data_dir / 'kubeconfig'}"
-    look = "kubectl as the service account of this pod" if config.in_cluster else kubectl
-    return f"nodes on {config.host}:{config.hub_port}, {look}"
-
-
-def _how_to_advertise(names: Sequence[str]) -> str:
-    valid_names = ", ".join(dict.fromkeys([*names, *ALWAYS]))
-    return f"its certificate is for {valid_names}: nodes dial one of these, or start it with --advertise ADDRESS for another"
-
-
-def _without_streams(config: CloudConfig, tunnels: WebSocketServer | None) -> str:
-    return "" if tunnels or config.tunnel_port == 0 else ", no kubectl logs and exec (--tunnel-port)"
-
-
 def _api(
     config: CloudConfig,
     authority: FileAuthority,
@@ -287,6 +284,8 @@ def _api(
     stack: ExitStack,
     shutdown: Shutdown,
     tunnels: TunnelRegistry,
+    gate: RevocationGate,
+    keys: KeyRing | None,
 ) -> tuple[ClientConfig, KubernetesCluster, SecretBackedAuthority]:
     """The API, and what all replicas share through it.
 
@@ -297,7 +296,7 @@ def _api(
     while True:
         with ExitStack() as attempt:
             access = configured_access or _embedded_api(
-                config, authority, authority.server_certificate(own_names), attempt, tunnels
+                config, authority, authority.server_certificate(own_names), attempt, tunnels, gate, keys
             )
             cluster = attempt.enter_context(closing(KubernetesCluster(access)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
@@ -342,15 +341,24 @@ def _bootstrap(
 
 
 def _renew(
-    shared: SecretBackedAuthority, names: Sequence[str], servers: Sequence[WebSocketServer | BootstrapServer]
+    shared: SecretBackedAuthority,
+    names: Sequence[str],
+    servers: Sequence[WebSocketServer | BootstrapServer | KubeletSide | None],
 ) -> None:
     tls = shared.server_certificate(names)
     for server in servers:
-        server.reload_certificate(tls)
+        if server is not None:
+            server.reload_certificate(tls)
 
 
 def _embedded_api(
-    config: CloudConfig, authority: FileAuthority, tls: TlsPaths, stack: ExitStack, tunnels: TunnelRegistry
+    config: CloudConfig,
+    authority: FileAuthority,
+    tls: TlsPaths,
+    stack: ExitStack,
+    tunnels: TunnelRegistry,
+    gate: RevocationGate,
+    keys: KeyRing | None,
 ) -> ClientConfig:
     """Serve the embedded API; an administrator's access to it, by the kubeconfig that is written for people too."""
     api = ApiServer(
@@ -360,7 +368,11 @@ def _embedded_api(
         tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
         log_source=log_source(tunnels),
         exec_source=exec_source(tunnels),
+        stats_source=stats_source(tunnels),
+        refusal=gate.refusal,
+        keys=keys,
     )
+    gate.attach(api)
     with naming_port_options(_port("--api-port", config.api_port, config)):
         api.start()
     stack.callback(api.stop)

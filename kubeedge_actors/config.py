@@ -54,8 +54,11 @@ class EdgeConfig:
     token: str = ""
     token_file: str = ""
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("edge"))
+    encryption_key_file: str = ""
     runtime: str = "auto"
     docker_host: str = ""
+    container_log_max_size: int = 10 * 1024 * 1024
+    container_log_max_files: int = 5
     mqtt_port: int = MQTT_PORT
     mqtt_host: str = "127.0.0.1"
     mqtt_passwords: str = ""
@@ -113,15 +116,22 @@ class EdgeConfig:
 class CloudConfig:
     """The cloud side. Neither `kubeconfig` nor `in_cluster`: the embedded API. An empty `context` is the current one.
 
-    `tunnel_port`: -1 for the default one if it is free, 0 for none.
+    `tunnel_port` and `stream_port`: -1 for the default one if it is free, 0 for none.
     """
 
     data_dir: Path = dataclasses.field(default_factory=lambda: default_data_dir("cloud"))
+    encryption_key_file: str = ""
     host: str = "127.0.0.1"
     api_port: int = API_PORT
     hub_port: int = HUB_PORT
     https_port: int = HTTPS_PORT
     tunnel_port: int = -1
+    stream_port: int = -1
+    stream_client_ca: str = ""
+    stream_cert: str = ""
+    stream_key: str = ""
+    kubelet_address: str = ""
+    iptables: bool = False
     kubeconfig: str = ""
     context: str = ""
     in_cluster: bool = False

@@ -19,7 +19,7 @@ if __name__ == "__main__":
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin_endpoints
-from kubeedge_actors.assembly.datadir import DataDir
+from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
 from kubeedge_actors.assembly.edge import (
     choose_container_runtime,
     dmi_specs,
@@ -30,6 +30,7 @@ from kubeedge_actors.assembly.edge import (
     token_reader,
 )
 from kubeedge_actors.assembly.mqtt import start_brokers
+from kubeedge_actors.assembly.pod_commands import ADMIN_QUERIES, pod_commands
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -139,29 +140,29 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
     with ExitStack() as stack:
         data = DataDir(config.data_dir)
         stack.callback(data.close)
-        store = SqliteStore(data.path / "edge.db")
+        keys = encryption_keys(config)
+        store = SqliteStore(data.path / "edge.db", keys)
         stack.callback(store.close)
-        containers = choose_container_runtime(config, data.path / "pods")
-        stack.callback(containers.close)
+        containers = stack.enter_context(closing(choose_container_runtime(config, data.path / "pods")))
         mqtt = start_brokers(config, (*FIXED_FILTERS, *store.subscribed_topics.all()), stack)
-        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS)))
-        optional = EXTENSION_POINTS if config.cloud else EXTENSION_POINTS | LINK_MESSAGES
-        journal = MailboxFile(data.path / MAILBOXES)
+        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS, keys=keys)))
+        optional = EXTENSION_POINTS | ADMIN_QUERIES | (frozenset() if config.cloud else LINK_MESSAGES)
+        journal = MailboxFile(data.path / MAILBOXES, keys)
         system = ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional, journal=journal)
         if config.cloud:
             import_certificates(data.path / "certs", (config.ca_file, config.cert_file, config.key_file))
         credentials = CertificateManager(data.path / "certs", config.name, config.cloud, token)
         joined = not config.cloud or has_joined(data.path / "certs", config.name) or try_join(credentials)
-        tally, links = TrafficCounters(), LinkMonitor(WebSocketLinks())
-        updates_wanted = partial(_twin_updates_wanted, system)
+        tally, links, wanted = TrafficCounters(), LinkMonitor(WebSocketLinks()), partial(_twin_updates_wanted, system)
         drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
-        modules = edge_specs(config, *drivers, twin_updates_wanted=updates_wanted, registry=system.registry)
+        modules = edge_specs(config, *drivers, twin_updates_wanted=wanted, registry=system.registry)
         modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
         modules = [*edge_stream_specs(config, containers, credentials), *modules]
         stack.callback(system.stop, STOP_TIMEOUT)
         plugins = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
-        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config)
+        pods = pod_commands(system, containers)
+        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, pods)
         unserved = service_port_error(config, store.target_urls)
         system.start(SupervisorSpec("edge", [*modules, plugins], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
+from kubeedge_actors.osutil.printable import indented, printable
 from kubeedge_actors.supervisors import ActorSystem, Event
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -124,7 +125,7 @@ def _error_text(error: BaseException) -> str:
 
 
 def _complain(command: str, sentence: str, status: int) -> int:
-    print(f"{command}: {sentence}", file=sys.stderr, flush=True)
+    print_hint(command, sentence)
     return status
 
 
@@ -140,18 +141,38 @@ def shut_down_with_root_supervisor(system: ActorSystem, shutdown: Shutdown) -> N
         shutdown.request(f"the supervision tree gave up: {system.failure}")
 
 
-def print_hint(command: str, sentence: str) -> None:
-    """Tell the person at the terminal what is no warning, on standard error whatever the log level is."""
-    print(f"{command}: {sentence}", file=sys.stderr, flush=True)
+def print_hint(command: str, *sentences: str) -> None:
+    """Tell the person at the terminal what is no warning, on standard error whatever the log level is; nothing for an empty sentence."""
+    for sentence in filter(None, sentences):
+        print(f"{command}: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def print_ready(text: str, shutdown: Shutdown) -> None:
     """Print the one line that begins with `ready`, unless the program ends already."""
     if not shutdown.requested:
-        print(f"ready {text}", flush=True)
+        print(f"ready {printable(text)}", flush=True)
+
+
+class OneLineFormatter(logging.Formatter):
+    """One line for a record, whatever is in it; its traceback is in indented lines behind it, so no line can be forged."""
+
+    def __init__(self) -> None:
+        super().__init__(LOG_FORMAT)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The lines of a record."""
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record)
+        trace = record.exc_text or (self.formatException(record.exc_info) if record.exc_info else "")
+        stack = self.formatStack(record.stack_info) if record.stack_info else ""
+        behind = [indented(text.rstrip("\n")) for text in (trace, stack) if text]
+        return "\n".join([printable(self.formatMessage(record)), *behind])
 
 
 def log_to_stderr(level: str) -> None:
     """Send the log to standard error from `level` on; may be called again with another one."""
-    logging.basicConfig(stream=sys.stderr, format=LOG_FORMAT)
+    if not logging.getLogger().handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(OneLineFormatter())
+        logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(level.upper())

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from yaml import Node, SafeLoader
 
 
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, ValueError)
+"""What the library lets through when a value is not of the type of its tag: the day 2001-01-00, `!!bool 7`."""
+
+
 class NotYaml(ValueError):
     """The text is no YAML, or nested too deeply; `line` counts from 1, 0 when it is not known."""
 
@@ -62,5 +66,14 @@ def _loader(safe: type[SafeLoader]) -> type[SafeLoader]:
                 return super().compose_node(parent, index)
             finally:
                 self.depth -= 1
+
+        def construct_object(self, node: Node, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except UNREADABLE as error:
+                if isinstance(error, NotYaml):
+                    raise
+                kind = node.tag.replace("tag:yaml.org,2002:", "!!")
+                raise NotYaml(f"{node.value!r:.60} is no {kind}", node.start_mark.line + 1) from error
 
     return Loader

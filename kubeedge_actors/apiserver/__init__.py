@@ -10,6 +10,7 @@ from .auth import User
 from .errors import ApiError
 from .handlers.exec import ATTACH, EXEC, PORT_FORWARD, ExecSource, PodExecRequest
 from .handlers.logs import LogSource, PodLogRequest
+from .handlers.metrics import StatsSource
 from .http_messages import is_true
 from .kubeconfig import kubeconfig
 from .registry.discovery import COMPILER
@@ -27,6 +28,7 @@ __all__ = [
     "ExecSource",
     "PodLogRequest",
     "LogSource",
+    "StatsSource",
     "Store",
     "TlsFiles",
     "User",

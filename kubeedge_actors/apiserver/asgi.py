@@ -84,6 +84,8 @@ class Application:
     async def _request(self, scope: Mapping[str, Any], headers: Mapping[str, str], body: BodyReader) -> Request:
         """The request, with its body if whoever sends it may do at all what its head says."""
         state = scope["state"]
+        if why := state["refusal"]():
+            raise ApiError(401, "Unauthorized", why)
         user = authenticate(headers, state.get("user"), self._tokens, self._open_door)
         request = Request(
             scope["method"],

@@ -20,6 +20,8 @@ BODY_LIMIT = 3_145_728
 BODIES_LIMIT = 64 << 20
 """Bytes of all bodies that are being read at a time."""
 SMALL_BODY = 64 << 10
+DISCARD_LIMIT = 16 << 20
+"""Bytes of a body that is refused which are read all the same, of somebody known."""
 JSON_TYPE = "application/json"
 
 
@@ -100,7 +102,8 @@ class BodyReader:
 
     def __init__(self, headers: Mapping[str, str], receive: Receive, budget: ByteBudget) -> None:
         self._receive, self._budget = receive, budget
-        self._length = declared_length(headers)
+        self._length, self._size = declared_length(headers), 0
+        self._waits_to_send = "expect" in headers
         self.expected = self._length != 0
         self.unread = self.expected
 
@@ -113,25 +116,40 @@ class BodyReader:
         """All of it. Raises 413 when it is too large, 429 when too much is being read at the moment, ClientGone."""
         if not self.expected:
             return b""
-        check_body_size(self._length or 0)
-        size = 0
+        try:
+            check_body_size(self._length or 0)
+            return await self._read_whole()
+        except ApiError:
+            await self._discard()
+            raise
+
+    async def _read_whole(self) -> bytes:
         parts: list[bytes] = []
         try:
-            more = True
-            while more:
-                message = await self._receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                part, more = message.get("body", b""), message.get("more_body", False)
-                check_body_size(size + len(part))
+            while self.unread:
+                part = await self._next_part()
+                check_body_size(self._size)
                 if not self._budget.take(len(part)):
                     raise too_many_requests()
-                size += len(part)
                 parts.append(part)
-            self.unread = False
             return b"".join(parts)
         finally:
-            self._budget.give_back(size)
+            self._budget.give_back(sum(map(len, parts)))
+
+    async def _discard(self) -> None:
+        """Read the rest to nowhere, if it is not too long: who is still sending when the connection is closed gets no answer."""
+        if not self._waits_to_send and (self._length or 0) <= DISCARD_LIMIT:
+            while self.unread and self._size <= DISCARD_LIMIT:
+                await self._next_part()
+
+    async def _next_part(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part: bytes = message.get("body", b"")
+        self._size += len(part)
+        self.unread = message.get("more_body", False)
+        return part
 
 
 class ClientGone(Exception):

@@ -10,6 +10,7 @@ from .handlers.access_reviews import AccessReviewHandler
 from .handlers.delete import Deleter
 from .handlers.exec import ATTACH, EXEC, PORT_FORWARD, ExecSource, Upgrade, exec_response
 from .handlers.logs import LogSource, log_response
+from .handlers.metrics import MetricsHandler, StatsSource
 from .handlers.read import Reader
 from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequestHandler
@@ -17,7 +18,7 @@ from .handlers.watch import Watcher
 from .handlers.write import Writer
 from .http_messages import Request, Response, StreamingResponse
 from .node_authorizer import NodeAuthorizer, node_of_user
-from .registry.builtin import Resource, Subresource
+from .registry.builtin import METRICS, METRICS_GROUP, Resource, Subresource
 from .registry.discovery import Discovery
 from .registry.openapi import OpenApi
 from .registry.resource_registry import ResourceRegistry
@@ -42,6 +43,7 @@ class Handlers(msgspec.Struct):
     reviews: AccessReviewHandler
     tokens: TokenRequestHandler
     nodes: NodeAuthorizer
+    metrics: MetricsHandler
 
 
 class Routes:
@@ -51,6 +53,11 @@ class Routes:
         self._registry, self._to = registry, handlers
         self.log_source: LogSource | None = None
         self.exec_source: ExecSource | None = None
+
+    def set_sources(self, logs: LogSource | None, commands: ExecSource | None, stats: StatsSource | None) -> None:
+        """Who answers what only nodes know. Without `stats` there is no metrics.k8s.io."""
+        self._registry.serve(METRICS_GROUP, METRICS if stats is not None else ())
+        self.log_source, self.exec_source, self._to.metrics.source = logs, commands, stats
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request. Raises ApiError and PlainNotFound."""
@@ -124,6 +131,8 @@ class Routes:
     def _main(self, request: Request, target: RequestInfo, resource: Resource, action: str) -> Answer:
         if action not in resource.verbs or (action in OF_NAMED) != bool(target.name):
             raise method_not_allowed()
+        if resource.group == METRICS_GROUP:
+            return self._to.metrics.answer(request, target, resource)
         if resource.plural in REVIEWS:
             return self._to.reviews.create(request, resource)
         if resource.plural == "bindings":

@@ -18,15 +18,17 @@ import msgspec
 from ..errors import DriverError
 from ..osutil import sockets
 from ..osutil.acceptor import Acceptor
+from ..osutil.cipher import KeyRing
 from ..osutil.connection_limits import ConnectionSlot, ServerLimits
 from .asgi import Application
 from .auth import User
 from .handlers.exec import ExecSource
 from .handlers.logs import LogSource
+from .handlers.metrics import StatsSource
 from .storage.database import Database
 from .storage.group_commit import GroupCommit
 from .storage.store import Store
-from .uvicorn_protocol import ClientCertificateProtocol, Config, Server
+from .uvicorn_protocol import CertificateRefusal, ClientCertificateProtocol, Config, Server, close_refused
 from .wiring import ServerParts, build_server
 
 log = logging.getLogger(__name__)
@@ -52,8 +54,8 @@ class ApiServer:
 
     Without `tls` it speaks plain HTTP, on loopback only, and takes every caller for an administrator. `tokens` maps
     bearer tokens to users. `log_source` gives the text of container logs and may be set later; `exec_source` runs commands in
-    containers. `limits`: of those who have not shown who they are. The file belongs to
-    the server alone while it runs.
+    containers; `stats_source` asks nodes what they use. `limits`: of those who have not shown who they are. `refusal`: asked about the certificates of nodes, for those that were
+    revoked. `keys`: the file is encrypted. It belongs to the server alone while it runs.
     """
 
     def __init__(
@@ -66,12 +68,16 @@ class ApiServer:
         tokens: Mapping[str, User] | None = None,
         log_source: LogSource | None = None,
         exec_source: ExecSource | None = None,
+        stats_source: StatsSource | None = None,
         clock: Callable[[], float] = time.time,
         limits: ServerLimits = LIMITS,
+        refusal: CertificateRefusal = lambda certificate: "",
+        keys: KeyRing | None = None,
     ) -> None:
         self._database_path, self._host, self._port, self._tls = (database, host, port, tls)
         self._tokens, self._log_source, self._clock = (dict(tokens or {}), log_source, clock)
-        self._exec_source, self._limits = exec_source, limits
+        self._exec_source, self._limits, self._refusal = exec_source, limits, refusal
+        self._keys, self._stats_source = keys, stats_source
         self._socket: socket.socket | None = None
         self._bound = 0
         self._thread: threading.Thread | None = None
@@ -107,13 +113,13 @@ class ApiServer:
     def start(self) -> None:
         """Serves in a thread of its own; connections are accepted when this returns.
 
-        Raises DriverError (the port is taken, no plain HTTP beyond loopback, an unreadable certificate), StoreCorrupt
-        and StoreError.
+        Raises DriverError (the port is taken, no plain HTTP beyond loopback, an unreadable certificate), StoreCorrupt,
+        StoreError, and UsageError when the file is encrypted with a key that is not there.
         """
         if self._tls is None and not sockets.is_loopback(self._host):
             raise DriverError(f"plain HTTP is served on loopback only, not on {self._host}; give TLS files")
         context = server_context(self._tls) if self._tls is not None else None
-        database = Database(self._database_path)
+        database = Database(self._database_path, self._keys)
         try:
             self._socket = listen(self._host, self._port)
         except BaseException:
@@ -145,6 +151,12 @@ class ApiServer:
             log.debug("the API server had ended already")
         thread.join(STOP_SECONDS * 2)
 
+    def close_refused(self) -> None:
+        """End the connections of nodes whose certificates are refused by now; any thread."""
+        loop, server = self._loop, self._server
+        if loop is not None and server is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(close_refused, server.server_state.connections)
+
     def transact(self, work: Callable[[Store], T]) -> T:
         """Runs `work` on the store in the server's thread; what it wrote is on disk when this returns. Raises DriverError when the server does not run."""
         if self._loop is None:
@@ -173,12 +185,13 @@ class ApiServer:
     async def _serve(self, database: Database, context: ssl.SSLContext | None) -> None:
         self._loop = asyncio.get_running_loop()
         parts = self._parts = build_server(database, self._loop.call_soon, self._clock)
-        parts.routes.log_source, parts.routes.exec_source = self._log_source, self._exec_source
+        parts.routes.set_sources(self._log_source, self._exec_source, self._stats_source)
         commits = self._commits = GroupCommit(parts.store, database)
         await commits.wait_committed()
         address = self.url.partition("//")[2]
-        app = Application(parts.routes, commits, self._tokens, self._tls is None, address)
-        make = partial(ClientCertificateProtocol, limits=self._limits, open_door=self._tls is None)
+        open_door = self._tls is None
+        app = Application(parts.routes, commits, self._tokens, open_door, address)
+        make = partial(ClientCertificateProtocol, limits=self._limits, open_door=open_door, refusal=self._refusal)
         server = self._server = LimitedServer(uvicorn_config(app), make, context, self._limits, self._started.set)
         ticking = self._loop.create_task(self._tick(parts))
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal
 
@@ -16,25 +17,34 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 
 from ..osutil.connection_limits import HEAD_TOO_LARGE, REQUEST_TIMEOUT, ConnectionSlot, ServerLimits
-from .auth import User, user_from_certificate
+from .auth import NODES, User, user_from_certificate
 from .handlers.exec import upgrade_connection
 
 MAX_PIPELINED = 16
 """Requests of one connection that wait for their turn."""
 Part = Literal["idle", "head", "body"]
+CertificateRefusal = Callable[[bytes], str]
+"""Why a node's certificate (DER), which TLS has verified, is good no more, as a sentence; empty when it is. Must not block."""
 
 
 class ClientCertificateProtocol(HttpToolsProtocol):
     """Reads the peer's certificate once a connection; ASGI has no place for it.
 
-    `open_door`: whoever comes is trusted (plain HTTP on loopback).
+    `open_door`: whoever comes is trusted (plain HTTP on loopback). `refusal`: asked about nodes' certificates, at each request.
     """
 
     def __init__(
-        self, *arguments: Any, slot: ConnectionSlot, limits: ServerLimits, open_door: bool, **named: Any
+        self,
+        *arguments: Any,
+        slot: ConnectionSlot,
+        limits: ServerLimits,
+        open_door: bool,
+        refusal: CertificateRefusal,
+        **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
         self._slot, self._limits, self._open_door = slot, limits, open_door
+        self._refusal, self._nodes_certificate = refusal, b""
         self._part: Part = "idle"
         self._begun = self._head_size = 0
         self._timed = (-1, "")
@@ -44,16 +54,22 @@ class ClientCertificateProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and shaken hands if there is TLS."""
         super().connection_made(transport)
-        user = peer_user(transport)
+        user, certificate = peer_user(transport)
+        self._nodes_certificate = certificate if user is not None and NODES in user.groups else b""
         self.app_state = {
             **self.app_state,
             "user": user,
+            "refusal": self.refusal,
             "authenticated": self.authenticated,
             "take_over": partial(upgrade_connection, self),
         }
         if user is not None or self._open_door:
             self.authenticated()
         self._time()
+
+    def refusal(self) -> str:
+        """Why the certificate of this connection is good no more, as a sentence; empty when it is, or when there is none."""
+        return self._refusal(self._nodes_certificate) if self._nodes_certificate else ""
 
     def authenticated(self) -> None:
         """It is known who is there."""
@@ -134,13 +150,21 @@ class ClientCertificateProtocol(HttpToolsProtocol):
         """An upgrade is answered like any request: with a Takeover, or a Status that says why not."""
 
 
-def peer_user(transport: asyncio.Transport) -> User | None:
-    """The user of a verified client certificate."""
+def peer_user(transport: asyncio.Transport) -> tuple[User | None, bytes]:
+    """The user of a verified client certificate, and that certificate (DER); None and nothing when none was shown."""
     secure: Any = transport.get_extra_info("ssl_object")
     certificate = secure.getpeercert() if secure is not None else None
     if not certificate:
-        return None
-    return user_from_certificate(certificate, hashlib.sha256(secure.getpeercert(True)).hexdigest())
+        return None, b""
+    der: bytes = secure.getpeercert(True)
+    return user_from_certificate(certificate, hashlib.sha256(der).hexdigest()), der
+
+
+def close_refused(connections: Iterable[object]) -> None:
+    """End those whose certificates are refused by now, their watches too."""
+    for connection in list(connections):
+        if isinstance(connection, ClientCertificateProtocol) and connection.refusal():
+            connection.transport.close()
 
 
 __all__ = ["ClientCertificateProtocol", "Config", "Server"]

@@ -15,6 +15,7 @@ from .controllers.garbage_collector import GarbageCollector
 from .controllers.namespaces import NamespaceController
 from .handlers.access_reviews import AccessReviewHandler
 from .handlers.delete import Deleter
+from .handlers.metrics import MetricsHandler
 from .handlers.read import Reader
 from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequestHandler
@@ -80,6 +81,6 @@ def build_server(database: Database, later: Later, clock: Callable[[], float]) -
         AccessReviewHandler(intake, clock),
         TokenRequestHandler(intake, admission, clock),
         NodeAuthorizer(store),
+        MetricsHandler(store, registry),
     )
-    routes = Routes(registry, handlers)
-    return ServerParts(store, routes, bell, EventTtl(store, clock).tick)
+    return ServerParts(store, Routes(registry, handlers), bell, EventTtl(store, clock).tick)

@@ -10,6 +10,7 @@ from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.control.process_info import ProcessInfo
+from kubeedge_actors.control.streams import NOTHING_MORE, MoreCommands
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.osutil.sockets import is_loopback
 from kubeedge_actors.supervisors import ActorSystem
@@ -28,8 +29,9 @@ def serve_admin_endpoints(
     process_info: ProcessInfo,
     dead_letters: DurableDeadLetters,
     config: EdgeConfig | CloudConfig,
+    more: MoreCommands = NOTHING_MORE,
 ) -> Callable[[], None]:
-    """Take their places until the stack is closed; what is returned opens them, once the tree has started.
+    """Take their places until the stack is closed; what is returned opens them, once the tree has started. `more`: for the control socket.
 
     UsageError or HttpError for one that can not be had.
     """
@@ -40,6 +42,7 @@ def serve_admin_endpoints(
         modules=MODULES,
         allow_faults=config.allow_faults,
         dead_letters=dead_letters,
+        more=more,
     )
     stack.callback(control.close)
     control.bind()

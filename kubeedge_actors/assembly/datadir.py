@@ -1,4 +1,4 @@
-"""The data directory of an edge or a cloud: made and locked."""
+"""The data directory of an edge or a cloud: made and locked, and the keys with which its databases are encrypted."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import logging
 import os
 from pathlib import Path
 
+from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.osutil.cipher import KeyRing, read_key_file
+from kubeedge_actors.osutil.ownership import why_not_ours
 
 log = logging.getLogger(__name__)
+
+
+FOLDERS = ("certs", "pods")
+"""In these, too, lies what is opened by name."""
 
 
 class DataDir:
@@ -19,11 +26,13 @@ class DataDir:
     """
 
     def __init__(self, path: Path) -> None:
-        """UsageError when it can not be made or another process uses it."""
+        """UsageError when it can not be made, is not this user's alone, or another process uses it."""
         self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if reason := why_not_ours(path, FOLDERS):
+                raise UsageError(f"the data directory {path} {reason}")
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UsageError(f"the data directory {path} can not be used: {error.strerror}") from error
         try:
@@ -48,3 +57,14 @@ class DataDir:
         """Let another process have it."""
         self._write("")
         os.close(self._lock)
+
+
+def encryption_keys(config: EdgeConfig | CloudConfig) -> KeyRing | None:
+    """The keys that the config names; None, told once, when it names none. Errors: UsageError."""
+    if config.encryption_key_file:
+        return read_key_file(Path(config.encryption_key_file))
+    log.info(
+        "the Secrets in %s are readable by root and by whoever has the disk: --encryption-key-file encrypts them",
+        config.data_dir,
+    )
+    return None

@@ -19,6 +19,7 @@ from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.offline_edge_hub import OfflineEdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.edgestream.edge_stream import EdgeStream, EdgeStreamState
+from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
 from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
@@ -26,7 +27,7 @@ from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
 from kubeedge_actors.drivers.broker.base import Broker
-from kubeedge_actors.drivers.containers.base import ContainerRuntime
+from kubeedge_actors.drivers.containers.base import ContainerRuntime, LogLimits
 from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
 from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
@@ -44,6 +45,9 @@ from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.supervisors.registry import Registry
 
 log = logging.getLogger(__name__)
+
+TUNNEL_PATIENCE = 300.0
+"""Seconds for which a cloud may take nothing from the stream tunnel: a genuine one reads no more while one reader of a log does not."""
 
 
 def edge_specs(
@@ -137,11 +141,13 @@ def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState
         labels=dict(label.split("=", 1) for label in config.labels),
         link=link,
         events=config.report_events,
+        api=_metaserver_address(config) if config.metaserver else None,
     )
 
 
 def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime:
     """Docker when it is asked for or answers, processes otherwise; only the chosen driver is imported."""
+    log_limits = LogLimits(max_size=config.container_log_max_size, max_files=config.container_log_max_files)
     if config.runtime != "process":
         named = config.docker_host or os.environ.get("DOCKER_HOST", "")
         address = named or "unix:///var/run/docker.sock"
@@ -149,9 +155,8 @@ def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime
             from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
             # two nodes of one name may share an engine, their data directories differ
-            return DockerRuntime(
-                f"{config.name}@{config.data_dir}", address, subpaths=config.data_dir / "volume-subpaths"
-            )
+            owner, subpaths = f"{config.name}@{config.data_dir}", config.data_dir / "volume-subpaths"
+            return DockerRuntime(owner, address, subpaths=subpaths, log_limits=log_limits)
         except ImportError as error:
             if config.runtime == "docker":
                 raise UsageError(f"the Docker runtime needs its library: {install_hint('docker')}") from error
@@ -162,7 +167,7 @@ def choose_container_runtime(config: EdgeConfig, pods: Path) -> ContainerRuntime
                 log.warning("no Docker engine answers at %s: pods run as processes of this machine", address)
     from kubeedge_actors.drivers.containers.process import ProcessRuntime
 
-    return ProcessRuntime(pods)
+    return ProcessRuntime(pods, log_limits)
 
 
 def dmi_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
@@ -185,6 +190,11 @@ def dmi_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[Chi
     return [Dmi.spec(lambda: Dmi(meta, mappers, lines))]
 
 
+def _metaserver_address(config: EdgeConfig) -> tuple[str, int]:
+    address = urlsplit(f"//{config.metaserver}")
+    return address.hostname or "127.0.0.1", METASERVER_PORT if address.port is None else address.port
+
+
 def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
     """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
@@ -193,8 +203,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 
-    address = urlsplit(f"//{config.metaserver}")
-    host, port = address.hostname or "127.0.0.1", METASERVER_PORT if address.port is None else address.port
+    host, port = _metaserver_address(config)
     site = StdlibHttpServer(host, port)
     with naming_port_options(ChosenPort("--metaserver", port, "--metaserver", host)):
         site.bind()
@@ -213,14 +222,12 @@ def edge_stream_specs(
         return []
     address, links, stream_state = (
         config.node_ip or _address(config.cloud),
-        WebSocketLinks("latin-1"),
+        WebSocketLinks("latin-1", TUNNEL_PATIENCE),
         EdgeStreamState(),
     )
-    return [
-        EdgeStream.spec(
-            lambda: EdgeStream(config.name, address, config.tunnel_url, links, credentials, containers, stream_state)
-        )
-    ]
+    sampler = ResourceSampler(config.name, containers, LinuxMachine(config.data_dir))
+    whom = (config.name, address, config.tunnel_url, links, credentials)
+    return [EdgeStream.spec(lambda: EdgeStream(*whom, containers, stream_state, sampler))]
 
 
 def token_reader(config: EdgeConfig) -> Callable[[], str]:

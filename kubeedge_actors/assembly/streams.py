@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from urllib.parse import parse_qsl, urlencode
@@ -18,8 +19,11 @@ from kubeedge_actors.apiserver import (
     LogSource,
     PodExecRequest,
     PodLogRequest,
+    StatsSource,
     is_true,
 )
+from kubeedge_actors.assembly.followed_log import FollowedLog
+from kubeedge_actors.assembly.kubelet import KubeletSide
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -33,7 +37,8 @@ from kubeedge_actors.wire.tunnel import BYTES, MAX_DATA, FrameType
 
 log = logging.getLogger(__name__)
 
-FIRST_SECONDS, NEXT_SECONDS = 3.0, 0.5
+STATS_SECONDS, MAX_STATS = 5.0, 4 << 20
+"""How long, and how many bytes, a node may answer when it is asked what it uses."""
 SWITCHES = {"input": "stdin", "output": "stdout", "error": "stderr", "tty": "tty"}
 IN_A_KUBELET = {api: kubelet for kubelet, api in SWITCHES.items()} | {"command": "command", "ports": "port"}
 ENDPOINTS = {
@@ -41,8 +46,6 @@ ENDPOINTS = {
     ATTACH: constants.PATH_ATTACH,
     PORT_FORWARD: constants.PATH_PORT_FORWARD,
 }
-KUBELET_PORT = 10351
-"""What stands in the status of a node with a tunnel; on a cluster this port of the nodes is to be led to the cloud's stream port."""
 
 
 def tunnel_listener(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> WebSocketServer | None:
@@ -64,28 +67,50 @@ def tunnel_listener(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> 
 
 
 def cloud_stream_specs(
-    config: CloudConfig, server: WebSocketServer | None, tls: TlsPaths, tunnels: TunnelRegistry, cluster: Cluster
+    config: CloudConfig,
+    server: WebSocketServer | None,
+    tls: TlsPaths,
+    tunnels: TunnelRegistry,
+    cluster: Cluster,
+    kubelet: KubeletSide,
 ) -> list[ChildSpec]:
-    """CloudStream, if there is a server for it."""
+    """CloudStream, if there is a server for it, and what leads a cluster's API server to it."""
     if server is None:
         return []
     port = TUNNEL_PORT if config.tunnel_port < 0 else config.tunnel_port
     listen = TunnelListenConfig(config.host, port, tls)
-    return [CloudStream.spec(lambda: CloudStream(server, listen, tunnels, cluster, KUBELET_PORT))]
+    return [
+        CloudStream.spec(lambda: CloudStream(server, listen, tunnels, cluster, kubelet.endpoint)),
+        *kubelet.specs(cluster),
+    ]
 
 
 def log_source(tunnels: TunnelRegistry) -> LogSource:
     """Container logs for the embedded API."""
 
     def source(query: PodLogRequest) -> Iterator[bytes]:
-        stream = tunnels.open_stream(query.node, FrameType.LOGS, kubelet_path(query), kubelet_log_query(query))
-        patience = FIRST_SECONDS  # a refusal comes soon, and is worth waiting for: it becomes the answer's status
+        return FollowedLog(tunnels, query).pieces()
+
+    return source
+
+
+def stats_source(tunnels: TunnelRegistry) -> StatsSource:
+    """What nodes and their pods use, for the embedded API."""
+
+    def source(node: str) -> bytes:
+        stream, deadline = (
+            tunnels.open_stream(node, FrameType.METRICS, f"/{constants.PATH_STATS_SUMMARY}"),
+            time.monotonic() + STATS_SECONDS,
+        )
+        text = b""
         try:
-            while (piece := stream.read(patience)) is not None:
-                patience = NEXT_SECONDS
-                yield piece
+            while (piece := stream.read(max(deadline - time.monotonic(), 0.0))) is not None:
+                text += piece
+                if not piece or len(text) > MAX_STATS:
+                    raise LinkError(f"node {node} does not say what it uses")
         finally:
             stream.close()
+        return text
 
     return source
 
@@ -116,21 +141,3 @@ def kubelet_query(query: str) -> str:
             if name not in SWITCHES or is_true(value)
         ]
     )
-
-
-def kubelet_path(query: PodLogRequest) -> str:
-    """The path of the log, as of a kubelet."""
-    return f"/{constants.PATH_LOGS}/{query.namespace}/{query.pod}/{query.container}"
-
-
-def kubelet_log_query(query: PodLogRequest) -> str:
-    """The options of the log, as of a kubelet."""
-    flags = {"follow": query.follow, "previous": query.previous, "timestamps": query.timestamps}
-    numbers = {
-        "sinceSeconds": query.since_seconds,
-        "sinceTime": query.since_time or None,
-        "tailLines": query.tail_lines,
-        "limitBytes": query.limit_bytes,
-    }
-    switched_on = {name: "true" for name, value in flags.items() if value}
-    return urlencode(switched_on | {name: value for name, value in numbers.items() if value is not None})

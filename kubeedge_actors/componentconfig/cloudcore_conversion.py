@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +26,13 @@ TAKEN: Taken = {
     f"{HUB}keepaliveInterval": ("keepalive", positive_seconds),
     f"{HUB}edgeCertSigningDuration": ("certificate_days", whole_number),
 }
-STREAM, TUNNEL_PORT = "modules.cloudStream.", 10004
+STREAM, STREAM_PORT, TUNNEL_PORT = "modules.cloudStream.", 10003, 10004
+IPTABLES, INTERNAL = "modules.iptablesManager.", "internal"
+STREAM_FILES = {
+    "tlsStreamCAFile": "stream_client_ca",
+    "tlsStreamCertFile": "stream_cert",
+    "tlsStreamPrivateKeyFile": "stream_key",
+}
 MONITOR = "commonConfig.monitorServer.bindAddress"
 ENABLED = ("cloudHub", "cloudHub.websocket", "cloudHub.https", "edgeController", "deviceController", "syncController")
 NOT_HERE = ("cloudHub.quic", "dynamicController", "router", "taskManager")
@@ -83,7 +90,21 @@ def convert_cloudcore(document: dict[str, Any], path: str) -> dict[str, Any]:
         fields["advertise"] = tuple(names)
     if (enabled := keys.take(f"{STREAM}enable", yes_or_no)) is not None:
         fields["tunnel_port"] = (keys.take(f"{STREAM}tunnelPort", whole_number) or TUNNEL_PORT) if enabled else 0
+        fields |= _stream_server(keys, enabled)
     if monitor := keys.take(MONITOR, lambda value: urlsplit(f"//{value}")):
         fields |= {"metrics_host": monitor.hostname or "127.0.0.1", "metrics_port": monitor.port or 0}
     keys.warn_unused(KNOWN, FREE)
     return fields
+
+
+def _stream_server(keys: ConfigKeys, enabled: bool) -> dict[str, Any]:
+    """Where the API server asks, and whether the rules that lead it there are ours to keep. Of files that are not there, as the original's
+    defaults name them on a machine without streams, nothing is taken.
+    """
+    port = keys.take(f"{STREAM}streamPort", whole_number) or STREAM_PORT
+    files = {field: keys.take(f"{STREAM}{key}") or "" for key, field in STREAM_FILES.items()}
+    manager = keys.take(f"{IPTABLES}enable", yes_or_no) and (keys.take(f"{IPTABLES}mode") or INTERNAL) == INTERNAL
+    if not enabled:
+        return {"stream_port": 0}
+    there = {field: path for field, path in files.items() if Path(path).is_file()}
+    return {"stream_port": port, "iptables": bool(manager), **there}

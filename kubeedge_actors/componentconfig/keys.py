@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.kubernetes.quantity import rounded_up_quantity
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,21 @@ def whole_number(value: Any) -> int:
     if isinstance(value, bool) or int(value) != float(value):
         raise ValueError("it is no whole number")
     return int(value)
+
+
+def two_or_more(value: Any) -> int:
+    """A number of things of which one is not enough; ValueError for any other."""
+    if whole_number(value) < 2:
+        raise ValueError("two is the least")
+    return whole_number(value)
+
+
+def size_in_bytes(value: Any) -> int:
+    """A positive quantity of bytes, such as 10Mi; ValueError for one that is none."""
+    size = rounded_up_quantity("memory", value)
+    if size < 1:
+        raise ValueError("it is no size")
+    return size
 
 
 def positive_seconds(value: Any) -> float:

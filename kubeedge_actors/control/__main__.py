@@ -17,6 +17,7 @@ from kubeedge_actors.control.server import SOCKET
 from kubeedge_actors.control.trace_command import TraceQuery, follow
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.options.parsers import parser
+from kubeedge_actors.osutil.printable import indented, printable
 
 Act = Callable[[argparse.Namespace, ControlClient, Shutdown], None]
 
@@ -87,7 +88,7 @@ def _errors(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
         print(_json(answer))
         return
     for crash in answer:
-        print(f"{crash['name']}: {crash['error']}\n{crash['traceback']}")
+        print(printable(f"{crash['name']}: {crash['error']}"), indented(crash["traceback"]), sep="\n")
     if not answer:
         print("there were none")
 
@@ -104,7 +105,7 @@ def _event_line(event: dict[str, Any]) -> str:
     detail = event.get("error") or event.get("reason") or event.get("message") or ""
     if "letter" in event:
         detail = f"{event['letter']['type']}: {event['letter']['reason']}"
-    return f"{event['event']:<13} {event['name'] or '(nobody)':<20} {detail}".rstrip()
+    return printable(f"{event['event']:<13} {event['name'] or '(nobody)':<20} {detail}".rstrip())
 
 
 def _trace(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:

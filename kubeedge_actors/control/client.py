@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class ControlClient:
         self._socket: socket.socket | None = None
         self._rest = b""
 
-    def ask(self, command: str, **arguments: object) -> Any:
+    def ask(self, command: str, /, **arguments: object) -> Any:
         """The answer; UsageError when nobody serves the socket, KubeEdgeActorsError with the other side's sentence."""
         line = msgspec.json.encode({"cmd": command, **arguments}) + b"\n"
         try:
@@ -41,7 +42,7 @@ class ControlClient:
             raise KubeEdgeActorsError(answer["error"])
         return answer["ok"]
 
-    def stream(self, command: str, **arguments: object) -> AnswerStream:
+    def stream(self, command: str, /, **arguments: object) -> AnswerStream:
         """The answers to a command that goes on until we hang up, on a connection of its own."""
         return AnswerStream(self.path, msgspec.json.encode({"cmd": command, **arguments}) + b"\n")
 
@@ -99,6 +100,8 @@ class AnswerStream:
         except OSError as error:
             self._socket.close()
             raise unserved_error(path, error) from error
+        self._sender, self._sending = self._socket.dup(), threading.RLock()  # a signal handler may speak as well
+        self._sender.settimeout(None)
 
     def answers_until(self, over: Callable[[], bool]) -> Iterator[dict[str, Any]]:
         """Each answer until `over()`, or until the other side ends; KubeEdgeActorsError with its sentence."""
@@ -116,8 +119,14 @@ class AnswerStream:
                     raise KubeEdgeActorsError(answer["error"])
                 yield answer
 
+    def send(self, **message: object) -> None:
+        """Say something further; any thread, blocks while the other side takes no more. OSError: it has hung up."""
+        with self._sending:
+            self._sender.sendall(msgspec.json.encode(message) + b"\n")
+
     def close(self) -> None:
         """Hang up."""
+        self._sender.close()
         self._socket.close()
 
     def __enter__(self) -> AnswerStream:

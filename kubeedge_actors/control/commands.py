@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -37,7 +37,10 @@ class InjectedCrash(Exception):
 
 
 class Commands:
-    """Answers requests. `process_info` are added to the answer of `tree`; `modules`: the supervisor that added modules get, None for the root."""
+    """Answers requests. `process_info` are added to the answer of `tree`; `modules`: the supervisor that added modules get, None for the root.
+
+    `more`: what else this process answers; its functions raise KubeEdgeActorsError, and KeyError for what the request lacks.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Commands:
         modules: str | None,
         allow_faults: bool,
         dead_letters: DurableDeadLetters | None,
+        more: Mapping[str, Callable[[Json], Any]],
     ) -> None:
         self._system = system
         self._process_info = process_info
@@ -70,6 +74,7 @@ class Commands:
             "replay": self._replay,
             "drop": self._drop,
             "trace": self._trace,
+            **more,
         }
 
     @property

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kubeedge_actors.osutil.printable import printable
+
 SPARKS = "▁▂▃▄▅▆▇█"
 CONNECTED = "connected"
 BUSIEST = 3
@@ -62,6 +64,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     a     b
     long  c
     """
+    lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()

@@ -1,4 +1,6 @@
-"""The socket itself: who comes in, one request a line, one answer a line; `events` and `trace` with an id go on until the client hangs up."""
+"""The socket itself: who comes in, one request a line, one answer a line; `events` and `trace` with an id go on until the client hangs up, a stream
+until either side ends it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ import contextlib
 import logging
 import os
 import queue
-import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import msgspec
 
 from kubeedge_actors import depth_limit
 from kubeedge_actors.control.commands import Commands
+from kubeedge_actors.control.streams import MAX_LINE, NOTHING_MORE, MoreCommands, stream_answers, watch_hang_up
 from kubeedge_actors.control.views import event_view, span_view
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
@@ -28,7 +31,6 @@ Put = Callable[[Any], None]
 Subscribe = Callable[[Put], Callable[[], None]]
 SOCKET = "control.sock"
 BACKLOG = 1_000
-MAX_LINE = 1 << 20
 AGAIN = 1.0
 """Seconds until a client is taken again after that was impossible."""
 
@@ -37,7 +39,7 @@ class ControlSocket:
     """Serves `path` (mode 0600) in threads of its own; `process_info` are added to the answer of `tree`.
 
     `modules`: the supervisor that modules added at run time get, None for the root. `dead_letters`: where the runtime's dead letters are kept;
-    without it they can be listed, not replayed.
+    without it they can be listed, not replayed. `more`: what else this process answers.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class ControlSocket:
         modules: str | None = None,
         allow_faults: bool = False,
         dead_letters: DurableDeadLetters | None = None,
+        more: MoreCommands = NOTHING_MORE,
     ) -> None:
         self._path = path
         self._system = system
-        self._commands = Commands(system, process_info, modules, allow_faults, dead_letters)
+        self._commands = Commands(system, process_info, modules, allow_faults, dead_letters, more.answers)
+        self._streams = more.streams
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._closed = threading.Event()
         self._bound = False
@@ -100,12 +104,12 @@ class ControlSocket:
         with client, client.makefile("rb") as lines:
             try:
                 while line := lines.readline(MAX_LINE):
-                    for answer in self._answers(line, client):
+                    for answer in self._answers(line, client, lines):
                         client.sendall(msgspec.json.encode(answer, enc_hook=str) + b"\n")
             except OSError as error:
                 log.debug("a client of the control socket went away: %s", error)
 
-    def _answers(self, line: bytes, client: socket.socket) -> Iterator[Json]:
+    def _answers(self, line: bytes, client: socket.socket, lines: BufferedReader) -> Iterator[Json]:
         try:
             request = msgspec.json.decode(depth_limit.check_depth(line), type=dict[str, Any])
         except msgspec.DecodeError as error:
@@ -116,10 +120,11 @@ class ControlSocket:
             yield from _stream(client, self._system.events.subscribe, _event)
         elif command == "trace" and "id" in request:
             yield from self._traced(request, client)
+        elif command in self._streams:
+            yield from stream_answers(self._streams[command], request, client, lines)
         elif command not in self._commands.names:
-            yield {
-                "error": f"there is no command {command!r}; there are {', '.join([*self._commands.names, 'events'])}"
-            }
+            there_are = ", ".join([*self._commands.names, "events", *self._streams])
+            yield {"error": f"there is no command {command!r}; there are {there_are}"}
         else:
             yield self._commands.answer(command, request)
 
@@ -129,7 +134,9 @@ class ControlSocket:
         except KubeEdgeActorsError as error:
             yield {"error": str(error)}
         else:
-            yield from _stream(client, lambda put: self._trace(request, put), span_view)
+            yield from _stream(
+                client, lambda put: self._trace(request, put), span_view, ready=bool(request.get("ready"))
+            )
 
     def _trace(self, request: Json, put: Put) -> Callable[[], None]:
         actor, kind = str(request.get("actor") or ""), str(request.get("type") or "")
@@ -144,8 +151,12 @@ def _event(event: Event) -> Json:
     return {"event": WORDS.get(type(event).__name__, type(event).__name__), **event_view(event)}
 
 
-def _stream(client: socket.socket, subscribe: Subscribe, shown: Callable[[Any], Json]) -> Iterator[Json]:
-    """What is put in by others, until the client hangs up; `lost`: how many there was no room for so far."""
+def _stream(
+    client: socket.socket, subscribe: Subscribe, shown: Callable[[Any], Json], *, ready: bool = False
+) -> Iterator[Json]:
+    """What is put in by others, until the client hangs up; `lost`: how many there was no room for so far. `ready`: first say that
+    nothing is missed from now on.
+    """
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
     lost = 0
 
@@ -156,16 +167,11 @@ def _stream(client: socket.socket, subscribe: Subscribe, shown: Callable[[Any], 
         else:
             lost += 1
 
-    def listen() -> None:
-        hung_up = select.poll()
-        hung_up.register(client, 0)  # a hang-up is told without being asked for
-        hung_up.poll()
-        waiting.put(None)
-
-    listener = threading.Thread(target=listen, name="control-hangup", daemon=True)
     unsubscribe = subscribe(put)
-    listener.start()
+    listener = watch_hang_up(client, lambda: waiting.put(None))
     try:
+        if ready:
+            yield {"ready": True}
         while (item := waiting.get()) is not None:
             yield {**shown(item), "lost": lost}
     finally:

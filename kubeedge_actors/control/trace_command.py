@@ -31,17 +31,18 @@ class TraceQuery:
 
 
 def follow(client: ControlClient, query: TraceQuery, stop: Callable[[], bool], *, as_json: bool = False) -> None:
-    """Print each hop until `stop` says so, or it was quiet for long enough."""
-    if not as_json:
-        print(SPAN_HEADING, flush=True)
+    """Print each hop until `stop` says so, or it was quiet for long enough; the heading when no message is missed any more."""
     chosen, last = "", time.monotonic()
 
     def ended() -> bool:
         quiet = QUIET if query.quiet is None and chosen else query.quiet
         return stop() or (quiet is not None and time.monotonic() - last > quiet)
 
-    with client.stream("trace", id=query.id, actor=query.actor, type=query.type) as hops:
+    with client.stream("trace", id=query.id, actor=query.actor, type=query.type, ready=True) as hops:
         for hop in hops.answers_until(ended):
+            if "ready" in hop:
+                print(end="" if as_json else f"{SPAN_HEADING}\n", flush=True)
+                continue
             if query.next and not chosen:
                 chosen = hop["id"]
             if not chosen or hop["id"] == chosen:

@@ -23,6 +23,8 @@ from kubeedge_actors.drivers.store.dead_letters import DeadLetterDb, DeadLetterR
 from kubeedge_actors.entrypoint import run
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.parsers import parser
+from kubeedge_actors.osutil.cipher import read_key_file
+from kubeedge_actors.osutil.printable import indented, printable
 
 HEADINGS = ("id", "time", "recipient", "type", "deliveries", "replayed", "reason")
 
@@ -51,10 +53,10 @@ def _show(options: argparse.Namespace) -> None:
     fields = asdict(row) | {"at": _time_text(row.at), "replayed": _time_text(row.replayed) or "never"}
     text, traceback = fields.pop("message"), fields.pop("traceback")
     for name, value in fields.items():
-        print(f"{name:<12}{value}")
+        print(f"{name:<12}{printable(str(value))}")
     print(f"{'can replay':<12}{'no' if text is None else 'yes'}")
     if traceback:
-        print(f"\n{traceback.rstrip()}")
+        print(f"\n{indented(traceback.rstrip())}")
 
 
 def _replay(options: argparse.Namespace) -> None:
@@ -90,7 +92,8 @@ def _file(options: argparse.Namespace) -> DeadLetterDb:
     folder: Path = options.data_dir
     if not folder.is_dir():
         raise UsageError(f"there is no data directory {folder}")
-    return DeadLetterDb(folder / FILE)
+    keys = read_key_file(options.encryption_key_file) if options.encryption_key_file else None
+    return DeadLetterDb(folder / FILE, keys=keys)
 
 
 def _missing(options: argparse.Namespace, number: int) -> UsageError:
@@ -111,7 +114,7 @@ def _table(rows: Sequence[DeadLetterRow]) -> str:
             "yes" if row.replayed else "",
             reason,
         )
-        lines.append([" ".join(str(cell).split()) for cell in line])
+        lines.append([printable(" ".join(str(cell).split())) for cell in line])
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 

@@ -13,6 +13,7 @@ import msgspec
 from kubeedge_actors.deadletters.renamed_types import current_type
 from kubeedge_actors.drivers.store.dead_letters import CAPACITY, DeadLetterDb, DeadLetterRow, DeadLetterWriter
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.osutil.cipher import KeyRing
 from kubeedge_actors.supervisors import ActorSystem, DeadLetter, DeadLetters
 from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, TRACEBACK_LIMIT, shorten
 
@@ -23,10 +24,12 @@ RECENT = 20
 
 
 class DurableDeadLetters:
-    """A DeadLetterSink that keeps its letters in the SQLite file at `path`, at most `capacity` of them."""
+    """A DeadLetterSink that keeps its letters in the SQLite file at `path`, at most `capacity` of them. Errors at the beginning: as of `keys`' file."""
 
-    def __init__(self, path: Path, capacity: int = CAPACITY) -> None:
-        self.file = DeadLetterDb(path, capacity)
+    def __init__(self, path: Path, capacity: int = CAPACITY, keys: KeyRing | None = None) -> None:
+        self.file = DeadLetterDb(path, capacity, keys)
+        if keys is not None:
+            self.file.adopt_keys()
         self._writer = DeadLetterWriter(self.file)
         self._recent = DeadLetters(RECENT)
         self._replaying = threading.Lock()

@@ -103,6 +103,33 @@ class _Port(msgspec.Struct):
     protocol: Text = None
 
 
+class _Capabilities(msgspec.Struct):
+    add: list[str] | None = None
+    drop: list[str] | None = None
+
+
+class _SecurityContext(msgspec.Struct):
+    """Of a pod or of a container."""
+
+    supplementalGroups: list[int] | None = None
+    sysctls: list[dict[str, str]] | None = None
+    capabilities: _Capabilities | None = None
+    seccompProfile: dict[str, Text] | None = None
+    appArmorProfile: dict[str, Text] | None = None
+    seLinuxOptions: dict[str, Text] | None = None
+
+
+class _Alias(msgspec.Struct):
+    ip: str
+    hostnames: list[str] | None = None
+
+
+class _Resolver(msgspec.Struct):
+    nameservers: list[str] | None = None
+    searches: list[str] | None = None
+    options: list[dict[str, Text]] | None = None
+
+
 class _Container(msgspec.Struct):
     name: Label
     image: Text = None
@@ -120,8 +147,9 @@ class _Container(msgspec.Struct):
     livenessProbe: _Handler | None = None
     readinessProbe: _Handler | None = None
     startupProbe: _Handler | None = None
-    securityContext: Json | None = None
+    securityContext: _SecurityContext | None = None
     terminationMessagePath: Text = None
+    terminationMessagePolicy: Text = None
 
 
 class _Item(msgspec.Struct):
@@ -182,7 +210,10 @@ class _PodSpec(msgspec.Struct):
     serviceAccount: Text = None
     terminationGracePeriodSeconds: Number = None
     activeDeadlineSeconds: Number = None
-    securityContext: Json | None = None
+    securityContext: _SecurityContext | None = None
+    hostAliases: list[_Alias] | None = None
+    dnsPolicy: Text = None
+    dnsConfig: _Resolver | None = None
 
 
 class _Pod(msgspec.Struct):

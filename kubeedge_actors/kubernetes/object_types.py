@@ -46,6 +46,7 @@ NAMESPACE_KIND: Final = ResourceKind("", "v1", "namespaces", "Namespace", namesp
 SERVICEACCOUNT_KIND: Final = ResourceKind("", "v1", "serviceaccounts", "ServiceAccount")
 PERSISTENTVOLUME_KIND: Final = ResourceKind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 PERSISTENTVOLUMECLAIM_KIND: Final = ResourceKind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+SERVICE_KIND: Final = ResourceKind("", "v1", "services", "Service")
 VOLUMEATTACHMENT_KIND: Final = ResourceKind(
     "storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", namespaced=False
 )
@@ -53,6 +54,10 @@ LEASE_KIND: Final = ResourceKind("coordination.k8s.io", "v1", "leases", "Lease")
 CSR_KIND: Final = ResourceKind(
     "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", namespaced=False
 )
+SUBJECTACCESSREVIEW_KIND: Final = ResourceKind(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
+TOKENREVIEW_KIND: Final = ResourceKind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
 DEPLOYMENT_KIND: Final = ResourceKind("apps", "v1", "deployments", "Deployment")
 REPLICASET_KIND: Final = ResourceKind("apps", "v1", "replicasets", "ReplicaSet")
 DAEMONSET_KIND: Final = ResourceKind("apps", "v1", "daemonsets", "DaemonSet")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
-from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
-from kubeedge_actors.options.value_kinds import FILE, NUMBER, PORT, SECONDS, YES_OR_NO, text_kind
+from kubeedge_actors.config import STREAM_PORT, TUNNEL_PORT, CloudConfig
+from kubeedge_actors.options.setting import DATA, KEYS, OWN, WATCHING, Setting, SettingsTable, config_file
+from kubeedge_actors.options.value_kinds import FILE, KUBELET_ADDRESS, NUMBER, PORT, SECONDS, YES_OR_NO, text_kind
 
 OWN_SIDE = (
     DATA,
+    KEYS,
     config_file("cloudcore.yaml"),
     Setting("host", text_kind("HOST"), "address to bind, and that nodes and kubectl dial (default: {})"),
     Setting(
@@ -25,6 +26,24 @@ CLUSTER = (
     Setting("context", text_kind("NAME"), "context of the kubeconfig (default: its current one)"),
     Setting("in-cluster", YES_OR_NO, "serve the cluster that this pod runs in (default: not)"),
 )
+STREAMS = (
+    Setting(
+        "stream-port",
+        PORT,
+        f"where its API server asks for kubectl logs and exec, 0: nowhere (default: {STREAM_PORT} if it is free)",
+    ),
+    Setting("stream-client-ca", FILE, "CA of the API server's client certificate (default: that of the cluster)"),
+    Setting(
+        "stream-cert", FILE, "certificate for that port, signed by the CA that the API server verifies kubelets with"
+    ),
+    Setting("stream-key", FILE, "its key"),
+    Setting(
+        "kubelet-address",
+        KUBELET_ADDRESS,
+        "write [TYPE=]HOST[:PORT] into each Node, where the API server reaches that port (default: none, for iptables)",
+    ),
+    Setting("iptables", YES_OR_NO, "keep the rules that lead this machine's API server to that port (default: not)"),
+)
 NODES = (
     Setting("node-limit", NUMBER, "nodes that may be connected at once (default: {})"),
     Setting("keepalive", SECONDS, "a node that is silent for so long is disconnected (default: {})"),
@@ -32,5 +51,12 @@ NODES = (
 )
 CLOUD = SettingsTable(
     CloudConfig,
-    {"": OWN_SIDE, "A real cluster": CLUSTER, "Nodes": NODES, "Modules of your own": OWN, "Watching": WATCHING},
+    {
+        "": OWN_SIDE,
+        "A real cluster": CLUSTER,
+        "Its kubectl logs and exec": STREAMS,
+        "Nodes": NODES,
+        "Modules of your own": OWN,
+        "Watching": WATCHING,
+    },
 )

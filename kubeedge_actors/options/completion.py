@@ -55,8 +55,8 @@ def _values(metavar: str) -> tuple[str, ...]:
 
 
 def completion_script(shell: str) -> str:
-    """What `source` takes. `shell`: bash or zsh."""
-    return _bash() if shell == "bash" else _zsh()
+    """What `source` takes. `shell`: bash, zsh or fish."""
+    return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]()
 
 
 BASH = """\
@@ -154,3 +154,35 @@ def _specs(word: CompletionWord) -> Iterator[str]:
         yield f"*{name}[{about}]{value if word.takes else ''}"
     if not word.names:
         yield f"*{value}"
+
+
+FISH = """\
+# completion of {program} for fish: {program} completion fish | source
+complete -c {program} -f
+{lines}
+"""
+
+
+def _fish() -> str:
+    lines = []
+    for name, command in COMMANDS.items():
+        lines.append(_fish_line("__fish_use_subcommand", ["-a", name, "-d", command.about]))
+    for path, words_here in completion_words().items():
+        typed, *below = path.split()
+        where = "; and ".join(f"__fish_seen_subcommand_from {word}" for word in (typed, *below))
+        lines += [_fish_line(where, _fish_word(word)) for word in words_here]
+    return FISH.format(program=SCRIPT, lines="\n".join(dict.fromkeys(lines)))
+
+
+def _fish_line(condition: str, words: list[str]) -> str:
+    return shlex.join(["complete", "-c", SCRIPT, "-n", condition, *words])
+
+
+def _fish_word(word: CompletionWord) -> list[str]:
+    """What tells fish of one option, or of the words at one place."""
+    named = [part for name in word.names for part in ("-l" if name.startswith("--") else "-s", name.lstrip("-"))]
+    values = {FILES: ["-F"], FOLDERS: ["-a", "(__fish_complete_directories)"]}.get(
+        " ".join(word.values), ["-a", " ".join(word.values)] if word.values else []
+    )
+    takes = ["-r"] if word.names and word.takes else []
+    return [*named, *takes, *(values if takes or not word.names else []), "-d", word.about]

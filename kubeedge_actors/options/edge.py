@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kubeedge_actors.config import DMI_SOCKET, HUB_PORT, METASERVER_PORT, TUNNEL_PORT, EdgeConfig
-from kubeedge_actors.options.setting import DATA, OWN, WATCHING, Setting, SettingsTable, config_file
+from kubeedge_actors.options.setting import DATA, KEYS, OWN, WATCHING, Setting, SettingsTable, config_file
 from kubeedge_actors.options.value_kinds import (
     FILE,
+    FILES,
     FOLDER,
     HOST_AND_PORT,
     LABELS,
@@ -14,6 +15,7 @@ from kubeedge_actors.options.value_kinds import (
     NUMBER,
     PORT,
     SECONDS,
+    SIZE,
     YES_OR_NO,
     choice_kind,
     text_kind,
@@ -23,6 +25,7 @@ from kubeedge_actors.options.value_kinds import (
 NODE = (
     Setting("name", NAME, "of the node (default: this machine's host name)"),
     DATA,
+    KEYS,
     config_file("edgecore.yaml"),
     Setting(
         "node-ip",
@@ -57,6 +60,12 @@ PODS = (
     ),
     Setting("docker-host", text_kind("URL"), "Docker engine (default: $DOCKER_HOST, then unix:///var/run/docker.sock)"),
     Setting("manifests", FOLDER, "static pods: every manifest in this folder runs"),
+    Setting(
+        "container-log-max-size",
+        SIZE,
+        "of a file of a container's log, such as 10Mi; a full one is put aside (default: 10Mi)",
+    ),
+    Setting("container-log-max-files", FILES, "of a container's log, the one being written among them (default: {})"),
     Setting("report-events", YES_OR_NO, "tell Events of pods to a genuine cloudcore, too (default: not)"),
 )
 EMBEDDED = (

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from kubeedge_actors import __version__
 from kubeedge_actors.config import default_data_dir
+from kubeedge_actors.options import pods
 
 SCRIPT, MODULE = "kubeedge-actors", "python -m kubeedge_actors"
 """The program that pip installs, and the same without it."""
-SHELLS = ("bash", "zsh")
+SHELLS = ("bash", "zsh", "fish")
 ABOUT = "Kubernetes-native edge computing; every module is an actor with a supervised mailbox."
 
 
@@ -23,6 +24,7 @@ class Command(NamedTuple):
     about: str
     example: str
     fill: Callable[[argparse.ArgumentParser], None]
+    parser: type[argparse.ArgumentParser] = argparse.ArgumentParser
 
 
 def program_name() -> str:
@@ -32,7 +34,8 @@ def program_name() -> str:
 
 def parser(command: str) -> argparse.ArgumentParser:
     """The parser of one command."""
-    command_parser = argparse.ArgumentParser(prog=f"{program_name()} {command}", formatter_class=_formatter)
+    made_by = COMMANDS[command].parser
+    command_parser = made_by(prog=f"{program_name()} {command}", formatter_class=_formatter)
     _add_version(command_parser)
     COMMANDS[command].fill(command_parser)
     return command_parser
@@ -190,6 +193,9 @@ def _trace_options(parser: argparse.ArgumentParser) -> None:
 def _deadletters(parser: argparse.ArgumentParser) -> None:
     common = argparse.ArgumentParser(add_help=False)
     _add_data_dir(common)
+    common.add_argument(
+        "--encryption-key-file", type=Path, metavar="FILE", help="as of the cloud or edge, when it has one"
+    )
     parser.description = "Messages that nobody took, and why. The newest 10,000 are kept."
     parser.epilog = "Whose is said after the command: `deadletters COMMAND --data-dir DIR`; `deadletters COMMAND --help` tells the rest."
     add = _subcommands(parser, common)
@@ -204,16 +210,33 @@ def _deadletters(parser: argparse.ArgumentParser) -> None:
     selection.add_argument("--all", action="store_true", help="forget every letter")
 
 
+def _at_the_node(fill: Callable[[argparse.ArgumentParser], None]) -> Callable[[argparse.ArgumentParser], None]:
+    """The same for a command that asks an edge."""
+
+    def filled(parser: argparse.ArgumentParser) -> None:
+        fill(parser)
+        pods.add_place(parser, default_data_dir("edge"))
+
+    return filled
+
+
+def _ctl(parser: argparse.ArgumentParser) -> None:
+    common = argparse.ArgumentParser(add_help=False)
+    pods.add_place(common, default_data_dir("edge"))
+    pods.add_ctl(parser, _subcommands(parser, common))
+
+
 def _completion(parser: argparse.ArgumentParser) -> None:
     parser.description = f"Print what lets a shell complete the words of {SCRIPT}."
-    parser.epilog = f"In every new shell: put `source <({SCRIPT} completion bash)` into ~/.bashrc, the same with zsh into ~/.zshrc (after compinit)."
+    parser.epilog = f"In every new shell: put `source <({SCRIPT} completion bash)` into ~/.bashrc, the same with zsh into ~/.zshrc (after compinit); for fish put `{SCRIPT} completion fish | source` into ~/.config/fish/config.fish."
     parser.add_argument("shell", choices=SHELLS)
 
 
 def _subcommands(
     parser: argparse.ArgumentParser, common: argparse.ArgumentParser
 ) -> Callable[[str, str], argparse.ArgumentParser]:
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    made_by: type[argparse.ArgumentParser] = pods.CommandLineParser
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", parser_class=made_by)
 
     def add(name: str, about: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, parents=[common], help=about, description=about, formatter_class=_formatter)
@@ -257,8 +280,28 @@ COMMANDS = {
         _control,
     ),
     "dashboard": Command("watch a running cloud or edge in the terminal", "dashboard --data-dir E", _dashboard),
+    "pods": Command(
+        "list the pods of a node, with or without a cloud", "pods -A --data-dir E", _at_the_node(pods.add_pods)
+    ),
+    "describe": Command(
+        "tell all that a node knows of a pod", "describe web --data-dir E", _at_the_node(pods.add_describe)
+    ),
+    "logs": Command("print the log of a container", "logs -f web --data-dir E", _at_the_node(pods.add_logs)),
+    "exec": Command(
+        "run a command in a container",
+        "exec -it web --data-dir E -- sh",
+        _at_the_node(pods.add_exec),
+        pods.CommandLineParser,
+    ),
+    "restart": Command(
+        "stop the containers of a pod and start them anew",
+        "restart web --data-dir E",
+        _at_the_node(pods.add_restart),
+    ),
+    "events": Command("list the Events of a node's pods", "events -A --data-dir E", _at_the_node(pods.add_events)),
+    "ctl": Command("the same with the verbs of `keadm ctl`", "ctl get pod -o wide --data-dir E", _ctl),
     "deadletters": Command(
         "list, show, replay or drop the messages that nobody took", "deadletters list --data-dir E", _deadletters
     ),
-    "completion": Command("print what lets bash or zsh complete all this", "completion bash", _completion),
+    "completion": Command("print what lets bash, zsh or fish complete all this", "completion bash", _completion),
 }

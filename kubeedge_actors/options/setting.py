@@ -131,6 +131,11 @@ class SettingsTable:
 
 LEVELS = ("debug", "info", "warning", "error")
 DATA = Setting("data-dir", DATA_DIR, "holds all state (default: {})")
+KEYS = Setting(
+    "encryption-key-file",
+    FILE,
+    "encrypt what may hold secrets in its databases with the keys of this file (default: not)",
+)
 WATCHING = (
     Setting("metrics-port", PORT, "serve Prometheus metrics at this port (default: not)"),
     Setting("metrics-host", text_kind("ADDRESS"), "address to serve them on (default: {})"),

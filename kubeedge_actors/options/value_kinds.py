@@ -13,9 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kubeedge_actors.config import ModuleEntry
+from kubeedge_actors.kubernetes.quantity import rounded_up_quantity
 
 LABEL = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]{0,316}=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+ADDRESS_OF_TYPE = re.compile(r"(?:(?:InternalDNS|Hostname)=)?(?:\[[0-9a-fA-F:.]+\]|[^\s:=\[\]/]+)(?::[0-9]{1,5})?|")
 HIGHEST_PORT = 65535
 
 
@@ -85,6 +87,13 @@ def _integer(lowest: int, highest: int | None = None) -> Callable[[Any], int]:
     return convert
 
 
+def _size(value: Any) -> int:
+    size = rounded_up_quantity("memory", _text(value))
+    if size < 1:
+        raise ValueError("it is out of range")
+    return size
+
+
 def _seconds(value: Any) -> float:
     number = float(_text(value))
     if not 0 < number < float("inf"):
@@ -147,10 +156,15 @@ FILE = ValueKind("no path", _text, "FILE")
 FOLDER = ValueKind("no path", _text, "DIR")
 DATA_DIR = ValueKind("no path", _absolute_path, "DIR")
 PORT = ValueKind(f"no port: 0 to {HIGHEST_PORT}", _integer(0, HIGHEST_PORT), "PORT")
+SIZE = ValueKind("no size such as 10Mi", _size, "SIZE")
+FILES = ValueKind("no number of files: 2 or more", _integer(2), "NUMBER")
 NUMBER = ValueKind("no whole number above 0", _integer(1), "NUMBER")
 SECONDS = ValueKind("no number of seconds above 0", _seconds, "SECONDS")
 YES_OR_NO = ValueKind("neither true nor false", _yes_or_no)
 NAME = ValueKind("no name of a node: small letters, digits, '-' and '.'", _matching(NODE_NAME), "NAME")
 LABELS = ValueKind("not of the form NAME=VALUE", _matching(LABEL), "NAME=VALUE", many=True)
 HOST_AND_PORT = ValueKind("no address of the form HOST:PORT", _host_and_port, "HOST:PORT")
+KUBELET_ADDRESS = ValueKind(
+    "no address of the form [InternalDNS=|Hostname=]HOST[:PORT]", _matching(ADDRESS_OF_TYPE), "ADDRESS"
+)
 MODE = ValueKind("none of 0, 1, 2", _integer(0, 2), "{0,1,2}")

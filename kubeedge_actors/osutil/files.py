@@ -10,8 +10,8 @@ from kubeedge_actors.errors import DriverError
 
 
 def ensure_private_file(path: Path | str) -> None:
-    """Have the file: made with mode 0600 if it is not there, before anything is written into it. Errors: OSError."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Have the file: made with mode 0600 if it is not there, before anything is written into it. Errors: OSError, for a link too."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:

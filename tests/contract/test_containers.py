@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -12,11 +13,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kubeedge_actors.drivers.containers.base import ContainerEnded, ExecStream, PodName, PodNetwork, RuntimeEvent
+from kubeedge_actors.drivers.containers.base import (
+    ContainerEnded,
+    ExecStream,
+    LimitSupport,
+    PodName,
+    PodNetwork,
+    RuntimeEvent,
+)
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import (
+    BUSY,
     DEAF,
     FOREVER,
+    LOG_LIMITS,
     MISSING,
     OBEDIENT,
     ContainersEnv,
@@ -26,7 +36,7 @@ from tests.support.env.containers import (
     exits,
     writes,
 )
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture(params=["fake", "process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -59,6 +69,20 @@ def test_the_end_of_a_container_is_told_with_its_exit_code(bench: ContainersEnv,
     ended = bench.await_end(one.id)
     assert (ended.phase, ended.exit_code, ended.reason) == ("exited", code, reason)
     assert ended.finished_at >= ended.started_at - 0.1 > 0
+
+
+def test_what_a_container_uses_is_measured_and_grows(bench: ContainersEnv) -> None:
+    one, ended = bench.run(BUSY), bench.run(exits(0))
+    bench.await_end(ended.id)
+    first = bench.runtime.usage([one.id, ended.id, "nobody"])
+    assert list(first) == [one.id]
+
+    def grown() -> bool:
+        return bench.runtime.usage([one.id])[one.id].cpu_seconds > first[one.id].cpu_seconds
+
+    eventually(grown, "more processor time")
+    usage = bench.runtime.usage([one.id])[one.id]
+    assert 0 < usage.working_set <= usage.memory
 
 
 def test_stop_asks_and_returns_at_once(bench: ContainersEnv) -> None:
@@ -165,6 +189,22 @@ def test_logs_are_followed_until_the_end(bench: ContainersEnv) -> None:
     assert b"".join(bench.runtime.logs(one.id, follow=True)) == b"alpha\nbeta\n"
 
 
+def test_of_a_long_log_the_newest_part_is_kept(bench: ContainersEnv) -> None:
+    script = "i=0; while [ $i -lt 20000 ]; do echo line $i of the log; i=$((i+1)); done"
+    one = bench.run(("/bin/sh", "-c", script))
+    if bench.kind == "fake":  # it writes nothing
+        return
+    followed = b"".join(bench.runtime.logs(one.id, follow=True))
+    bench.await_end(one.id)
+    kept = b"".join(bench.runtime.logs(one.id))
+    assert len(kept) <= LOG_LIMITS.max_size * LOG_LIMITS.max_files
+    assert kept.startswith(b"line ") and kept.endswith(b"line 19999 of the log\n")
+    if bench.kind != "docker":  # Docker's own follower leaves out what was rotated away before it was read
+        assert followed.endswith(b"line 19998 of the log\nline 19999 of the log\n")
+    last = b"".join(bench.runtime.logs(one.id, tail=1300)).splitlines()  # in a file of Docker there are some 700
+    assert last == [b"line %d of the log" % number for number in range(18_700, 20_000)]
+
+
 def test_a_followed_log_ends_when_another_thread_has_enough(bench: ContainersEnv) -> None:
     one = bench.run(DEAF)
     log = bench.runtime.logs(one.id, follow=True)
@@ -193,6 +233,38 @@ def test_a_command_runs_inside(bench: ContainersEnv) -> None:
     assert bench.runtime.exec_sync(one.id, ("/bin/sh", "-c", "exit 0"), 5.0).exit_code == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_container_and_what_runs_in_it_have_the_user_and_the_privileges_that_it_is_given(
+    bench: ContainersEnv,
+) -> None:
+    one = bench.run(
+        ("/bin/sh", "-c", "cat /proc/self/status; exec sleep 1000"), working_dir="/", user="1234:7", groups=(8,),
+        no_new_privileges=True, capabilities_dropped=("ALL",),
+    )  # fmt: skip
+    if bench.kind == "fake":  # it runs nothing
+        return
+    bench.await_output(one.id, b"NoNewPrivs:")
+    inside = bench.runtime.exec_sync(one.id, ("/bin/cat", "/proc/self/status"), PATIENCE).output
+    for text in (b"".join(bench.runtime.logs(one.id)), inside):
+        lines = [line.split() for line in text.decode().splitlines()]
+        status = {line[0]: line[1:] for line in lines if line}
+        assert (status["Uid:"][0], status["Gid:"][0], status["NoNewPrivs:"]) == ("1234", "7", ["1"])
+        assert "8" in status["Groups:"]
+        assert int(status["CapEff:"][0], 16) == int(status["CapBnd:"][0], 16) == 0
+
+
+def test_what_a_pod_keeps_on_the_disk_is_told_by_container(bench: ContainersEnv) -> None:
+    one = bench.run(OBEDIENT)
+    bench.await_output(one.id, b"ready")
+    if bench.kind != "fake":  # it writes nothing
+        assert bench.runtime.disk_usage(one.pod.uid).keys() == {"main"}
+    assert bench.runtime.disk_usage(str(uuid.uuid4())) == {}
+
+
+def test_an_image_has_a_user(bench: ContainersEnv) -> None:
+    assert bench.runtime.image_user(bench.image) == (str(os.geteuid()) if bench.kind == "process" else "")
+
+
 def test_a_command_is_run_with_both_its_ends_in_hand(bench: ContainersEnv) -> None:
     one = bench.run(FOREVER)
     command = bench.runtime.exec(one.id, ("/bin/sh", "-c", "cat; echo aside >&2; exit 3"), stdin=True)
@@ -206,6 +278,14 @@ def test_a_command_is_run_with_both_its_ends_in_hand(bench: ContainersEnv) -> No
     if bench.kind != "fake":  # it runs nothing
         assert said == {1: b"a" * 100_000, 2: b"aside\n"}
         assert code == 3
+
+
+def test_what_has_left_its_session_ends_with_its_container(bench: ContainersEnv) -> None:
+    script = "mkfifo /tmp/$0; (setsid sh -c 'echo gone >/tmp/$0; exec sleep 1000' $0 &); read word </tmp/$0; echo $word; exit 0"
+    one = bench.run(("/bin/sh", "-c", script, f"fifo-{uuid.uuid4().hex}"))
+    if bench.kind != "fake":  # it runs nothing
+        assert bench.await_end(one.id).exit_code == 0
+        assert b"".join(bench.runtime.logs(one.id, follow=True)) == b"gone\n"
 
 
 def test_a_command_ends_for_its_reader_when_another_thread_has_enough(bench: ContainersEnv) -> None:
@@ -289,6 +369,21 @@ def test_the_network_of_a_pod_is_opened_once_and_closed(bench: ContainersEnv) ->
 
 def test_the_version_names_the_engine(bench: ContainersEnv) -> None:
     assert bench.runtime.version().startswith(f"{bench.kind}://")
+
+
+def test_a_runtime_says_how_it_holds_limits(bench: ContainersEnv) -> None:
+    support = bench.runtime.limit_support()
+    assert support.cpu in ("cgroup", "") and support.memory in ("cgroup", "rlimit")
+    assert bench.kind == "process" or support == LimitSupport(cpu="cgroup", memory="cgroup")
+
+
+def test_a_limit_of_memory_holds(bench: ContainersEnv) -> None:
+    grows = 'x=0123456789abcdef; while :; do x="$x$x"; done'
+    one = bench.run(("/bin/sh", "-c", grows), memory=32 << 20)
+    if bench.kind != "fake":  # it runs nothing
+        ended = bench.await_end(one.id)
+        assert ended.exit_code != 0
+        assert ended.reason == ("OOMKilled" if bench.runtime.limit_support().memory == "cgroup" else "Error")
 
 
 def test_an_unknown_container_is_refused_in_plain_words(bench: ContainersEnv) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,3 +86,92 @@ def test_logs_are_read_followed_and_dated_and_commands_run(
     assert containers(docker_engine, uid)
     docker_world.kubectl("delete", "pod", "talk", "--timeout=50s")
     eventually(lambda: not containers(docker_engine, uid), "the containers are gone")
+
+
+FIELDS = """
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: disk}}
+spec:
+  capacity: {{storage: 1Gi}}
+  accessModes: [ReadWriteOnce]
+  claimRef: {{namespace: default, name: claim}}
+  hostPath: {{path: {folder}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: claim}}
+spec:
+  accessModes: [ReadWriteOnce]
+  volumeName: disk
+  resources: {{requests: {{storage: 1Gi}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: my-db}}
+spec: {{clusterIP: 192.0.2.9, ports: [{{port: 5432}}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: fields}}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 2
+  subdomain: nowhere
+  securityContext: {{runAsUser: 1234, runAsGroup: 7, supplementalGroups: [8], runAsNonRoot: true}}
+  volumes:
+  - {{name: data, persistentVolumeClaim: {{claimName: claim}}}}
+  - {{name: scratch, emptyDir: {{medium: Memory, sizeLimit: 1Mi}}}}
+  initContainers:
+  - name: side
+    image: {image}
+    imagePullPolicy: IfNotPresent
+    restartPolicy: Always
+    command: [sh, -c, "exec sleep 1000"]
+  containers:
+  - name: main
+    image: {image}
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "id -u > /data/who; id -G >> /data/who; cat /proc/mounts | while read a b c d; do test $b = /scratch && echo $c >> /data/who; done; echo $MY_DB_SERVICE_HOST:$MY_DB_SERVICE_PORT >> /data/who; echo bye > /dev/termination-log; exit 3"]
+    securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+    resources: {{requests: {{cpu: 10m}}, limits: {{cpu: "64"}}}}
+    volumeMounts:
+    - {{name: data, mountPath: /data}}
+    - {{name: scratch, mountPath: /scratch}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: rooted}}
+spec:
+  containers:
+  - name: main
+    image: {image}
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "exec sleep 1000"]
+    securityContext: {{runAsNonRoot: true}}
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a volume in memory needs root")
+def test_a_pod_is_run_as_its_fields_say(
+    docker_world: CloudAndEdge, docker_engine: DockerEngine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    folder.chmod(0o777)
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(parent.stat().st_mode | 0o011)
+    docker_world.apply(FIELDS.format(image=docker_engine.image, folder=folder))
+    eventually(lambda: phase(docker_world, "fields") == "Failed", "the pod has ended")
+    who = (folder / "who").read_text(encoding="utf-8").split("\n")
+    assert (who[0], set(who[1].split()) >= {"7", "8"}, who[2:4]) == ("1234", True, ["tmpfs", "192.0.2.9:5432"])
+    path = "{.status.containerStatuses[0].state.terminated.message}"
+    assert docker_world.out("get", "pod", "fields", "-o", f"jsonpath={path}") == "bye"
+    events = docker_world.out("get", "events", "-o", "jsonpath={.items[*].message}")
+    assert "No effect on this node: spec.subdomain" in events
+    waiting = "jsonpath={.status.containerStatuses[0].state.waiting.message}"
+    refused = "container has runAsNonRoot and image will run as root"
+    eventually(
+        lambda: refused in docker_world.out("get", "pod", "rooted", "-o", waiting), "who may not be root is not run"
+    )
+    assert docker_world.kubectl("delete", "pod", "fields", "rooted", "--timeout=50s").returncode == 0

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,13 +38,12 @@ def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return str(request.param)
 
 
-class Terminal:
-    """A kubectl in a terminal of ours."""
+class PseudoTerminal:
+    """A command in a terminal of ours."""
 
-    def __init__(self, env: CloudAndEdge, *arguments: str) -> None:
+    def __init__(self, line: Sequence[str]) -> None:
         self.fd, inner = pty.openpty()
         self.resize(101, 33)
-        line = ("kubectl", "--kubeconfig", str(env.cloud.data_dir / "kubeconfig"), *arguments)
         self.process = subprocess.Popen(line, stdin=inner, stdout=inner, stderr=inner)
         os.close(inner)
         self.said = b""
@@ -70,12 +69,17 @@ class Terminal:
         return code
 
 
+def kubectl_terminal(env: CloudAndEdge, *arguments: str) -> PseudoTerminal:
+    """A kubectl in a terminal of ours."""
+    return PseudoTerminal(("kubectl", "--kubeconfig", str(env.cloud.data_dir / "kubeconfig"), *arguments))
+
+
 @contextmanager
-def forwarding(env: CloudAndEdge, *ports: int) -> Iterator[list[int]]:
+def forwarding(env: CloudAndEdge, *ports: int, program: str = "kubectl") -> Iterator[list[int]]:
     """The ports of this machine at which kubectl forwards to ports of the pod."""
     config = str(env.cloud.data_dir / "kubeconfig")
     wanted = [f":{port}" for port in ports]
-    line = ("kubectl", "--kubeconfig", config, "port-forward", "--address", "127.0.0.1", "talk", *wanted)
+    line = (program, "--kubeconfig", config, "port-forward", "--address", "127.0.0.1", "talk", *wanted)
     process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -160,7 +164,7 @@ def test_input_and_output_go_through_whole_however_many_bytes(talking: CloudAndE
 
 
 def test_a_shell_has_a_terminal_of_the_size_of_ours(talking: CloudAndEdge, over: str) -> None:
-    terminal = Terminal(talking, "exec", "-it", "talk", "--", "/bin/sh")
+    terminal = kubectl_terminal(talking, "exec", "-it", "talk", "--", "/bin/sh")
     terminal.type("tty >/dev/null && stty size && echo RE''ADY")
     terminal.await_said(b"READY")
     assert b"33 101" in terminal.said

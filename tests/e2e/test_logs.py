@@ -57,6 +57,20 @@ def test_a_log_is_read_followed_and_cut_by_options(env: CloudAndEdge) -> None:
     assert second == first + 1
 
 
+def test_a_log_that_is_followed_goes_on_after_a_restart_of_the_edge_without_a_gap(env: CloudAndEdge) -> None:
+    env.apply(manifest("talk", COUNTING))
+    eventually(lambda: "line 2" in env.out("logs", "talk"), "a log")
+    with following(env, "talk", "--tail=1") as reader:
+        numbers = [int(reader.stdout.readline().split()[1]) for _ in range(2)]
+        env.edge.kill()
+        env.edge.start()
+        env.wait_ready()
+        latest = int(env.out("logs", "talk", "--tail=1").split()[1])
+        while numbers[-1] <= latest + 2:
+            numbers.append(int(reader.stdout.readline().split()[1]))
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), "each line once"
+
+
 def test_what_can_not_be_read_is_refused_in_one_sentence_and_with_a_status(env: CloudAndEdge) -> None:
     env.apply(manifest("talk", COUNTING))
     eventually(lambda: env.out("logs", "talk"), "a log")

@@ -184,7 +184,7 @@ def test_a_killed_process_of_a_pod_is_started_again(node: Node) -> None:
     node.cloud.wait(lambda: restarts(node) == 0)
     (folder,) = node.folder.glob(f"{UID}/containers/main/0")
     shim = int((folder / "pid").read_text(encoding="ascii").split()[0])
-    os.killpg(shim, signal.SIGKILL)
+    os.kill(shim, signal.SIGKILL)
     node.cloud.wait(lambda: restarts(node) == 1)
     ended = node.cloud.status(UID)["containerStatuses"][0]["lastState"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (137, "Error")

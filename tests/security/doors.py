@@ -17,6 +17,8 @@ from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.http.base import ServerResponse
 from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
+from kubeedge_actors.drivers.kubelet.base import TextAnswer
+from kubeedge_actors.drivers.kubelet.server import KubeletServer
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import NODE_GROUP, TlsPaths
@@ -141,6 +143,19 @@ def _metrics(stack: ExitStack, folder: Path, limits: ServerLimits) -> Door:
     return Door(port, path="/metrics")
 
 
+def _kubelets(stack: ExitStack, folder: Path, limits: ServerLimits) -> Door:
+    """Where a cluster's API server asks."""
+    ca = TestCa(folder)
+    loop = LoopThread()
+    stack.callback(loop.stop)
+    server = KubeletServer(loop, ca.client("replica", "replicas"), limits)
+    stack.callback(server.stop)
+    port = server.bind("127.0.0.1", 0)
+    answer = TextAnswer(200, "ok")
+    server.start(ca.server("127.0.0.1"), Path(ca.path).read_bytes(), lambda request: answer)
+    return Door(port, _trusting(ca.path, ca.client("kube-apiserver-kubelet-client", "people")), path="/pods")
+
+
 def _trusting(ca: str, client: TlsPaths | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca)
     if client is not None:
@@ -155,8 +170,9 @@ DOORS: dict[str, Callable[[ExitStack, Path, ServerLimits], Door]] = {
     "metaserver": _metaserver,
     "servicebus": _servicebus,
     "metrics": _metrics,
+    "kubelets": _kubelets,
 }
-WITH_TLS = ("api", "hub", "bootstrap")
+WITH_TLS = ("api", "hub", "bootstrap", "kubelets")
 WITH_BODIES = ("api", "bootstrap", "servicebus")
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from kubeedge_actors.__main__ import main
-from kubeedge_actors.assembly.revocation import revocation_watch
+from kubeedge_actors.apiserver import ApiServer, TlsFiles
+from kubeedge_actors.assembly.revocation import NOT_READ, RevocationGate
 from kubeedge_actors.drivers.bootstrap.join_gate import USED, JoinGate
 from kubeedge_actors.drivers.bootstrap.revocations import Revocations
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.base import Subject, node_subject
+from kubeedge_actors.drivers.pki.base import Subject, TlsPaths, node_subject
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims, make_node_token, split_token
 from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, execute
@@ -24,6 +27,7 @@ from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, SECRE
 from kubeedge_actors.kubernetes.time import format_micro_time
 from tests.support.fakes.bootstrap_cloud import Cloud, Reply
 from tests.support.fakes.link_recorders import ClientRecorder, ServerRecorder
+from tests.support.waiting import PATIENCE
 
 NODE, NAMESPACE = "edge-9", "kubeedge"
 ALIVE = f"node {NODE} has joined and is alive, so its name takes a token of its own: token --node {NODE}"
@@ -223,7 +227,7 @@ def test_a_revoked_node_joins_again_with_a_newer_token_of_its_own(guarded: Guard
 def test_a_live_session_ends_and_does_not_come_back(guarded: GuardedCloud, tmp_path: Path) -> None:
     """At the message channel and the tunnels, which are one server: with real TLS."""
     server, told = WebSocketServer(), ServerRecorder()
-    revocations, _ = revocation_watch(guarded.cluster, tmp_path, (server, None))
+    revocations, _ = RevocationGate(tmp_path, (server, None)).watch(guarded.cluster)
     port = server.start("127.0.0.1", 0, guarded.cloud.tls, told)
     mine = guarded.cloud.authority.client_certificate(NODE, node_subject(NODE))
     links, url = WebSocketLinks(), f"wss://127.0.0.1:{port}/x"
@@ -240,6 +244,45 @@ def test_a_live_session_ends_and_does_not_come_back(guarded: GuardedCloud, tmp_p
         assert f"the certificate of node {NODE} was revoked" in str(again.next("close"))
     finally:
         server.stop()
+
+
+def test_a_revoked_certificate_ends_at_the_embedded_api_too(guarded: GuardedCloud, tmp_path: Path) -> None:
+    """The next request on an open connection is refused, an idle one ends, and a new one is refused too."""
+    gate, tls = RevocationGate(tmp_path, ()), guarded.cloud.tls
+    files = TlsFiles(Path(tls.cert), Path(tls.key), Path(tls.ca))
+    api = ApiServer(database=":memory:", port=0, tls=files, refusal=gate.refusal)
+    gate.attach(api)
+    api.start()
+
+    def status(connection: http.client.HTTPSConnection) -> tuple[int, str]:
+        connection.request("GET", "/api")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    authority = guarded.cloud.authority
+    mine = authority.client_certificate(NODE, node_subject(NODE))
+    other = authority.client_certificate("edge-8", node_subject("edge-8"))
+    try:
+        with ExitStack() as stack:
+
+            def dialled(certificate: TlsPaths) -> http.client.HTTPSConnection:
+                context = guarded.cloud.context(certificate)
+                dialled = http.client.HTTPSConnection("127.0.0.1", api.port, timeout=PATIENCE, context=context)
+                return stack.enter_context(closing(dialled))
+
+            first = status(dialled(mine))
+            assert first[0] == 401 and NOT_READ in first[1]
+            revocations, _ = gate.watch(guarded.cluster)
+            idle, open_one = dialled(mine), dialled(mine)
+            assert (status(idle)[0], status(open_one)[0], status(dialled(other))[0]) == (200, 200, 200)
+            revocations.revoke(NODE)
+            refused = status(open_one)
+            assert refused[0] == 401 and f"the certificate of node {NODE} was revoked" in refused[1]
+            api.close_refused()
+            assert idle.sock is not None and idle.sock.recv(1) == b""
+            assert (status(dialled(mine))[0], status(dialled(other))[0]) == (401, 200)
+    finally:
+        api.stop()
 
 
 def test_a_cloud_that_starts_without_the_api_knows_what_was_revoked(guarded: GuardedCloud, tmp_path: Path) -> None:

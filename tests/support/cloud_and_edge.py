@@ -74,7 +74,7 @@ def ending(*sides: ProcessUnderTest) -> Iterator[None]:
 class CloudAndEdge:
     """A cloud, an edge node, and kubectl."""
 
-    def __init__(self, folder: Path, *edge_options: str) -> None:
+    def __init__(self, folder: Path, *edge_options: str, cloud_options: tuple[str, ...] = ()) -> None:
         self.api, self.hub, self.https, self.mqtt, self.tunnel = free_ports(5)
         ports = (
             "--api-port",
@@ -86,7 +86,7 @@ class CloudAndEdge:
             "--tunnel-port",
             self.tunnel,
         )
-        self.cloud = ProcessUnderTest("kubeedge_actors.cloud", folder / "cloud", *map(str, ports))
+        self.cloud = ProcessUnderTest("kubeedge_actors.cloud", folder / "cloud", *map(str, ports), *cloud_options)
         self.edge = ProcessUnderTest(
             "kubeedge_actors.edge",
             folder / "edge",

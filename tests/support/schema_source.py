@@ -53,6 +53,13 @@ MAPS = {
     ("ControllerRevision", "data"): "any",
     ("PodDisruptionBudgetStatus", "disruptedPods"): "{time}",
 }
+MEASURED = {"kind": "string", "apiVersion": "string", "metadata": "ObjectMeta", "timestamp": "time", "window": "string"}
+OTHERS = {
+    "ContainerMetrics": {"name": "string", "usage": "{quantity}"},
+    "NodeMetrics": {**MEASURED, "usage": "{quantity}"},
+    "PodMetrics": {**MEASURED, "containers": "[ContainerMetrics]"},
+}
+"""Types of metrics.k8s.io, which the library does not have (source: k8s.io/metrics)."""
 QUANTITIES = {"limits", "requests", "capacity", "allocatable", "overhead", "allocatedResources", "consumedCapacity"}
 
 Wanted = list[tuple[str, str]]
@@ -101,7 +108,7 @@ def build() -> dict[str, dict[str, str]]:
         key = RENAMED.get((module, name), name)
         if key not in types:
             types[key] = fields(module, name, key, wanted)
-    return dict(sorted(types.items()))
+    return dict(sorted((types | OTHERS).items()))
 
 
 def text() -> str:

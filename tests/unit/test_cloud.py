@@ -6,7 +6,6 @@ import socket
 
 import pytest
 
-from kubeedge_actors import cloud
 from kubeedge_actors.assembly import own_names
 
 
@@ -31,7 +30,7 @@ def test_a_machine_whose_name_stands_for_nothing_has_its_name_all_the_same(monke
 
 
 def test_the_hint_names_each_name_once() -> None:
-    hint = cloud._how_to_advertise(["192.168.1.7", "127.0.0.1"])
+    hint = own_names.how_to_advertise(["192.168.1.7", "127.0.0.1"])
     assert (
         hint.startswith("its certificate is for 192.168.1.7, 127.0.0.1, localhost: ") and "--advertise ADDRESS" in hint
     )

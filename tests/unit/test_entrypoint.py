@@ -64,7 +64,7 @@ def test_the_last_line_says_why_it_ended(body: str, status: int, sentence: str) 
 
 def test_a_defect_has_its_traceback_before_the_sentence() -> None:
     for body in ("raise KeyError('x')", "thread('timers')"):
-        assert any(line.startswith("Traceback") for line in ended(body)[1])
+        assert any(line.startswith("  Traceback") for line in ended(body)[1])
 
 
 def test_a_thread_that_serves_one_client_ends_alone_and_is_logged() -> None:

@@ -31,6 +31,7 @@ class TunnelRegistry:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._numbers = itertools.count(1)
         self._peers: dict[str, Peer] = {}
         self._streams: dict[int, tuple[int, TunnelStream]] = {}
@@ -46,6 +47,28 @@ class TunnelRegistry:
         """The nodes that have a tunnel."""
         with self._lock:
             return sorted(self._peers)
+
+    def has_tunnel(self, node: str) -> bool:
+        """Whether a node has one."""
+        with self._lock:
+            return node in self._peers
+
+    def node_at(self, address: str) -> str:
+        """The node whose own address this is; empty when there is none, or several behind NAT have the same."""
+        with self._lock:
+            found = [node for node, peer in self._peers.items() if peer.headers.get(ADDRESS) == address]
+        return found[0] if len(found) == 1 else ""
+
+    def is_native(self, node: str) -> bool:
+        """Whether the node has a tunnel, and is one of ours."""
+        with self._lock:
+            peer = self._peers.get(node)
+        return peer is not None and constants.HEADER_STREAM.lower() in peer.headers
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Wait until a node opens a tunnel, `seconds` at most."""
+        with self._changed:
+            self._changed.wait(seconds)
 
     def stream_count(self) -> int:
         """Streams under way."""
@@ -94,6 +117,7 @@ class TunnelRegistry:
         node = peer.headers[NODE]
         with self._lock:
             before, self._peers[node] = self._peers.get(node), peer
+            self._changed.notify_all()
         if before is not None:
             self._close(before, "the node has opened another tunnel")
         self._opened(node)

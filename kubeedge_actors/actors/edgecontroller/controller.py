@@ -12,7 +12,7 @@ from kubeedge_actors.actors.edgecontroller.location_cache import LocationCache
 from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize
 from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.responses import OBJECT_QUERIES, error_responses, rejection_error
-from kubeedge_actors.actors.edgecontroller.upstream import Upstream
+from kubeedge_actors.actors.edgecontroller.upstream import StatusOf, Upstream
 from kubeedge_actors.actors.edgecontroller.upstream_worker import (
     UpstreamRequest,
     UpstreamWorker,
@@ -227,12 +227,13 @@ def child_specs(
     workers: int = WORKERS,
     lease_workers: int = LEASE_WORKERS,
     counts: Counter[str] | None = None,
+    status_of: StatusOf | None = None,
 ) -> list[ChildSpec]:
     """EdgeController and its workers, workers first. `address`: where the cloud is, for the annotation of each Node;
-    `counts`: the counter for what it rejects and drops.
+    `counts`: the counter for what it rejects and drops; `status_of`: what is taken of the status that a node reports.
     """
     desk = EdgeControllerState(cluster, counts)
-    upstream = Upstream(cluster, desk.location_cache, address)
+    upstream = Upstream(cluster, desk.location_cache, address, status_of)
     plain = [f"{constants.EDGECONTROLLER}-{number}" for number in range(1, workers + 1)]
     leases = [f"{constants.EDGECONTROLLER}-lease-{number}" for number in range(1, lease_workers + 1)]
     return [

@@ -23,6 +23,7 @@ from kubeedge_actors.kubernetes.node_restriction import (
 )
 from kubeedge_actors.kubernetes.object_types import BY_NAME, ReadableBy
 from kubeedge_actors.kubernetes.pod_references import ConfigReference
+from kubeedge_actors.kubernetes.service_environment import LIST_NAME
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
@@ -127,6 +128,8 @@ def _because(action: str, sentence: str) -> str:
 
 def _query(node: str, request: QueryObject, lookup: PodLookup) -> str:
     action = f"read {request.type} {request.namespace}/{request.name}"
+    if request.type == constants.SERVICELIST:
+        return "" if request.name == LIST_NAME else action  # Kubernetes lets every node list Services
     if not request.name:
         return f"list {request.type}"
     readable = BY_NAME[request.type].readable if request.type in BY_NAME else ReadableBy.NOWHERE

@@ -8,6 +8,7 @@ Each function blocks until the API has answered and gives the messages to say, o
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -26,8 +27,10 @@ MAX_TRIES = 3
 GPU, GPU_ANNOTATION = "nvidia.com/gpu", "huawei.com/gpu-status"
 
 
-def write_node_status(cluster: Cluster, request: ReportNodeStatus) -> list[Message]:
-    """Register the node, or take over its status."""
+def write_node_status(
+    cluster: Cluster, request: ReportNodeStatus, status_of: Callable[[Json, str], Json]
+) -> list[Message]:
+    """Register the node, or take over its status, `status_of` it and its name."""
     if request.operation == constants.INSERT:
         metadata = {**(request.content.get("metadata") or {}), "name": request.name}
         metadata.pop("creationTimestamp", None)
@@ -38,7 +41,8 @@ def write_node_status(cluster: Cluster, request: ReportNodeStatus) -> list[Messa
     annotations = _annotations(request.content.get("ExtendResources") or {})
     if annotations:
         node = cluster.patch(NODE_KIND, "", request.name, {"metadata": {"annotations": annotations}})
-    status = _merged_status(node.get("status") or {}, request.content.get("Status") or {})
+    reported = status_of(request.content.get("Status") or {}, request.name)
+    status = _merged_status(node.get("status") or {}, reported)
     node = cluster.replace(NODE_KIND, "", request.name, {**node, "status": status}, subresource="status")
     return [response(request, constants.OK, object_reference(node).version, node_path(request.name))]
 

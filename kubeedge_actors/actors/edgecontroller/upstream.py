@@ -43,10 +43,12 @@ from kubeedge_actors.kubernetes.object_types import (
     LEASE_KIND,
     NODE_KIND,
     POD_KIND,
+    SERVICE_KIND,
     SERVICEACCOUNT_KIND,
     ReadableBy,
     types_where,
 )
+from kubeedge_actors.kubernetes.service_environment import API_NAMESPACE, API_SERVICE, service_list
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     DeletePod,
@@ -72,20 +74,25 @@ Json = dict[str, Any]
 
 QUERYABLE_TYPES = types_where(lambda row: row.queryable)
 KUBERNETES_DOMAIN = "kubernetes.io"
+StatusOf = Callable[[Json, str], Json]
 
 
 class Upstream:
-    """Performs requests of nodes against the API. `address` is what a Node is annotated with: where its cloud is. Thread-safe."""
+    """Performs requests of nodes against the API. `address` is what a Node is annotated with: where its cloud is. Thread-safe.
 
-    def __init__(self, cluster: Cluster, pods: PodLookup, address: str) -> None:
+    `status_of`: what is taken of the status that a node reports, by its name.
+    """
+
+    def __init__(self, cluster: Cluster, pods: PodLookup, address: str, status_of: StatusOf | None = None) -> None:
         self._cluster = cluster
         self._pods = pods
         self._address = address
+        self._status_of: StatusOf = status_of or (lambda status, node: status)
         self._performers: dict[type[LinkMessage], Callable[[Any], list[Message]]] = {
             RegisterNode: self._register,
             UpdateNode: self._update_node,
             PatchNode: self._patch_node,
-            ReportNodeStatus: lambda request: pre_1_13_status.write_node_status(cluster, request),
+            ReportNodeStatus: self._node_status,
             QueryLease: self._query_lease,
             WriteLease: self._write_lease,
             InsertPod: self._insert_pod,
@@ -138,8 +145,13 @@ class Upstream:
         patch = node_patch(_object_of(request.patch))
         if labels := patch.get("metadata", {}).get("labels"):
             patch["metadata"]["labels"] = self._own_labels(request.name, labels)
+        if isinstance(patch.get("status"), dict):
+            patch["status"] = self._status_of(patch["status"], request.name)
         node = self._cluster.patch(NODE_KIND, "", request.name, patch, form="strategic", subresource="status")
         return [object_response(request, node, versioned=True), version_delivered(request, constants.NODE, node)]
+
+    def _node_status(self, request: ReportNodeStatus) -> list[Message]:
+        return pre_1_13_status.write_node_status(self._cluster, request, self._status_of)
 
     def _own_labels(self, name: str, labels: Json) -> Json:
         """The labels that a node may change of its Node. Those that it may not are left out when it only repeats them; otherwise 403."""
@@ -227,7 +239,16 @@ class Upstream:
 
     # --- other objects ------------------------------------------------------------------------------------------------
 
+    def _services(self, request: QueryObject) -> list[Message]:
+        services = list(self._cluster.list(SERVICE_KIND, request.namespace).items)
+        if request.namespace != API_NAMESPACE:
+            with contextlib.suppress(NotFound):  # the embedded API has none
+                services.append(self._cluster.get(SERVICE_KIND, API_NAMESPACE, API_SERVICE))
+        return [response(request, service_list(request.namespace, services))]
+
     def _query(self, request: QueryObject) -> list[Message]:
+        if request.type == constants.SERVICELIST:
+            return self._services(request)
         if request.type not in QUERYABLE_TYPES:
             raise rejection_error(f"{request.type} can not be asked for", BAD_REQUEST, "BadRequest")
         row = BY_NAME[request.type]

@@ -7,30 +7,33 @@ from collections.abc import Callable
 from kubeedge_actors.actors.edged.messages import (
     HousekeepingDue,
     LinkState,
+    ListNodePods,
+    ListPodEvents,
     ManifestsRead,
     NodeSyncDue,
     PodContainersListed,
     PodListDue,
+    PodStorageMeasured,
     PodSyncDue,
+    RestartPod,
     RuntimeEventReceived,
     RuntimeRelisted,
 )
-from kubeedge_actors.actors.edged.pod.admission import NodeOffer
+from kubeedge_actors.actors.edged.pod.admission import NodeOffer, node_offer
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager, has_no_spec
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_worker import PodWorkers
 from kubeedge_actors.actors.edged.pod.shared_state import NOT_YET, SharedSyncState
+from kubeedge_actors.actors.edged.pod.storage_eviction import StorageEviction
 from kubeedge_actors.actors.edged.runtime.action_executor import ActionExecutor
-from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext, unsupported_fields
+from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.runtime.worker_pool import ThreadWorkerPool, WorkerPool
-from kubeedge_actors.actors.edged.status.node_status import NodeDescription, allocatable, node_labels
+from kubeedge_actors.actors.edged.status.node_status import NodeDescription
 from kubeedge_actors.actors.edged.status.node_status_manager import NodeStatusManager
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerRuntime, RuntimeLost
 from kubeedge_actors.drivers.machine.base import Machine, PodVolumes, Prober, StaticPodSource
 from kubeedge_actors.kubernetes.objects import is_mirror
-from kubeedge_actors.kubernetes.quantity import rounded_up_quantity
-from kubeedge_actors.kubernetes.taints import Taint
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors.timer import Timer
 from kubeedge_actors.wire import constants
@@ -55,9 +58,9 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 
-HOUSEKEEPING_SECONDS, SLOW_HOUSEKEEPING_TICKS = 5.0, 12
-"""Period of the poll for things without events (manifest folder, dead runtime); every 12th poll also rotates logs and
-resyncs volumes.
+HOUSEKEEPING_SECONDS, STORAGE_TICKS, SLOW_HOUSEKEEPING_TICKS = 5.0, 2, 12
+"""Period of the poll for things without events (manifest folder, dead runtime); every second poll also measures what pods keep
+on this machine, every 12th resyncs volumes.
 """
 RELIST_RETRY_SECONDS = 1.0
 RUNTIME_DOWN = "container runtime is down"
@@ -67,7 +70,8 @@ class Edged(Module):
     """The kubelet of this node: pods, node status and lease.
 
     `address`: the node's, as others reach it. `version`: of the product. `link`: made once, outside of the factory.
-    `events`: tell Events of pods to a genuine cloud too.
+    `events`: tell Events of pods to a genuine cloud too. `api`: where the node serves what it knows as a Kubernetes API, which its
+    pods find in their environment.
     `workers`: makes a pool of so many threads for what has to wait; two are made.
     """
 
@@ -76,17 +80,8 @@ class Edged(Module):
     emits = (
         *(RegisterNode, UpdateNode, PatchNode, QueryLease, WriteLease, InsertPod, PatchPod, DeletePod),
         *(QueryObject, RequestToken, ReportEvent, ListPods),
-        *(
-            HousekeepingDue,
-            NodeSyncDue,
-            PodSyncDue,
-            PodListDue,
-            RuntimeEventReceived,
-            PodContainersListed,
-            RuntimeRelisted,
-            ManifestsRead,
-            ActionResult,
-        ),
+        *(HousekeepingDue, NodeSyncDue, PodSyncDue, PodListDue, RuntimeEventReceived),
+        *(PodContainersListed, PodStorageMeasured, RuntimeRelisted, ManifestsRead, ActionResult),
     )
 
     def __init__(
@@ -103,13 +98,14 @@ class Edged(Module):
         labels: dict[str, str] | None = None,
         link: LinkState | None = None,
         events: bool = False,
+        api: tuple[str, int] | None = None,
         workers: Callable[[int], WorkerPool] = ThreadWorkerPool,
     ) -> None:
         self._node_name, self._address, self._product = node_name, address, product
         self._host, self._manifests, self._labels = host, manifests, labels or {}
         self._link = link or LinkState()
         machine = host.info()
-        context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory)
+        context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory, api=api)
         self._state = SharedSyncState(
             context, link_up=self._link.up, cloud_is_native=self._link.cloud_renews_lease, events_to_any_cloud=events
         )
@@ -118,13 +114,10 @@ class Edged(Module):
         self._pod_workers = PodWorkers(
             self, self._pods, self._executor, self._state, self._on_runtime_state, self._offer, self._fetch_node
         )
-        self._node_status_manager = NodeStatusManager(
-            node_name,
-            self._node_description,
-            self._link.up,
-            self._link.cloud_renews_lease,
-            registered=self._link.registered,
+        self._storage_eviction = StorageEviction(
+            self._pods, lambda pod: self._executor.measure(pod.view, self.ref), self._pod_workers.on_evicted
         )
+        self._node_status_manager = NodeStatusManager(node_name, self._node_description, self._link)
         self._relisted: RuntimeRelisted | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
         self._relisting, self._ticks = False, 0
@@ -174,7 +167,7 @@ class Edged(Module):
         if message.error:
             self._on_runtime_state(message.error)
             return
-        self._relisted, self._state.runtime_version = message, message.engine
+        self._relisted, self._state.runtime_version, self._state.limits = message, message.engine, message.limits
         self._adopt()
 
     def _adopt(self) -> None:
@@ -242,12 +235,6 @@ class Edged(Module):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self.log.warning("a malformed pod is ignored: %s: %s", type(error).__name__, error)
             return
-        unused, pod_name = unsupported_fields(changed[-1].view), changed[-1].view.name
-        if unused and changed[-1].unsupported_unlogged:
-            self.log.warning(
-                "pod %s/%s: no effect on this node: %s", pod_name.namespace, pod_name.name, ", ".join(unused)
-            )
-        changed[-1].unsupported_unlogged = False
         self._pod_workers.sync_all(changed)
 
     def _on_mirror_pod(self, pod: Json, *, deleted: bool) -> None:
@@ -283,6 +270,11 @@ class Edged(Module):
         self._pod_workers.on_containers_listed(message)
 
     @on
+    def on_pod_storage_measured(self, message: PodStorageMeasured) -> None:
+        """Evict a pod that keeps more on this machine than it may."""
+        self._storage_eviction.on_measured(message)
+
+    @on
     def on_action_result(self, message: ActionResult) -> None:
         """Apply the result of an action."""
         self._pod_workers.on_action_result(message)
@@ -293,6 +285,24 @@ class Edged(Module):
         pod_state = self._pods.get(message.uid)
         if pod_state is not None:
             self._pod_workers.sync(pod_state)
+
+    # --- who stands at the node -------------------------------------------------------------------------------------
+
+    @on
+    def on_list_node_pods(self, message: ListNodePods) -> list[Json]:
+        """The pods with their status of this moment."""
+        return [pod_state.as_object() for pod_state in self._pods if not pod_state.is_orphaned]
+
+    @on
+    def on_list_pod_events(self, message: ListPodEvents) -> list[Json]:
+        """The Events that are remembered."""
+        return self._pod_workers.events()
+
+    @on
+    def on_restart_pod(self, message: RestartPod) -> list[str]:
+        """Restart the containers of a pod."""
+        pod_state = self._pods.get(message.uid)
+        return [] if pod_state is None or pod_state.is_ending else self._pod_workers.restart(pod_state)
 
     # --- the cluster ------------------------------------------------------------------------------------------------
 
@@ -354,22 +364,18 @@ class Edged(Module):
 
     @on
     def on_housekeeping_due(self, message: HousekeepingDue) -> None:
-        """Poll things without events: manifest folder, dead runtime; now and then logs and volumes."""
+        """Poll things without events: manifest folder, dead runtime; now and then volumes."""
         self._read_manifests()
         if self._state.runtime_error:
             self._relist()
         self._ticks += 1
+        if self._ticks % STORAGE_TICKS == 0:
+            self._storage_eviction.on_time()
         if self._ticks % SLOW_HOUSEKEEPING_TICKS == 0:
-            self._executor.rotate_logs()
             self._pod_workers.resync()
 
     def _offer(self) -> NodeOffer:
-        """What this node has for pods, by its own measure; labels and taints as the cluster last said."""
-        node, description = self._node_status_manager.node or {}, self._node_description()
-        labels = {**node_labels(description), **((node.get("metadata") or {}).get("labels") or {})}
-        taints = tuple(Taint.of(taint) for taint in (node.get("spec") or {}).get("taints") or ())
-        room = {name: rounded_up_quantity(name, text) for name, text in allocatable(description.host).items()}
-        return NodeOffer(self._node_name, labels, taints, room)
+        return node_offer(self._node_status_manager.node or {}, self._node_description())
 
     def _fetch_node(self) -> None:
         self._node_status_manager.fetch(self.clock.now())

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
-from kubeedge_actors.drivers.containers.base import Container, ContainerEnded, RuntimeLost, RuntimeRecovered
+from kubeedge_actors.drivers.containers.base import (
+    FULL_SUPPORT,
+    Container,
+    ContainerEnded,
+    LimitSupport,
+    RuntimeLost,
+    RuntimeRecovered,
+)
 from kubeedge_actors.wire.messages import Message
 
 
@@ -39,10 +46,18 @@ class PodContainersListed(Message, frozen=True, kw_only=True):
     error: str = ""
 
 
+class PodStorageMeasured(Message, frozen=True, kw_only=True):
+    """What a pod keeps on this machine was measured; `excess`: the sentence with which it is evicted, empty for none."""
+
+    uid: str
+    excess: str
+
+
 class RuntimeRelisted(Message, frozen=True, kw_only=True):
     """All our containers, networks and folders were listed; `error`: why no engine answers, else empty."""
 
     engine: str = ""
+    limits: LimitSupport = FULL_SUPPORT
     containers: list[Container] = []
     networks: set[str] = set()
     folders: set[str] = set()
@@ -53,6 +68,20 @@ class ManifestsRead(Message, frozen=True, kw_only=True):
     """The static pods, each with the path of its file."""
 
     manifests: list[tuple[str, Json]]
+
+
+class ListNodePods(Message, frozen=True):
+    """Asks for the pods of this node: a list of v1.Pod with the status that they have now (kubelet: /pods)."""
+
+
+class ListPodEvents(Message, frozen=True):
+    """Asks for the Events of pods that are remembered here: a list of v1.Event, the newest at the end."""
+
+
+class RestartPod(Message, frozen=True, kw_only=True):
+    """Orders the containers of a pod to be stopped and started anew; the answer: the names of those that ran."""
+
+    uid: str
 
 
 class LinkState:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
@@ -44,7 +45,7 @@ class EdgeStreamState:
 
 
 class EdgeStream(Module):
-    """Answers the cloud's requests for streams from the containers of `runtime`.
+    """Answers the cloud's requests for streams from the containers of `runtime`, and what they use from `sampler`.
 
     `address` is the node's, `url` the tunnel's: wss://HOST:PORT.
     """
@@ -55,11 +56,14 @@ class EdgeStream(Module):
 
     def __init__(
         self, node: str, address: str, url: str, link_factory: Callable[[], Link], credentials: CertificateSource,
-        runtime: ContainerRuntime, state: EdgeStreamState,
+        runtime: ContainerRuntime, state: EdgeStreamState, sampler: ResourceSampler | None = None,
     ) -> None:  # fmt: skip
         self._headers = {constants.HEADER_TUNNEL_NODE: node, constants.HEADER_TUNNEL_ADDRESS: address}
+        self._headers[constants.HEADER_STREAM] = (
+            "1"  # to a cloud of ours: this node follows a log again from where it broke off
+        )
         self._url, self._links, self._credentials = url + constants.PATH_TUNNEL, link_factory, credentials
-        self._runtime, self._seen = runtime, state
+        self._runtime, self._seen, self._sampler = runtime, state, sampler
         self._tunnel: Tunnel | None = None
         self._attempt = 0
         self._wait = RETRY_INITIAL
@@ -124,8 +128,11 @@ class EdgeStream(Module):
         def over(reason: str, lived: bool) -> None:
             ref.offer(TunnelClosed(attempt=attempt, reason=reason, was_open=lived))
 
+        def opened() -> None:
+            ref.offer(TunnelOpened(attempt=attempt))
+
         link = self._links()
-        self._tunnel = Tunnel(link, self._runtime, over, lambda: ref.offer(TunnelOpened(attempt=attempt)))
+        self._tunnel = Tunnel(link, self._runtime, over, opened, self._sampler)
         link.open(self._url, self._headers, tls, self._tunnel)
 
     def _warn_once(self, reason: str) -> None:

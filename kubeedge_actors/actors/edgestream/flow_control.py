@@ -15,17 +15,25 @@ PIECE = 32 * 1024
 MESSAGE = PIECE // 2
 """Bytes of a message whose frame, in base64 as well, is one piece: nothing that another thread sends comes in its midst."""
 
+REFUSAL = (
+    b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n"
+)
+"""What a kubelet says in place of an upgrade; the reason follows."""
+
 
 class StreamSender:
     """The sending side of one stream. `send` blocks while too much is in flight, so that memory is bounded.
 
     `credits`: the cloud says what was read; otherwise what was written to the socket counts. `on_data` takes the cloud's bytes.
+    `connection`: the stream is a whole HTTP connection, from the status line on, and not the text of an answer.
     """
 
-    def __init__(self, id: int, link: Link, *, credits: bool, reasons: bool) -> None:
+    def __init__(self, id: int, link: Link, *, credits: bool, reasons: bool, connection: bool = False) -> None:
         self.credits = credits
-        self.id, self._link, self._reasons = id, link, reasons
+        self.id, self._link, self._reasons, self._connection = id, link, reasons, connection
         self._under_way = 0
+        self._begun = False
         self._room = threading.Condition()
         self._cancelled = False
         self.on_data: Callable[[bytes], None] = lambda data: None
@@ -33,6 +41,7 @@ class StreamSender:
 
     def send(self, data: bytes) -> bool:
         """Send data in pieces, blocking for room; False: the reader has cancelled."""
+        self._begun = True
         for start in range(0, len(data), PIECE):
             piece = data[start : start + PIECE]
             with self._room:
@@ -54,12 +63,21 @@ class StreamSender:
             self._link.send(tunnel.encode(Frame(self.id, FrameType.CREDIT, tunnel.encode_varint(count))))
 
     def terminate(self, reason: str = "") -> None:
-        """End the stream, with a reason; a peer without reasons gets it as text."""
+        """End the stream, with a reason; a peer without reasons gets it as text, or as an HTTP answer if it waits for one."""
         text = reason.encode()
         if reason and not self._reasons:
-            self.send(text + b"\n")
-        if not self._cancelled:
+            self._send_reason(text + b"\n")
+        awaited = (
+            self._connection and not self._reasons
+        )  # an original cloud says REMOVE over and over until it hears it
+        if awaited or not self._cancelled:
             self._link.send(tunnel.encode(Frame(self.id, FrameType.REMOVE, text if self._reasons else b"")))
+
+    def _send_reason(self, text: bytes) -> None:
+        if not self._connection:
+            self.send(text)
+        elif not self._begun:  # afterwards it would be bytes in the midst of a protocol
+            self.send(REFUSAL % len(text) + text)
 
     def on_credit(self, count: int) -> None:
         """`count` bytes are no longer in flight."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import parse_qs, unquote
@@ -10,6 +11,7 @@ import msgspec
 
 from kubeedge_actors.drivers.containers.base import Container
 from kubeedge_actors.errors import ContainerError
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.tunnel import Url
 
 TRUE = ("1", "true", "t")
@@ -26,7 +28,7 @@ class StreamTarget(msgspec.Struct, frozen=True):
 
 
 class LogOptions(msgspec.Struct, frozen=True):
-    """Which part of a log. `since`: epoch seconds; None and 0: not asked for."""
+    """Which part of a log. `since`: epoch seconds; None and 0: not asked for. `after`: only what is behind these bytes."""
 
     follow: bool = False
     previous: bool = False
@@ -34,6 +36,7 @@ class LogOptions(msgspec.Struct, frozen=True):
     tail: int | None = None
     since: float | None = None
     limit: int = 0
+    after: bytes = b""
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -92,7 +95,7 @@ def log_options(query: Query, now: float) -> LogOptions:
     seconds, moment = query.get("sinceSeconds", [""])[-1], query.get("sinceTime", [""])[-1]
     tail, limit = query.get("tailLines", [""])[-1], query.get("limitBytes", [""])[-1]
     try:
-        since = now - int(seconds) if seconds else _epoch(moment) if moment else None
+        since = now - int(seconds) if seconds else parse_moment(moment) if moment else None
         return LogOptions(
             follow=query_flag(query, "follow"),
             previous=query_flag(query, "previous"),
@@ -100,12 +103,14 @@ def log_options(query: Query, now: float) -> LogOptions:
             tail=max(int(tail), 0) if tail and tail != "all" else None,
             since=since,
             limit=max(int(limit), 0) if limit else 0,
+            after=base64.urlsafe_b64decode(query.get(constants.LOG_AFTER, [""])[-1]),
         )
     except ValueError as error:
         raise ContainerError(f"a parameter of the request does not fit: {error}") from error
 
 
-def _epoch(text: str) -> float:
+def parse_moment(text: str) -> float:
+    """Epoch seconds of an RFC 3339 time. ValueError."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from kubeedge_actors.actors.edgestream.flow_control import StreamSender
+from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.link.base import CloseReason, Link
 from kubeedge_actors.errors import ContainerError, DriverError, FrameError
@@ -31,8 +32,10 @@ class Tunnel:
         runtime: ContainerRuntime,
         on_ended: Callable[[str, bool], None],
         on_opened: Callable[[], object] = bool,
+        sampler: ResourceSampler | None = None,
     ) -> None:
         self._link, self._runtime, self._on_ended, self._on_opened = link, runtime, on_ended, on_opened
+        self._sampler = sampler
         self._lock = threading.Lock()
         self._senders: dict[int, StreamSender] = {}
         self._lived = False
@@ -90,7 +93,8 @@ class Tunnel:
         opening = tunnel.decode_open(frame.data)
         native = opening.has_header(constants.HEADER_STREAM)
         credits = native and frame.kind in (FrameType.LOGS, FrameType.METRICS)
-        sender = StreamSender(frame.id, self._link, credits=credits, reasons=native)
+        connection = frame.kind in (FrameType.EXEC, FrameType.ATTACH)
+        sender = StreamSender(frame.id, self._link, credits=credits, reasons=native, connection=connection)
         with self._lock:
             if len(self._senders) >= MAX_STREAMS:
                 sender.terminate(f"this node serves {MAX_STREAMS} streams already")
@@ -103,7 +107,7 @@ class Tunnel:
         """On the stream's own thread."""
         reason = ""
         try:
-            serve_stream(kind, opening, sender, self._runtime)
+            serve_stream(kind, opening, sender, self._runtime, self._sampler)
         except DriverError as error:
             reason = str(error)
         except Exception:
@@ -115,7 +119,11 @@ class Tunnel:
 
 
 def serve_stream(
-    kind: FrameType, opening: tunnel.StreamRequest, sender: StreamSender, runtime: ContainerRuntime
+    kind: FrameType,
+    opening: tunnel.StreamRequest,
+    sender: StreamSender,
+    runtime: ContainerRuntime,
+    sampler: ResourceSampler | None = None,
 ) -> None:
     """Serve the request until it ends or is cancelled. Error: DriverError, why it can not be served."""
     if kind is FrameType.LOGS:
@@ -134,5 +142,9 @@ def serve_stream(
         from kubeedge_actors.actors.edgestream.remotecommand import serve_attach
 
         serve_attach(opening, sender, runtime)
+    elif kind is FrameType.METRICS and sampler is not None:
+        from kubeedge_actors.actors.edgestream.resource_metrics import serve_metrics
+
+        serve_metrics(opening, sender, sampler)
     else:
         raise ContainerError(f"this node does not serve {opening.url.Path}")

@@ -18,7 +18,10 @@ from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Json, LinkMessage, QueryLease, QueryObject, RequestToken, Response
 from kubeedge_actors.wire.resource import object_path, try_parse
 
-ASK_CLOUD = types_where(lambda row: row.ask_cloud is not CloudQueryPolicy.NEVER) | {constants.SERVICEACCOUNTTOKEN}
+ASK_CLOUD = types_where(lambda row: row.ask_cloud is not CloudQueryPolicy.NEVER) | {
+    constants.SERVICEACCOUNTTOKEN,
+    constants.SERVICELIST,
+}
 """Types that the cloud is asked for. Pods and nodes are never: it pushes them."""
 ASK_CLOUD_ONCE = types_where(lambda row: row.ask_cloud is CloudQueryPolicy.ONCE)
 """Types that the cloud is asked for once: it pushes what changes."""

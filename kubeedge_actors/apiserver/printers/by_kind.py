@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import core, nodes, pods, workloads
+from . import core, nodes, workloads
 from .columns import TablePrinter
 
 # By the name of the collection; anything else shows name and age.
 PRINTERS: Mapping[str, TablePrinter] = {
-    "pods": pods.PODS,
+    "pods": core.PODS,
     "nodes": nodes.NODES,
     "namespaces": core.NAMESPACES,
     "configmaps": core.CONFIG_MAPS,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kubeedge_actors.kubernetes.durations import NONE, UNKNOWN, age
+from kubeedge_actors.kubernetes.pod_columns import NARROW, WIDE, pod_cells
+
 from ..errors import Json
 from .columns import TablePrinter, column, columns
-from .durations import NONE, UNKNOWN, age
 
 Row = Sequence[Any]
 
@@ -94,6 +96,7 @@ CUSTOM_COLUMNS = (*columns("Name"), column("Age", "date"))
 
 DEFAULT_PRINTER = TablePrinter(columns("Name", "Age"), default_cells)
 CUSTOM_RESOURCE_PRINTER = TablePrinter(CUSTOM_COLUMNS, default_cells)
+PODS = TablePrinter(columns(*NARROW, *(f"{name}*" for name in WIDE)), pod_cells)
 NAMESPACES = TablePrinter(columns("Name", "Status", "Age"), namespace_cells)
 CONFIG_MAPS = TablePrinter(columns("Name", "Data", "Age"), config_map_cells)
 SECRETS = TablePrinter(columns("Name", "Type", "Data", "Age"), secret_cells)

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from kubeedge_actors.kubernetes.durations import age
+
 from ..errors import Json
 from .columns import TablePrinter, column, columns
-from .durations import age
 
 STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\*)\]|\['([^']+)'\]")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kubeedge_actors.kubernetes.durations import NONE, UNKNOWN, age
 from kubeedge_actors.kubernetes.objects import get_condition
 
 from ..errors import Json
 from .columns import TablePrinter, columns
-from .durations import NONE, UNKNOWN, age
 
 ROLE = "node-role.kubernetes.io/"
 COLUMNS = columns(

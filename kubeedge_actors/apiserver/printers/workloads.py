@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kubeedge_actors.kubernetes.durations import NONE
+
 from ..errors import Json
 from ..strategies.workloads import selector_text
 from .columns import TablePrinter, columns
 from .core import age_cell
-from .durations import NONE
 
 Row = Sequence[Any]
 WIDE_COLUMNS = ("Containers*", "Images*", "Selector*")

@@ -35,7 +35,7 @@ class Resource(msgspec.Struct, frozen=True):
 
     `type` names the fields in `schema/types.json` (empty: a custom resource). `generation`: metadata.generation is
     kept. `allow_create_on_update`: PUT of an unknown name creates. `delete_returns_object`: DELETE answers the object and not a Status.
-    `storage` is the collection when it is not its own.
+    `storage` is the collection when it is not its own; what is not `stored` is found out when it is asked for.
     """
 
     group: str
@@ -55,6 +55,7 @@ class Resource(msgspec.Struct, frozen=True):
     fields: tuple[FieldLabel, ...] = ()
     list_kind: str = ""
     storage: str = ""
+    stored: bool = True
 
     @property
     def key(self) -> str:
@@ -149,6 +150,7 @@ POD_SUBRESOURCES = (
 )
 NAMESPACE_VERBS = tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
 REVIEW = ("create",)
+MEASURED = ("get", "list")
 
 BUILT_IN: tuple[Resource, ...] = (
     Resource("", "v1", "bindings", "Binding", verbs=("create",), type="Binding"),
@@ -312,3 +314,19 @@ BUILT_IN: tuple[Resource, ...] = (
         subresources=(STATUS,),
     ),
 )
+
+METRICS_GROUP = "metrics.k8s.io"
+METRICS = (
+    Resource(
+        METRICS_GROUP,
+        "v1beta1",
+        "nodes",
+        "NodeMetrics",
+        namespaced=False,
+        verbs=MEASURED,
+        type="NodeMetrics",
+        stored=False,
+    ),
+    Resource(METRICS_GROUP, "v1beta1", "pods", "PodMetrics", verbs=MEASURED, type="PodMetrics", stored=False),
+)
+"""Served where nodes can be asked."""

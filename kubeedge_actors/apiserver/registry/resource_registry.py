@@ -53,7 +53,7 @@ class ResourceRegistry:
         for (table_group, _), resources in self._table.items():
             if table_group == group:
                 for resource in resources.values():
-                    if resource.kind == kind and "list" in resource.verbs:
+                    if resource.kind == kind and resource.stored and "list" in resource.verbs:
                         return resource
         return None
 
@@ -68,7 +68,7 @@ class ResourceRegistry:
 
     def stored_resources(self) -> list[Resource]:
         """One resource for every collection."""
-        return [resource for resource in self._by_key.values() if "list" in resource.verbs]
+        return [resource for resource in self._by_key.values() if resource.stored and "list" in resource.verbs]
 
     def selectable_fields(self, key: str, body: Json) -> Mapping[str, str]:
         """What field selectors of a collection look at."""

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from ...errors import StoreCorrupt, StoreError
 from ...osutil import sqlite
+from ...osutil.cipher import PLAIN, Cipher, KeyRing
+from ...osutil.sealed_tables import SealedTable, adopt_keys
 
 FORMAT = 1
 BUSY_SECONDS = 1.0
@@ -24,6 +26,7 @@ CREATE TABLE IF NOT EXISTS objects (
 CREATE TABLE IF NOT EXISTS counter (only INTEGER PRIMARY KEY CHECK (only = 1), revision INTEGER NOT NULL);
 INSERT OR IGNORE INTO counter VALUES (1, 1);
 """
+SEALED = (SealedTable("objects", ("resource", "namespace", "name"), ("body",)),)
 PUT = "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?)"
 REMOVE = "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?"
 
@@ -40,15 +43,20 @@ class Row(NamedTuple):
 
 
 class Database:
-    """One file (or `:memory:`), opened for this process alone. A write has reached the disk when `write` returns."""
+    """One file (or `:memory:`), opened for this process alone. A write has reached the disk when `write` returns.
 
-    def __init__(self, path: Path | str) -> None:
+    `keys`: seal the objects. UsageError when they are sealed and the key is not there.
+    """
+
+    def __init__(self, path: Path | str, keys: KeyRing | None = None) -> None:
         self._path = path
+        self._cipher: Cipher = PLAIN
         with self._translated():
             make_private_all(path)
             self._connection = sqlite.connect(path, timeout=BUSY_SECONDS)
             try:
                 self._prepare()
+                self._cipher = adopt_keys(self._connection, keys, SEALED, path)
             except BaseException:
                 self._connection.close()
                 raise
@@ -65,7 +73,7 @@ class Database:
         """All objects, in key order."""
         with self._translated():
             for row in self._connection.execute("SELECT * FROM objects ORDER BY resource, namespace, name"):
-                yield Row(*row)
+                yield self._unsealed(Row(*row))
 
     def revision(self) -> int:
         """The last revision that was committed."""
@@ -80,8 +88,12 @@ class Database:
                 if row.body is None:
                     run(REMOVE, row[:3])
                 else:
-                    run(PUT, row)
+                    run(PUT, (*row[:4], self._cipher.seal(row.body, "objects", *row[:3]), row.managed_fields))
             run("UPDATE counter SET revision = ?", (revision,))
+
+    def _unsealed(self, row: Row) -> Row:
+        body = self._cipher.unseal(row.body, "objects", *row[:3])
+        return row._replace(body=body.encode() if isinstance(body, str) else body)
 
     def close(self) -> None:
         """Folds the log into the file and closes it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 
+from ...kubernetes.names import config_key_errors
 from ..errors import FieldError, Json, forbidden_field, invalid_value, required, unsupported_value
-from . import validation
 from .strategy import ErrorList, Strategy
 
 DATA_LIMIT = 1024 * 1024
@@ -49,8 +49,7 @@ def data_errors(body: Json, fields: tuple[str, ...]) -> Iterator[FieldError]:
     for field in fields:
         for key, value in body.get(field, {}).items():
             size += len(value.encode()) if field == "data" and len(fields) > 1 else len(value) * 3 // 4
-            if not validation.CONFIG_KEY_RE.fullmatch(key) or len(key) > 253:
-                yield invalid_value(f"{field}[{key}]", key, validation.CONFIG_KEY_TEXT)
+            yield from (invalid_value(f"{field}[{key}]", key, reason) for reason in config_key_errors(key))
     if size > DATA_LIMIT:
         field = "" if len(fields) > 1 else fields[0]
         yield FieldError(field, "FieldValueTooLong", f"Too long: may not be more than {DATA_LIMIT} bytes")

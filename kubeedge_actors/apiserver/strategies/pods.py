@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...kubernetes.names import file_path_errors
 from ..errors import FieldError, Json, forbidden_field, invalid_value, required, unsupported_value
-from . import validation
+from . import pod_security, validation
 from .strategy import ErrorList, Strategy
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
@@ -139,11 +140,14 @@ def validate_pod_spec(spec: Json, path: str, policies: tuple[str, ...] = RESTART
     """Complaints about a pod's spec."""
     if not spec.get("containers"):
         yield required(f"{path}.containers")
+    yield from pod_security.pod_errors(spec, path)
     names: set[str] = set()
     volumes = {volume.get("name") for volume in spec.get("volumes", ())}
     for field in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(field, ())):
             yield from validate_container(container, f"{path}.{field}[{index}]", names, volumes)
+    for index, volume in enumerate(spec.get("volumes", ())):
+        yield from volume_path_errors(volume, f"{path}.volumes[{index}]")
     if spec.get("restartPolicy") not in policies:
         yield unsupported_value(f"{path}.restartPolicy", spec.get("restartPolicy"), policies)
     grace = spec.get("terminationGracePeriodSeconds", 0)
@@ -151,6 +155,27 @@ def validate_pod_spec(spec: Json, path: str, policies: tuple[str, ...] = RESTART
         yield invalid_value(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0")
     if selector := spec.get("nodeSelector"):
         yield from validation.label_errors(f"{path}.nodeSelector", selector)
+
+
+def volume_path_errors(volume: Json, path: str) -> Iterator[FieldError]:
+    """Complaints about where a volume puts its files."""
+    sources = [(path, volume)]
+    sources += [
+        (f"{path}.projected.sources[{index}]", source)
+        for index, source in enumerate(volume.get("projected", {}).get("sources", ()))
+    ]
+    for place, source in sources:
+        for kind in ("configMap", "secret", "downwardAPI"):
+            for index, item in enumerate(source.get(kind, {}).get("items", ())):
+                yield from _path_errors(f"{place}.{kind}.items[{index}].path", item.get("path", ""))
+        if "serviceAccountToken" in source:
+            yield from _path_errors(f"{place}.serviceAccountToken.path", source["serviceAccountToken"].get("path", ""))
+
+
+def _path_errors(field: str, path: str) -> Iterator[FieldError]:
+    if not path:
+        yield required(field)
+    yield from (invalid_value(field, path, reason) for reason in file_path_errors(path))
 
 
 def validate_container(container: Json, path: str, names: set[str], volumes: set[str]) -> Iterator[FieldError]:
@@ -163,6 +188,7 @@ def validate_container(container: Json, path: str, names: set[str], volumes: set
     else:
         yield from validation.dns_label_errors(f"{path}.name", name)
     names.add(name)
+    yield from pod_security.container_errors(container, path)
     if not container.get("image"):
         yield required(f"{path}.image")
     if container.get("imagePullPolicy") not in PULL_POLICIES:

@@ -31,11 +31,6 @@ KEY_TEXT = (
     "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
     f"'{QUALIFIED}')"
 )
-CONFIG_KEY_RE = re.compile(r"[-._a-zA-Z0-9]+")
-CONFIG_KEY_TEXT = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
-    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-)
 OWNER_PARTS = ("apiVersion", "kind", "name", "uid")
 TOO_LONG = "must be no more than {} characters"
 

@@ -13,13 +13,15 @@ Contract of every ContainerRuntime
 * `stop`, `kill`, `remove` and `remove_pod_sandbox` of something that is gone are no errors.
 * Only what carries the runtime's `owner` is listed or touched, so that several can share one machine.
 * Nothing that a description names leads out of its place: a `subpath` out of its volume, a name out of a folder.
+* A container has the user, the groups and the privileges of its description and no others, and so has what `exec` runs in it; a user
+  or group that no API server lets pass is refused.
 * Errors are `ContainerError`, with a text fit for a pod's status, and `RuntimeUnavailable` when no engine answers.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -28,12 +30,32 @@ Network = Literal["own", "pod", "host"]
 Phase = Literal["created", "running", "exited"]
 START_ERROR: Final = "StartError"
 START_ERROR_CODE: Final = 128
-LOG_LIMIT = 10 * 1024 * 1024
-"""Bytes of log that a container may fill before the oldest half is dropped."""
 
 
 class DriverValue(msgspec.Struct, frozen=True, kw_only=True):
     """Plain data that crosses the border of a driver."""
+
+
+class LogLimits(DriverValue, frozen=True, kw_only=True):
+    """How much of the log of one container is kept: files of so many bytes, so many of them (kubelet: containerLogMaxSize,
+    containerLogMaxFiles). What is older is dropped.
+    """
+
+    max_size: int = 10 * 1024 * 1024
+    max_files: int = 5
+
+
+DEFAULT_LOG_LIMITS: Final = LogLimits()
+
+
+class LimitSupport(DriverValue, frozen=True, kw_only=True):
+    """How `resources.limits` are held: by a "cgroup", by an "rlimit" that each process has for itself, or empty, not at all."""
+
+    cpu: str = "cgroup"
+    memory: str = "cgroup"
+
+
+FULL_SUPPORT: Final = LimitSupport()
 
 
 class PodName(DriverValue, frozen=True):
@@ -48,7 +70,7 @@ class Mount(DriverValue, frozen=True):
     """A file or folder of the machine at a path of the container. `name` is the volume's.
 
     `subpath`: what of the folder `source` is meant; it is found, and made when it is not there, when the container is
-    created, and is never outside of `source`.
+    created, and is never outside of `source`. `propagation` of mounts below it: rprivate, rslave, rshared.
     """
 
     name: str
@@ -56,6 +78,7 @@ class Mount(DriverValue, frozen=True):
     target: str
     read_only: bool = False
     subpath: str = ""
+    propagation: str = "rprivate"
 
 
 class Port(DriverValue, frozen=True):
@@ -67,17 +90,32 @@ class Port(DriverValue, frozen=True):
     address: str = ""
 
 
+class Resolver(DriverValue, frozen=True):
+    """A resolv.conf: what it has besides that of the machine, or with `replaces` instead of it."""
+
+    servers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    replaces: bool = False
+
+
 class PodNetwork(DriverValue, frozen=True):
-    """A network that all containers of a pod share."""
+    """What all containers of a pod share: a network, with `host` the machine's; names; kernel parameters."""
 
     pod: PodName
     hostname: str = ""
     ports: tuple[Port, ...] = ()
+    host: bool = False
+    hosts: tuple[tuple[str, str], ...] = ()
+    resolver: Resolver = Resolver()
+    sysctls: tuple[tuple[str, str], ...] = ()
 
 
 class ContainerSpec(DriverValue, frozen=True):
     """Description of a container to create. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid",
-    `hosts` names with their addresses.
+    `groups` are further gids, `hosts` names with their addresses. `cpu_request`: its share of the cores, in cores. `shares_pids`: it
+    is in the process namespace of the pod network. `seccomp`: empty (the engine's default), RuntimeDefault, Unconfined, or
+    `Localhost/<path of a profile>`. `apparmor` likewise, with the name of a profile. `selinux`: labels as `level:s0`.
 
     `hash` tells one version of the container's description from the next; it comes back in `Container`.
     """
@@ -97,17 +135,27 @@ class ContainerSpec(DriverValue, frozen=True):
     network: Network = "own"
     memory: int = 0
     cpu: float = 0.0
+    cpu_request: float = 0.0
     privileged: bool = False
     capabilities_added: tuple[str, ...] = ()
     capabilities_dropped: tuple[str, ...] = ()
     user: str = ""
+    groups: tuple[int, ...] = ()
     read_only_root: bool = False
     no_new_privileges: bool = False
     host_pids: bool = False
+    host_ipc: bool = False
+    shares_pids: bool = False
+    seccomp: str = ""
+    apparmor: str = ""
+    selinux: tuple[str, ...] = ()
+    stop_signal: str = ""
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False
     hosts: tuple[tuple[str, str], ...] = ()
+    resolver: Resolver = Resolver()
+    sysctls: tuple[tuple[str, str], ...] = ()
 
 
 class Container(DriverValue, frozen=True):
@@ -196,6 +244,17 @@ class ExecResult(DriverValue, frozen=True):
     output: bytes = b""
 
 
+class ContainerUsage(DriverValue, frozen=True):
+    """What a container has used since its start: seconds of processor time; and has now, in bytes: `working_set` is what can not be taken
+    from it without harm, `rss` what is no file.
+    """
+
+    cpu_seconds: float
+    memory: int
+    working_set: int
+    rss: int = 0
+
+
 class RegistryAuth(DriverValue, frozen=True):
     """Credentials for a registry."""
 
@@ -208,6 +267,9 @@ class ContainerRuntime(Protocol):
 
     def version(self) -> str:
         """Name and version as `docker://20.10.24`. Errors: RuntimeUnavailable."""
+
+    def limit_support(self) -> LimitSupport:
+        """How this runtime holds limits on this node. Does not block."""
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` about events from now on, instead of the one before, in a thread of the driver; it must not block.
@@ -249,6 +311,9 @@ class ContainerRuntime(Protocol):
         anywhere. `timestamps`: each line begins with when it was written (RFC 3339); ContainerError where nobody knows.
         """
 
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """What these containers use, by id; those that do not run are left out. Costs milliseconds for each."""
+
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
         """Run a command inside and collect up to 64 KiB of what it writes."""
 
@@ -270,14 +335,17 @@ class ContainerRuntime(Protocol):
     def pod_sandboxes(self) -> set[str]:
         """The uids of the pods that have a network to remove, also one that has ended."""
 
+    def disk_usage(self, pod_uid: str) -> dict[str, int]:
+        """What the running containers of a pod have written besides their volumes, in bytes by name."""
+
     def image_id(self, image: str) -> str:
         """The id of an image that is present, else an empty text."""
 
+    def image_user(self, image: str) -> str:
+        """The user as whom a container of an image runs that is present: a name or uid, with `:group` or not; empty for root."""
+
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Fetch an image; returns when it is present."""
-
-    def rotate_logs(self) -> None:
-        """Keep logs within LOG_LIMIT where the engine does not. To be called once a minute."""
 
     def close(self) -> None:
         """Stop watching and disconnect from the engine; containers go on."""

@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,19 @@ import msgspec
 from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers import docker_streams, pause
 from kubeedge_actors.drivers.containers.base import (
+    DEFAULT_LOG_LIMITS,
     Container,
     ContainerSpec,
+    ContainerUsage,
     ExecResult,
     ExecStream,
+    LimitSupport,
+    LogLimits,
     PodNetwork,
     RegistryAuth,
     Watcher,
 )
+from kubeedge_actors.drivers.containers.container_record import boot_id
 from kubeedge_actors.drivers.containers.docker_events import DockerEvents
 from kubeedge_actors.drivers.containers.docker_library import (
     BROKEN,
@@ -39,15 +44,18 @@ from kubeedge_actors.drivers.containers.docker_library import (
     urllib3,
 )
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
-from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
-from kubeedge_actors.drivers.containers.shim import boot_id
+from kubeedge_actors.drivers.containers.names import check_pod_name
+from kubeedge_actors.drivers.containers.settings import host_files
+from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
 from kubeedge_actors.drivers.containers.subpaths import SubpathMounts
-from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+from kubeedge_actors.errors import ContainerConfigError, ContainerError, RuntimeUnavailable
 
 log = logging.getLogger(__name__)
 
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
-PAUSE_IMAGE = "pause-of-pods:1"
+SECCOMP_PROFILES = Path("/var/lib/kubelet/seccomp")
+"""Where a kubelet has them."""
+PAUSE_IMAGE = "pause-of-pods:2"
 OUTPUT_LIMIT = 64 * 1024
 PIECE = 16 * 1024
 
@@ -67,8 +75,10 @@ class DockerRuntime:
         timeout: float = 60.0,
         *,
         subpaths: Path,
+        log_limits: LogLimits = DEFAULT_LOG_LIMITS,
+        profiles: Path = SECCOMP_PROFILES,
     ) -> None:
-        self._owner, self._pause_image = owner, pause_image
+        self._owner, self._pause_image, self._log_limits = owner, pause_image, log_limits
         with translated():  # the library's stubs leave the low-level client half untyped
             check_listening(address)
             self._client: Any = docker.APIClient(base_url=address, version="auto", timeout=int(timeout))
@@ -76,6 +86,7 @@ class DockerRuntime:
         self._lock, self._opening = threading.Lock(), threading.Lock()
         self._seen: dict[str, Container] = {}
         self._events = DockerEvents(self._client, address, owner, self._look)
+        self._profiles = profiles
         self._subpaths, self._subpath_keys = SubpathMounts(subpaths), dict[str, str]()
 
     def version(self) -> str:
@@ -84,6 +95,10 @@ class DockerRuntime:
             return f"docker://{self._client.version()['Version']}"
 
     # --- watching ---------------------------------------------------------------------------------------------------
+
+    def limit_support(self) -> LimitSupport:
+        """The engine has cgroups."""
+        return LimitSupport()
 
     def watch(self, watcher: Watcher) -> None:
         """Follow the engine's events with one thread."""
@@ -155,9 +170,14 @@ class DockerRuntime:
 
     def create(self, spec: ContainerSpec) -> Container:
         """Make it under its unique name. What its `subpath`s found is kept for it until it is started or removed."""
-        check_container_names(spec)
+        check_container(spec)
         key = f"{spec.pod.uid}.{spec.name}" if any(mount.subpath for mount in spec.mounts) else ""
-        config = forms.container_config(self._owner, self._subpaths.mounted(key, spec), self._boot_id)
+        if spec.apparmor and (refusal := forms.apparmor_refusal(spec, self._info())):
+            raise ContainerConfigError(refusal)
+        spec = msgspec.structs.replace(spec, resolver=host_files.resolver(spec.resolver))
+        profile = host_files.seccomp_profile(self._profiles, spec.seccomp)
+        mounted = self._subpaths.mounted(key, spec)
+        config = forms.container_config(self._owner, mounted, self._log_limits, self._boot_id, profile)
         try:
             container = self._look(
                 self._create_or_find(forms.engine_name(spec.pod, spec.name, spec.restart_count), config)
@@ -167,6 +187,10 @@ class DockerRuntime:
             raise
         self._subpath_keys[container.id] = key
         return container
+
+    def _info(self) -> dict[str, Any]:
+        with translated():
+            return dict(self._client.info())
 
     def _release_subpaths(self, container_id: str) -> None:
         if key := self._subpath_keys.pop(container_id, ""):
@@ -248,6 +272,11 @@ class DockerRuntime:
             answer = open_answer(self._client, f"/containers/{container_id}/logs", params=params, timeout=None)
         return InterruptibleLogStream(_closing(answer, tty=tty), lambda: hang_up(answer))
 
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """One request for each; the engine is not asked to measure twice, which takes it a second."""
+        found = {id: docker_streams.usage_of(self._client, id) for id in container_ids}
+        return {id: usage for id, usage in found.items() if usage is not None}
+
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run `command` inside, behind a socket of the engine."""
         with translated():
@@ -290,6 +319,7 @@ class DockerRuntime:
     def run_pod_sandbox(self, network: PodNetwork) -> str:
         """Start the pause container of the pod, unless it runs. One at a time: containers of a pod start side by side."""
         check_pod_name(network.pod)
+        network = msgspec.structs.replace(network, resolver=host_files.resolver(network.resolver))
         name = forms.engine_name(network.pod, forms.SANDBOX_NAME)
         with self._opening, translated():
             image = self._pause_image or self._own_pause_image()
@@ -334,6 +364,18 @@ class DockerRuntime:
             except docker.errors.NotFound:
                 return ""
 
+    def disk_usage(self, pod_uid: str) -> dict[str, int]:
+        """What they have changed of their images; their logs are bounded by the engine."""
+        labels = [f"{forms.OWNER}={self._owner}", f"{forms.KIND}={forms.CONTAINER}", f"{forms.POD_UID}={pod_uid}"]
+        with translated():
+            rows = self._client.containers(size=True, filters={"label": labels})
+        return {row["Labels"].get(forms.NAME, ""): int(row.get("SizeRw") or 0) for row in rows}
+
+    def image_user(self, image: str) -> str:
+        """As its configuration says. Error: ContainerError when it is not present."""
+        with translated():
+            return str((self._client.inspect_image(image).get("Config") or {}).get("User") or "")
+
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Pull from the image's registry. Error: ContainerError."""
         auth = None if credentials is None else {"username": credentials.username, "password": credentials.password}
@@ -342,9 +384,6 @@ class DockerRuntime:
             for line in self._client.pull(repository, tag=tag, auth_config=auth, stream=True, decode=True):
                 if "error" in line:
                     raise ContainerError(str(line["error"]))
-
-    def rotate_logs(self) -> None:
-        """The engine keeps logs within the limit that each container was given."""
 
     def close(self) -> None:
         """Stop watching; containers go on."""

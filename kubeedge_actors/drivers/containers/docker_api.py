@@ -12,15 +12,16 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from kubeedge_actors.drivers.containers.base import (
-    LOG_LIMIT,
     START_ERROR,
     Container,
     ContainerSpec,
+    LogLimits,
     Mount,
     Phase,
     PodName,
     PodNetwork,
     Port,
+    Resolver,
 )
 
 POD_NAME, POD_NAMESPACE, POD_UID = (f"io.kubernetes.pod.{word}" for word in ("name", "namespace", "uid"))
@@ -29,6 +30,9 @@ KIND, OWNER = "io.kubernetes.docker.type", "io.kubernetes.node.owner"
 BOOT = "io.kubernetes.node.bootID"
 CONTAINER, SANDBOX = "container", "podsandbox"
 SANDBOX_NAME = "POD"
+CPU_PERIOD, MIN_QUOTA = 100_000, 1_000
+"""Microseconds: the period of a limit of processor time, and the least of it that a kernel takes."""
+SHARES_PER_CORE, MIN_SHARES = 1024, 2
 IN_SANDBOX = "container:"
 """Begins the network mode of a container in a sandbox; the engine answers with the id of that sandbox."""
 
@@ -71,14 +75,18 @@ def _exposed(ports: tuple[Port, ...]) -> dict[str, dict[str, str]]:
     return {f"{port.container}/{port.protocol}": {} for port in ports}
 
 
-def container_config(owner: str, spec: ContainerSpec, boot_id: str = "") -> dict[str, Any]:
-    """The body of a request to create a container (Docker Engine API, ContainerCreate); `boot_id` is the machine's."""
+def container_config(
+    owner: str, spec: ContainerSpec, log_limits: LogLimits, boot_id: str = "", profile: str = ""
+) -> dict[str, Any]:
+    """The body of a request to create a container (Docker Engine API, ContainerCreate); `boot_id` is the machine's, `profile` the
+    text of its seccomp profile, if it names one.
+    """
     own = spec.network == "own"
     config: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{key}={value}" for key, value in spec.env.items()],
         "Labels": container_labels(owner, spec) | ({BOOT: boot_id} if boot_id else {}),
-        "HostConfig": _host_config(spec),
+        "HostConfig": _host_config(spec, log_limits, profile),
     }
     optional = {
         "Entrypoint": list(spec.command),
@@ -90,6 +98,7 @@ def container_config(owner: str, spec: ContainerSpec, boot_id: str = "") -> dict
         "OpenStdin": spec.stdin,
         "StdinOnce": spec.stdin and spec.stdin_once,
         "Tty": spec.tty,
+        "StopSignal": spec.stop_signal,
     }
     return config | {key: value for key, value in optional.items() if value}
 
@@ -97,40 +106,70 @@ def container_config(owner: str, spec: ContainerSpec, boot_id: str = "") -> dict
 def _mount(mount: Mount) -> dict[str, Any]:
     """A bind mount whose source the engine does not make: what is not there any more is an error, not an empty folder."""
     config = {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
-    return config | {"BindOptions": {"Propagation": "rprivate"}}
+    return config | {"BindOptions": {"Propagation": mount.propagation}}
 
 
-def _host_config(spec: ContainerSpec) -> dict[str, Any]:
-    network = {"own": "", "host": "host", "pod": f"{IN_SANDBOX}{engine_name(spec.pod, SANDBOX_NAME)}"}[spec.network]
+def _cpu(spec: ContainerSpec) -> dict[str, int]:
+    """As a kubelet sets it: a quota may be above the machine's cores, which `NanoCpus` may not (source: kubelet helpers_linux.go)."""
+    limit = {"CpuPeriod": CPU_PERIOD, "CpuQuota": max(MIN_QUOTA, round(spec.cpu * CPU_PERIOD))} if spec.cpu else {}
+    return limit | {"CpuShares": max(MIN_SHARES, int((spec.cpu_request or spec.cpu) * SHARES_PER_CORE))}
+
+
+def security_options(spec: ContainerSpec, profile: str) -> list[str]:
+    """HostConfig.SecurityOpt. `profile`: the text of the seccomp profile that it names, if it names one."""
+    seccomp = {"": [], "RuntimeDefault": [], "Unconfined": ["seccomp=unconfined"]}
+    options = [*seccomp.get(spec.seccomp, [f"seccomp={profile}"]), *(f"label={label}" for label in spec.selinux)]
+    apparmor = {"Unconfined": "unconfined", "RuntimeDefault": ""}.get(spec.apparmor, spec.apparmor.partition("/")[2])
+    options += [f"apparmor={apparmor}"] if apparmor else []
+    return options + (["no-new-privileges"] if spec.no_new_privileges else [])
+
+
+def _names(
+    hosts: tuple[tuple[str, str], ...], resolver: Resolver, sysctls: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    return {
+        "ExtraHosts": [f"{name}:{address}" for name, address in hosts],
+        "Dns": list(resolver.servers),
+        "DnsSearch": list(resolver.searches),
+        "DnsOptions": list(resolver.options),
+        "Sysctls": dict(sysctls),
+    }
+
+
+def _host_config(spec: ContainerSpec, log_limits: LogLimits, profile: str) -> dict[str, Any]:
+    sandbox = f"{IN_SANDBOX}{engine_name(spec.pod, SANDBOX_NAME)}"
+    network = {"own": "", "host": "host", "pod": sandbox}[spec.network]
     config = {
         "Mounts": [_mount(mount) for mount in spec.mounts],
         "NetworkMode": network,
-        "IpcMode": network if spec.network == "pod" else "",
+        "IpcMode": "host" if spec.host_ipc else sandbox if spec.network == "pod" else "",
         "PortBindings": _bindings(spec.ports) if spec.network == "own" else {},
         "Memory": spec.memory,
         "MemorySwap": spec.memory,
-        "NanoCpus": int(spec.cpu * 1e9),
+        **_cpu(spec),
         "Privileged": spec.privileged,
         "CapAdd": list(spec.capabilities_added),
         "CapDrop": list(spec.capabilities_dropped),
+        "GroupAdd": [str(group) for group in spec.groups],
         "ReadonlyRootfs": spec.read_only_root,
-        "SecurityOpt": ["no-new-privileges"] if spec.no_new_privileges else [],
-        "PidMode": "host" if spec.host_pids else "",
-        "ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts] if spec.network == "own" else [],
+        "SecurityOpt": security_options(spec, profile),
+        "PidMode": "host" if spec.host_pids else sandbox if spec.shares_pids else "",
+        **({} if spec.network == "pod" else _names(spec.hosts, spec.resolver, spec.sysctls)),
     }
-    logs = {"Type": "json-file", "Config": {"max-size": str(LOG_LIMIT // 2), "max-file": "2"}}
-    return {"LogConfig": logs} | {key: value for key, value in config.items() if value}
+    logs = {"max-size": str(log_limits.max_size), "max-file": str(log_limits.max_files)}
+    return {"LogConfig": {"Type": "json-file", "Config": logs}} | {key: value for key, value in config.items() if value}
 
 
 def sandbox_config(owner: str, network: PodNetwork, image: str) -> dict[str, Any]:
     """The body of a request to create the container that holds a pod's network."""
     logs = {"Type": "none", "Config": {}}
-    config = {
-        "Image": image,
-        "Labels": common_labels(owner, SANDBOX, network.pod),
-        "ExposedPorts": _exposed(network.ports),
-        "HostConfig": {"PortBindings": _bindings(network.ports), "IpcMode": "shareable", "LogConfig": logs},
-    }
+    names = _names(network.hosts, network.resolver, network.sysctls)
+    host_config = {"IpcMode": "shareable", "LogConfig": logs} | {key: value for key, value in names.items() if value}
+    config: dict[str, Any] = {"Image": image, "Labels": common_labels(owner, SANDBOX, network.pod)}
+    if network.host:
+        return config | {"HostConfig": host_config | {"NetworkMode": "host"}}
+    host_config["PortBindings"] = _bindings(network.ports)
+    config |= {"ExposedPorts": _exposed(network.ports), "HostConfig": host_config}
     return config | ({"Hostname": network.hostname} if network.hostname else {})
 
 
@@ -140,6 +179,13 @@ def sandbox_lost(row: dict[str, Any], sandboxes: Collection[str], boot_id: str) 
     if network.startswith(IN_SANDBOX) and network.removeprefix(IN_SANDBOX) not in sandboxes:
         return True
     return bool(row["Labels"].get(BOOT, boot_id) != boot_id)
+
+
+def apparmor_refusal(spec: ContainerSpec, info: dict[str, Any]) -> str:
+    """Why an engine (what `GET /info` answered) can not give the container its AppArmor profile, in a kubelet's words; empty when it can."""
+    wanted = spec.apparmor not in ("", "Unconfined") and not spec.privileged
+    enabled = any(option.startswith("name=apparmor") for option in info.get("SecurityOptions") or ())
+    return "Cannot enforce AppArmor: AppArmor is not enabled on the host" if wanted and not enabled else ""
 
 
 def address_of(networks: dict[str, Any]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from kubeedge_actors.drivers.containers import docker_api as forms
 from kubeedge_actors.drivers.containers import pod_ports
+from kubeedge_actors.drivers.containers.base import ContainerUsage
+from kubeedge_actors.drivers.containers.docker_library import translated
 from kubeedge_actors.drivers.containers.exec_streams import SocketExecStream
 from kubeedge_actors.errors import ContainerError
 
@@ -38,6 +40,27 @@ def attach_stream(client: Any, container_id: str, *, stdin: bool) -> SocketExecS
         resize=lambda columns, rows: client.resize(container_id, height=rows, width=columns),
         exit_code=lambda: 0,
     )
+
+
+def usage_of(client: Any, container_id: str) -> ContainerUsage | None:
+    """What a container uses; None when it does not run. RuntimeUnavailable."""
+    try:
+        with translated():
+            return parse_usage(client.stats(container_id, stream=False, one_shot=True))
+    except ContainerError:
+        return None  # it has ended meanwhile
+
+
+def parse_usage(stats: Mapping[str, Any]) -> ContainerUsage | None:
+    """The engine's answer, with control groups of version 1 or 2; None for a container that does not run."""
+    memory = stats.get("memory_stats") or {}
+    if "usage" not in memory:
+        return None
+    details, used = memory.get("stats") or {}, int(memory["usage"])
+    inactive = int(details.get("total_inactive_file", details.get("inactive_file", 0)))
+    seconds = int(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
+    rss = int(details.get("total_rss", details.get("anon", 0)))
+    return ContainerUsage(cpu_seconds=seconds, memory=used, working_set=max(used - inactive, 0), rss=rss)
 
 
 def connect(client: Any, rows: Sequence[Mapping[str, Any]], port: int) -> socket.socket:

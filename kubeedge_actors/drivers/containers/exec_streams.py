@@ -12,10 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from kubeedge_actors.drivers.containers import shim
+from kubeedge_actors.drivers.containers.base import ExecResult
+from kubeedge_actors.drivers.containers.shim import launcher
 from kubeedge_actors.errors import ContainerError
 
 PIECE = 16 * 1024
+OUTPUT_LIMIT = 64 * 1024
 
 
 class ProcessEnd:
@@ -31,7 +33,7 @@ class ProcessEnd:
     def kill(self) -> None:
         """See the protocol."""
         if self._process.poll() is None:
-            shim.signal_group(self._process.pid, signal.SIGKILL)
+            launcher.signal_group(self._process.pid, signal.SIGKILL)
 
 
 class ProcessExecStream(ProcessEnd):
@@ -166,3 +168,22 @@ class SocketExecStream:
         self.kill()
         self._ends.close()
         self._socket.close()
+
+
+def run_to_end(command: tuple[str, ...], env: dict[bytes, bytes], cwd: str, timeout: float) -> ExecResult:
+    """Run a command as a process of this machine, for `timeout` seconds at most. Errors: ContainerError."""
+    try:
+        process = subprocess.Popen(
+            command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise ContainerError(f"{command[0] if command else 'nothing'} can not be run: {error}") from error
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        launcher.signal_group(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return ExecResult(exit_code=None, output=output[:OUTPUT_LIMIT])
+    code = process.returncode
+    return ExecResult(exit_code=code if code >= 0 else 128 - code, output=output[:OUTPUT_LIMIT])

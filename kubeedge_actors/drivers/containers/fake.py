@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 import msgspec
 
@@ -16,8 +16,10 @@ from kubeedge_actors.drivers.containers.base import (
     Container,
     ContainerEnded,
     ContainerSpec,
+    ContainerUsage,
     ExecResult,
     ExecStream,
+    LimitSupport,
     PodNetwork,
     RegistryAuth,
     RuntimeEvent,
@@ -26,16 +28,15 @@ from kubeedge_actors.drivers.containers.base import (
     Watcher,
 )
 from kubeedge_actors.drivers.containers.interruptible_log_stream import FOLLOW_SECONDS, InterruptibleLogStream
-from kubeedge_actors.drivers.containers.names import check_container_names, check_pod_name
+from kubeedge_actors.drivers.containers.names import check_pod_name
+from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
 
 STOPPED, KILLED = 143, 137
 
 
 class FakeProgram(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed
-    `stop`.
-    """
+    """What a container does: write, then end with `exit_code`, or run on when that is None. A deaf one does not heed `stop`."""
 
     output: bytes = b""
     exit_code: int | None = None
@@ -45,7 +46,8 @@ class FakeProgram(msgspec.Struct, frozen=True, kw_only=True):
 class FakeContainers:
     """The machine: it outlives runtimes as a real engine does.
 
-    Knobs: `program` (spec -> FakeProgram), `execute` (container, command -> Executed), `images` (None: all are present), `ports` (port -> connections to it),
+    Knobs: `program` (spec -> FakeProgram), `execute` (container, command -> Executed), `images` (None: all are present),
+    `image_users` (image -> its user), `disk_usage` (container name -> bytes), `ports` (port -> connections to it),
     `refused` (container name -> why `create` fails), `unstartable` (the same for `start`), `unpullable` (image ->
     why), `clock`. Records: `specs`, `pulled`, `credentials`.
     """
@@ -60,10 +62,10 @@ class FakeContainers:
         self.networks: dict[str, PodNetwork] = {}
         self.watchers: list[Watcher] = []
         self.program: Callable[[ContainerSpec], FakeProgram] = lambda spec: FakeProgram()
-        self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda container, command: ExecResult(
-            exit_code=0
-        )
+        self.execute: Callable[[Container, tuple[str, ...]], ExecResult] = lambda *_: ExecResult(exit_code=0)
         self.images: set[str] | None = None
+        self.image_users: dict[str, str] = {}
+        self.disk_usage: dict[str, int] = {}
         self.ports: dict[int, list[socket.socket]] = {}
         self.refused: dict[str, str] = {}
         self.unstartable: dict[str, str] = {}
@@ -167,6 +169,10 @@ class FakeRuntime:
         if self.containers.unavailable:
             raise RuntimeUnavailable(self.containers.unavailable)
 
+    def limit_support(self) -> LimitSupport:
+        """As an engine has it."""
+        return LimitSupport()
+
     def watch(self, watcher: Watcher) -> None:
         """From now on tell `watcher`, in the thread that makes the event."""
         self._check()
@@ -185,7 +191,7 @@ class FakeRuntime:
     def create(self, spec: ContainerSpec) -> Container:
         """Make it, or find it."""
         self._check()
-        check_container_names(spec)
+        check_container(spec)
         engine = self.containers
         if spec.name in engine.refused:
             raise ContainerError(engine.refused[spec.name])
@@ -283,6 +289,12 @@ class FakeRuntime:
             for table in (self.containers.containers, self.containers.specs, self.containers.written):
                 table.pop(container_id, None)
 
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """Half a core since its start, and a MiB."""
+        now, running = self.containers.clock(), [each for each in self.list() if each.phase == "running"]
+        used = {each.id: 0.5 * (now - each.started_at) for each in running if each.id in container_ids}
+        return {id: ContainerUsage(cpu_seconds=cpu, memory=1 << 20, working_set=1 << 20) for id, cpu in used.items()}
+
     def logs(
         self,
         container_id: str,
@@ -360,6 +372,14 @@ class FakeRuntime:
         present = self.containers.images is None or image in self.containers.images
         return f"sha256:{image}" if present else ""
 
+    def disk_usage(self, pod_uid: str) -> dict[str, int]:
+        """As the knob says."""
+        return dict(self.containers.disk_usage)
+
+    def image_user(self, image: str) -> str:
+        """As the knob says."""
+        return self.containers.image_users.get(image, "")
+
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Make it present, or fail as the knob says."""
         self._check()
@@ -369,9 +389,6 @@ class FakeRuntime:
             raise ContainerError(self.containers.unpullable[image])
         if self.containers.images is not None:
             self.containers.images.add(image)
-
-    def rotate_logs(self) -> None:
-        """Logs are small here."""
 
     def close(self) -> None:
         """Stop watching."""

@@ -1,99 +1,145 @@
-"""The log of a process: a file that is appended to, read from its end, followed, and cut when it grows."""
+"""The log of a process: files that the shim appends to and rotates; read from their end, and followed over rotations."""
 
 from __future__ import annotations
 
 import os
 import select
+import sys
+from collections import deque
 from collections.abc import Generator, Iterator
-from io import BufferedReader
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 
-from kubeedge_actors.drivers.containers.base import LOG_LIMIT
 from kubeedge_actors.drivers.containers.interruptible_log_stream import FOLLOW_SECONDS
 
 CHUNK = 64 * 1024
 
 
-def rotated_path(log: Path) -> Path:
-    """Where the older half of a cut log is."""
-    return log.with_name(f"{log.name}.1")
+class _LogFile:
+    """One file of a log, open: when it is rotated or removed it is not lost to its reader. `end`: how much of it there was."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = FileIO(path)
+        status = os.fstat(self.file.fileno())
+        self.key, self.end, self.written_at = (status.st_dev, status.st_ino), status.st_size, status.st_mtime
+
+    def pieces(self, end: int = sys.maxsize) -> Iterator[bytes]:
+        """What was not read yet, up to `end`."""
+        while piece := self.file.read(min(CHUNK, end - self.file.tell())):
+            yield piece
 
 
-def rotate(log: Path, limit: int = LOG_LIMIT) -> None:
-    """Put a log that has reached half of `limit` aside, in place of what was put aside before. Its writers append, so
-    they go on at 0.
-    """
-    if not log.exists() or log.stat().st_size < limit // 2:
-        return
-    rotated = rotated_path(log)
-    rotated.write_bytes(b"")
-    rotated.chmod(0o600)
-    with log.open("rb") as source, rotated.open("wb") as target:
-        while chunk := source.read(CHUNK):
-            target.write(chunk)
-    os.truncate(log, 0)
-
-
-def read(log: Path, tail: int | None, since: float | None, end: int | None = None) -> Generator[bytes, None, None]:
-    """What the log holds up to `end`, its last `tail` lines if given. Lines carry no time: `since` leaves out files
-    not written since.
-    """
-    files = [(path, end if path == log else None) for path in (rotated_path(log), log) if path.exists()]
-    if since is not None:
-        files = [(path, stop) for path, stop in files if path.stat().st_mtime >= since]
-    if tail is not None:
-        yield _last_lines(files, tail)
-        return
-    for path, stop in files:
-        with path.open("rb") as source:
-            remaining = os.fstat(source.fileno()).st_size if stop is None else stop
-            while remaining > 0 and (chunk := source.read(min(CHUNK, remaining))):
-                remaining -= len(chunk)
-                yield chunk
-
-
-def _last_lines(files: list[tuple[Path, int | None]], count: int) -> bytes:
-    text = b""
-    for path, stop in reversed(files):
-        with path.open("rb") as source:
-            position = os.fstat(source.fileno()).st_size if stop is None else stop
-            while position > 0 and text.count(b"\n") <= count:
-                step = min(CHUNK, position)
-                position = source.seek(position - step)
-                text = source.read(step) + text
-    lines = text.splitlines(keepends=True)
-    return b"".join(lines[max(len(lines) - count, 0) :])
+def read(log: Path, tail: int | None, since: float | None) -> Generator[bytes, None, None]:
+    """What the log holds, its last `tail` lines if given. Lines carry no time: `since` leaves out files not written since."""
+    with ExitStack() as stack:
+        files = _open_files(log)
+        for each in files:
+            stack.enter_context(each.file)
+        yield from _read(files, tail, since)
 
 
 def follow(log: Path, pid: int | None, tail: int | None, since: float | None) -> Generator[bytes, None, None]:
-    """What the log holds and what comes, until the process `pid` has ended and all is read. It is looked at again and again,
-    with an empty piece each time: a file has no other way to say that it grew.
+    """What the log holds and what comes, until the shim `pid` has ended and all is read. It is looked at again and again, with
+    an empty piece each time: a file has no other way to say that it grew. Of a writer that is too fast files are left out.
     """
-    fd = _pidfd(pid)
-    try:
-        with log.open("rb") as source:
-            source.seek(os.fstat(source.fileno()).st_size)
-            yield from read(log, tail, since, source.tell())
-            yield from _growing(source, fd)
-    finally:
-        if fd is not None:
-            os.close(fd)
-
-
-def _growing(source: BufferedReader, fd: int | None) -> Iterator[bytes]:
+    files = deque(_open_files(log))
+    ended = _pidfd(pid)
     poll = select.poll()
-    if fd is not None:
-        poll.register(fd, select.POLLIN)
-    running = fd is not None
-    while True:
-        if os.fstat(source.fileno()).st_size < source.tell():
-            source.seek(0)  # it was cut
-        while chunk := source.read(CHUNK):
-            yield chunk
-        if not running:
+    if ended is not None:
+        poll.register(ended, select.POLLIN)
+    running = ended is not None
+    try:
+        yield from _read(list(files), tail, since)
+        while True:
+            files += _newer_files(log, files[-1] if files else None)
+            while len(files) > 1:
+                yield from files[0].pieces()
+                files.popleft().file.close()
+            yield from files[0].pieces() if files else ()
+            if not running:
+                return
+            running = not poll.poll(FOLLOW_SECONDS * 1000)
+            yield b""
+    finally:
+        for each in files:
+            each.file.close()
+        if ended is not None:
+            os.close(ended)
+
+
+def _open_files(log: Path) -> list[_LogFile]:
+    """The files of a log, oldest first. Opened from the newest on: what is rotated meanwhile is met twice and not missed."""
+    found: dict[tuple[int, int], _LogFile] = {}
+    numbers = (path.name.rpartition(".")[2] for path in log.parent.glob(f"{log.name}.*"))
+    highest = max((int(number) for number in numbers if number.isdigit()), default=0)
+    for path in (log, *(log.with_name(f"{log.name}.{number}") for number in range(1, highest + 2))):
+        try:
+            opened = _LogFile(path)
+        except FileNotFoundError:  # it never was, or this is between two renamings of a rotation
+            continue
+        if found.setdefault(opened.key, opened) is not opened:
+            opened.file.close()
+    return list(reversed(found.values()))
+
+
+def _newer_files(log: Path, newest: _LogFile | None) -> list[_LogFile]:
+    """The files begun after `newest`, oldest first; all there are when that is removed by now."""
+    try:
+        status = os.stat(log)
+        if newest is not None and newest.key == (status.st_dev, status.st_ino):
+            return []
+    except FileNotFoundError:  # it never was, or this is between two renamings of a rotation
+        pass
+    files = _open_files(log)
+    known = [each.key for each in files]
+    count = known.index(newest.key) + 1 if newest is not None and newest.key in known else 0
+    for each in files[:count]:
+        each.file.close()
+    return files[count:]
+
+
+def _read(files: list[_LogFile], tail: int | None, since: float | None) -> Iterator[bytes]:
+    """What there was when they were opened; leaves each where it is to be read on."""
+    wanted = [each for each in files if since is None or each.written_at >= since]
+    for each in files:
+        each.file.seek(0 if each in wanted and tail is None else each.end)
+    if tail:
+        _seek_last_lines(wanted, tail)
+    for each in wanted:
+        yield from each.pieces(each.end)
+
+
+def _seek_last_lines(files: list[_LogFile], count: int) -> None:
+    """Move to where the last `count` lines begin; files older than that are at their ends."""
+    needed = count
+    is_last = True
+    for each, position, piece in _backwards(files):
+        needed += is_last and piece.endswith(b"\n")  # that one ends the last line, and begins none
+        is_last = False
+        line_ends = piece.count(b"\n")
+        if line_ends >= needed:
+            each.file.seek(position + _after_line_end(piece, needed))
             return
-        running = not poll.poll(FOLLOW_SECONDS * 1000)
-        yield b""
+        each.file.seek(position)
+        needed -= line_ends
+
+
+def _backwards(files: list[_LogFile]) -> Iterator[tuple[_LogFile, int, bytes]]:
+    for each in reversed(files):
+        position = each.end
+        while position > 0:
+            size = min(CHUNK, position)
+            position -= size
+            yield each, position, os.pread(each.file.fileno(), size, position)
+
+
+def _after_line_end(piece: bytes, number: int) -> int:
+    """Where the text behind a line end begins; they are counted from the end."""
+    position = len(piece)
+    for _ in range(number):
+        position = piece.rfind(b"\n", 0, position)
+    return position + 1
 
 
 def _pidfd(pid: int | None) -> int | None:

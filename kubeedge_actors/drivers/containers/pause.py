@@ -1,7 +1,7 @@
 """An image of one file that sleeps for ever: it holds the network that the containers of a pod share. Made here,
 fetched from nowhere.
 
-The file is a static ELF program of three to eight instructions, so it needs no compiler and no registry.
+The file is a static ELF program of eight to thirteen instructions, so it needs no compiler and no registry.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ from kubeedge_actors.errors import ContainerError
 PROGRAM = "/pause"
 _BASE = 0x400000
 
-# pause(2), again when a signal ends it
-_X86_64 = bytes.fromhex("b8220000000f05ebf7")
-# ppoll(NULL, 0, NULL, NULL): arm64 has no pause(2). x0..x3 = 0, x8 = 73, svc 0, back to the first
-_ARM64 = struct.pack("<7I", 0xD2800000, 0xD2800001, 0xD2800002, 0xD2800003, 0xD2800928, 0xD4000001, 0x17FFFFFA)
-# pause(2): r7 = 29, svc 0, back
-_ARM = struct.pack("<3I", 0xE3A0701D, 0xEF000000, 0xEAFFFFFC)
+# Of containers that share their processes it is the first one, to whom all orphans fall: first of all
+# rt_sigaction(SIGCHLD, {SIG_IGN}, NULL, 8), so that the kernel keeps no zombies. What is ignored stands behind the code.
+_IGNORE_64, _IGNORE_32 = struct.pack("<4Q", 1, 0, 0, 0), struct.pack("<5I", 1, 0, 0, 0, 0)
+# then pause(2), again when a signal ends it
+_X86_64_CODE = bytes.fromhex("b80d000000bf11000000be") + struct.pack("<I", _BASE + 120 + 34)
+_X86_64 = _X86_64_CODE + bytes.fromhex("31d241ba080000000f05b8220000000f05ebf7") + _IGNORE_64
+# then ppoll(NULL, 0, NULL, NULL): arm64 has no pause(2). x0..x3 = 0, x8 = 73, svc 0, back to the first
+_ARM64_IGNORE = struct.pack("<6I", 0xD2800220, 0x10000181, 0xD2800002, 0xD2800103, 0xD28010C8, 0xD4000001)
+_ARM64_CODE = struct.pack("<7I", 0xD2800000, 0xD2800001, 0xD2800002, 0xD2800003, 0xD2800928, 0xD4000001, 0x17FFFFFA)
+_ARM64 = _ARM64_IGNORE + _ARM64_CODE + _IGNORE_64
+# then pause(2): r7 = 29, svc 0, back
+_ARM_IGNORE = struct.pack("<6I", 0xE3A070AE, 0xE3A00011, 0xE28F1014, 0xE3A02000, 0xE3A03008, 0xEF000000)
+_ARM = _ARM_IGNORE + struct.pack("<3I", 0xE3A0701D, 0xEF000000, 0xEAFFFFFC) + _IGNORE_32
 
 
 def _elf64(machine: int, code: bytes) -> bytes:

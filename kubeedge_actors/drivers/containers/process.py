@@ -2,7 +2,7 @@
 isolates nothing.
 
 A container is a folder `<root>/<pod uid>/containers/<name>/<restart count>` with `container.json`, and the shim's
-`pid`, `exit` and `log`. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The
+`pid`, `main`, `exit`, `log`, `log.1` and so on. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The
 network is the machine's.
 """
 
@@ -16,43 +16,48 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from kubeedge_actors.drivers.containers import logfile, shim
+from kubeedge_actors.drivers.containers import logfile
 from kubeedge_actors.drivers.containers.base import (
+    DEFAULT_LOG_LIMITS,
     START_ERROR,
     START_ERROR_CODE,
     Container,
     ContainerEnded,
     ContainerSpec,
+    ContainerUsage,
     ExecResult,
     ExecStream,
+    LimitSupport,
+    LogLimits,
     PodNetwork,
     RegistryAuth,
     Watcher,
 )
+from kubeedge_actors.drivers.containers.container_record import ContainerRecord, boot_id, read_records, write_record
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
 from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
-from kubeedge_actors.drivers.containers.names import check_container_names
-from kubeedge_actors.drivers.containers.process_environment import command_line, environment
+from kubeedge_actors.drivers.containers.process_environment import environment_of, folder_sizes
+from kubeedge_actors.drivers.containers.settings import privileges
+from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
+from kubeedge_actors.drivers.containers.shim import cgroup, launcher
+from kubeedge_actors.drivers.containers.shim.cgroup import Limits
+from kubeedge_actors.drivers.containers.shim.container_start import start_container
+from kubeedge_actors.drivers.containers.shim.leftovers import kill_leftovers
+from kubeedge_actors.drivers.containers.shim.limits import ContainerLimits, limits_of_this_node
+from kubeedge_actors.drivers.containers.shim.program import LOG, OOM_KILLED
 from kubeedge_actors.drivers.containers.subpaths import with_subpaths_resolved
 from kubeedge_actors.errors import ContainerError
 
 log = logging.getLogger(__name__)
 
-RECORD = "container.json"
-OUTPUT_LIMIT = 64 * 1024
-
-
-class ContainerRecord(msgspec.Struct):
-    """What is written in `container.json`: no environment, which may hold secrets."""
-
-    container: Container
-    boot_id: str
+KILL_SECONDS = 10.0
+"""How long a shim has to end after its container was killed, before it is killed itself."""
 
 
 class _Process:
@@ -62,19 +67,29 @@ class _Process:
         self.container, self.folder, self.spec = container, folder, spec
         self.popen: subprocess.Popen[bytes] | None = None
         self.pid = 0
+        self.cgroup = ""
+
+    def kill_leftovers(self) -> None:
+        """Of a shim that was killed, and of `exec`; the cgroup goes with it."""
+        if self.cgroup:
+            cgroup.remove(Path(self.cgroup))
+        kill_leftovers(self.container.id)
 
     @property
     def log(self) -> Path:
-        return self.folder / shim.LOG
+        return self.folder / LOG
 
 
 class ProcessRuntime:
-    """Containers as processes, kept under `root` (the folder of all pods). Warns once that nothing is isolated."""
+    """Containers as processes, kept under `root` (the folder of all pods), their logs within `log_limits`. Warns once that nothing is isolated."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(
+        self, root: Path, log_limits: LogLimits = DEFAULT_LOG_LIMITS, limits: ContainerLimits | None = None
+    ) -> None:
+        self._root, self._log_limits = root, log_limits
+        self._limits = limits or limits_of_this_node()
         self._lock = threading.RLock()
-        self._boot_id = shim.boot_id()
+        self._boot_id = boot_id()
         self._watcher: Watcher = lambda event: None
         self._exits = ExitWatcher(self._on_process_ended)
         self._exits.check_supported()
@@ -87,6 +102,10 @@ class ProcessRuntime:
     def version(self) -> str:
         """This runtime has the version of the kernel that runs its processes."""
         return f"process://{os.uname().release}"
+
+    def limit_support(self) -> LimitSupport:
+        """By a cgroup of version 2 where we may make one."""
+        return self._limits.support
 
     def watch(self, watcher: Watcher) -> None:
         """Tell the ends of processes to `watcher`."""
@@ -103,7 +122,7 @@ class ProcessRuntime:
 
     def create(self, spec: ContainerSpec) -> Container:
         """Create the container's folder. Error: ContainerError without `command`, or for a command that does not exist."""
-        check_container_names(spec)
+        check_container(spec)
         if not spec.command:
             raise ContainerError(
                 "no command given: the process runtime does not unpack images, spec.containers[].command is needed"
@@ -121,8 +140,9 @@ class ProcessRuntime:
             import shutil  # late: it brings three compressions along, 0.5 MB
 
             shutil.rmtree(folder, ignore_errors=True)  # of a container whose record could not be read
-            self._write(folder, container)
-            self._processes[container.id] = _Process(container, folder, spec)
+            process = _Process(container, folder, spec)
+            self._write(process)
+            self._processes[container.id] = process
             return container
 
     def _reused(self, process: _Process, spec: ContainerSpec) -> Container:
@@ -131,14 +151,8 @@ class ProcessRuntime:
         process.spec = spec
         return process.container
 
-    def _write(self, folder: Path, container: Container) -> None:
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh = folder / f"{RECORD}.new"
-            fresh.write_bytes(msgspec.json.encode(ContainerRecord(container, self._boot_id)))
-            fresh.replace(folder / RECORD)
-        except OSError as error:
-            raise ContainerError(f"the folder of container {container.name} can not be written: {error}") from error
+    def _write(self, process: _Process) -> None:
+        write_record(process.folder, ContainerRecord(process.container, self._boot_id, process.cgroup))
 
     def start(self, container_id: str) -> Container:
         """Run it; ContainerError says why not."""
@@ -151,6 +165,7 @@ class ProcessRuntime:
             try:
                 self._spawn(process, process.spec)
             except ContainerError as error:
+                process.kill_leftovers()
                 self._fail(process, str(error))
                 raise
             return process.container
@@ -167,48 +182,38 @@ class ProcessRuntime:
             started_at=now,
             finished_at=now,
         )
-        self._write(process.folder, process.container)
+        self._write(process)
 
     def _spawn(self, process: _Process, spec: ContainerSpec) -> None:
-        env = environment(spec)
-        cwd = spec.working_dir or str(process.folder)
-        program: str | None = spec.command[0]
-        if "/" not in spec.command[0]:
-            import shutil  # late: it brings three compressions along, 0.5 MB
-
-            program = shutil.which(spec.command[0], path=env["PATH"])
-        if program is None or not os.access(os.path.join(cwd, program), os.X_OK):
-            raise ContainerError(f'exec: "{spec.command[0]}": executable file not found')
-        if not os.path.isdir(cwd):
-            raise ContainerError(f'workingDir "{cwd}" is not a folder of this machine')
-        process.popen = shim.spawn(process.folder, command_line(spec), env, cwd)
+        held = self._limits.apply(process.container.id, Limits(spec.memory, spec.cpu, spec.cpu_request))
+        process.cgroup = held.cgroup
+        process.popen = start_container(process.folder, process.container.id, spec, self._log_limits, held)
         process.pid = process.popen.pid
-        started = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
-        process.container, process.spec = started, None
-        self._write(process.folder, started)
-        self._exits.watch(started.id, process.pid)
+        process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
+        process.spec = None
+        self._write(process)
+        self._exits.watch(process.container.id, process.pid)
 
     # --- adoption ---------------------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
-        for path in sorted(self._root.glob(f"*/containers/*/*/{RECORD}")):
-            try:
-                record = msgspec.json.decode(path.read_bytes(), type=ContainerRecord)
-            except (OSError, msgspec.DecodeError) as error:
-                log.warning("%s can not be read and is left out: %s", path, error)
-                continue
-            self._adopt_one(_Process(record.container, path.parent), same_boot=record.boot_id == self._boot_id)
+        for folder, record in read_records(self._root):
+            process = _Process(record.container, folder)
+            process.cgroup = record.cgroup or self._limits.cgroup_of(record.container.id)
+            self._adopt_one(process, same_boot=record.boot_id == self._boot_id)
 
     def _adopt_one(self, process: _Process, *, same_boot: bool) -> None:
         self._processes[process.container.id] = process
         if not same_boot:
             process.container = msgspec.structs.replace(process.container, sandbox_lost=True)
-        identity = shim.running_identity(process.folder) if same_boot else None
+        identity = launcher.running_identity(process.folder) if same_boot else None
         if identity is not None and self._exits.watch(process.container.id, identity.pid):
             process.pid = identity.pid
             if process.container.phase == "created":  # its end began between its start and its record
                 process.container = msgspec.structs.replace(process.container, phase="running", started_at=time.time())
         elif process.container.phase != "exited":
+            if same_boot:
+                process.kill_leftovers()
             self._conclude(process, same_boot=same_boot)
 
     # --- ending -----------------------------------------------------------------------------------------------------
@@ -216,8 +221,10 @@ class ProcessRuntime:
     def _on_process_ended(self, container_id: str) -> None:
         with self._lock:
             process = self._processes.get(container_id)
-            if process is None:
-                return
+        if process is None:
+            return
+        process.kill_leftovers()
+        with self._lock:
             self._conclude(process, same_boot=True)
             container, watcher = process.container, self._watcher
         watcher(ContainerEnded(id=container.id, pod_uid=container.pod.uid))
@@ -226,36 +233,38 @@ class ProcessRuntime:
         """Write down how it ended. Without an exit code the shim was killed, or the machine restarted."""
         if process.popen is not None:
             process.popen.wait()
-        code = shim.exit_code(process.folder)
+        code = launcher.exit_code(process.folder)
         if code is None:
-            code = shim.KILLED_CODE if same_boot else shim.LOST_CODE
-        reason = "Completed" if code == 0 else "Error" if same_boot or code != shim.LOST_CODE else "Unknown"
+            code = launcher.KILLED_CODE if same_boot else launcher.LOST_CODE
+        reason = "Completed" if code == 0 else "Error" if same_boot or code != launcher.LOST_CODE else "Unknown"
+        if launcher.was_oom_killed(process.folder):
+            reason = OOM_KILLED
         process.pid = 0
         started_at = process.container.started_at or time.time()
         process.container = msgspec.structs.replace(
             process.container, phase="exited", exit_code=code, reason=reason,
             started_at=started_at,
             # of a short run the end may be noted by the shim before we come to note the start
-            finished_at=max(started_at, shim.ended_at(process.folder) or time.time()),
+            finished_at=max(started_at, launcher.ended_at(process.folder) or time.time()),
         )  # fmt: skip
         with suppress(
             ContainerError
         ):  # a full disk: the record is written again by the next runtime, from the same files
-            self._write(process.folder, process.container)
+            self._write(process)
 
     def stop(self, container_id: str) -> None:
         """SIGTERM to its process group."""
         self._signal(container_id, signal.SIGTERM)
 
     def kill(self, container_id: str) -> None:
-        """SIGKILL to its process group."""
+        """SIGKILL to its process group; then the shim kills what has left that."""
         self._signal(container_id, signal.SIGKILL)
 
     def _signal(self, container_id: str, number: int) -> None:
         with self._lock:
             process = self._processes.get(container_id)
             if process is not None and process.container.phase == "running" and process.pid:
-                shim.signal_group(process.pid, number)
+                launcher.signal_container(process.folder, number)
 
     def remove(self, container_id: str) -> None:
         """Kill it if need be, and remove its folder."""
@@ -264,8 +273,11 @@ class ProcessRuntime:
             process = self._processes.pop(container_id, None)
         if process is None:
             return
+        if not launcher.await_end(process.folder, KILL_SECONDS):
+            launcher.signal_group(process.pid, signal.SIGKILL)
         if process.popen is not None:
             process.popen.wait()
+        process.kill_leftovers()
         import shutil  # late: it brings three compressions along, 0.5 MB
 
         shutil.rmtree(process.folder, ignore_errors=True)
@@ -292,15 +304,21 @@ class ProcessRuntime:
             process = self._process_of(container_id)
         if timestamps:
             raise ContainerError("the process runtime does not know when a line was written: no timestamps")
-        if not process.log.exists():
-            return InterruptibleLogStream(_nothing())
         if follow:
             return InterruptibleLogStream(logfile.follow(process.log, process.pid or None, tail, since))
         return InterruptibleLogStream(logfile.read(process.log, tail, since))
 
+    def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
+        """Of all processes below the shim of each; `exec` is not among them."""
+        from kubeedge_actors.drivers.containers.shim.usage import tree_usage
+
+        with self._lock:
+            running = {id: self._processes[id].pid for id in container_ids if id in self._processes}
+        return tree_usage({id: pid for id, pid in running.items() if pid})
+
     def exec(self, container_id: str, command: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
-        """Run `command` on the machine, with the environment and the folder of the container's process."""
-        env, cwd = self._exec_environment(container_id)
+        """Run `command` on the machine, with the user, privileges, environment and folder of the container's process."""
+        command, env, cwd = self._inside(container_id, command)
         if tty:
             from kubeedge_actors.drivers.containers.terminal import TerminalExecStream
 
@@ -321,38 +339,21 @@ class ProcessRuntime:
 
         return pod_ports.connect(port, *pod_ports.LOOPBACK)
 
-    def _exec_environment(self, container_id: str) -> tuple[dict[bytes, bytes], str]:
+    def _inside(self, container_id: str, command: tuple[str, ...]) -> tuple[tuple[str, ...], dict[bytes, bytes], str]:
+        """The command with the container's privileges, its environment, its folder."""
         with self._lock:
-            pid = self._process_of(container_id).pid
+            process = self._process_of(container_id)
+            pid = process.pid
         if not pid:
             raise ContainerError("the container does not run")
-        try:
-            lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError as error:
-            raise ContainerError("the container does not run") from error
-        return dict(line.split(b"=", 1) for line in lines if b"=" in line), f"/proc/{pid}/cwd"
+        return privileges.command_in(process.folder, command), environment_of(pid), f"/proc/{pid}/cwd"
 
     def exec_sync(self, container_id: str, command: tuple[str, ...], timeout: float) -> ExecResult:
-        """Run `command` on the machine, with the environment and the folder of the container's process."""
-        env, cwd = self._exec_environment(container_id)
-        try:
-            process = subprocess.Popen(
-                command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-        except (OSError, ValueError) as error:
-            raise ContainerError(f"{command[0] if command else 'nothing'} can not be run: {error}") from error
-        return _collect(process, timeout)
+        """Run `command` on the machine, as `exec` does."""
+        command, env, cwd = self._inside(container_id, command)
+        from kubeedge_actors.drivers.containers.exec_streams import run_to_end
 
-    def rotate_logs(self) -> None:
-        """Cut logs that have grown."""
-        with self._lock:
-            logs = [process.log for process in self._processes.values() if process.pid]
-        for path in logs:
-            try:
-                logfile.rotate(path)
-            except OSError as error:
-                log.warning("the log %s can not be cut: %s", path, error)
+        return run_to_end(command, env, cwd, timeout)
 
     # --- what processes do not have ---------------------------------------------------------------------------------
 
@@ -371,6 +372,14 @@ class ProcessRuntime:
         """Every image is present: it is only a name."""
         return image
 
+    def disk_usage(self, pod_uid: str) -> dict[str, int]:
+        """Their folders, with their logs; what they write elsewhere on the machine is not known."""
+        return folder_sizes(self._root / pod_uid / "containers")
+
+    def image_user(self, image: str) -> str:
+        """The edge's own: an image is only a name."""
+        return str(os.geteuid())
+
     def pull(self, image: str, credentials: RegistryAuth | None = None) -> None:
         """Nothing to fetch."""
 
@@ -381,18 +390,3 @@ class ProcessRuntime:
             for process in self._processes.values():
                 if process.popen is not None and process.popen.poll() is None:
                     process.popen.returncode = 0  # else Python warns of a child left running, which is what we promise
-
-
-def _nothing() -> Generator[bytes, None, None]:
-    yield b""
-
-
-def _collect(process: subprocess.Popen[bytes], timeout: float) -> ExecResult:
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        shim.signal_group(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return ExecResult(exit_code=None, output=output[:OUTPUT_LIMIT])
-    code = process.returncode
-    return ExecResult(exit_code=code if code >= 0 else 128 - code, output=output[:OUTPUT_LIMIT])

@@ -21,12 +21,12 @@ import msgspec
 
 from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount
 from kubeedge_actors.errors import ContainerConfigError
+from kubeedge_actors.osutil.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID
+from kubeedge_actors.osutil.mounts import mount as _mount
+from kubeedge_actors.osutil.mounts import unmount as _unmount
 from kubeedge_actors.osutil.safe_path import make_beneath, real_path
 
 log = logging.getLogger(__name__)
-
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 2, 4, 8, 4096
-MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 
 @contextmanager
@@ -124,19 +124,3 @@ class SubpathMounts:
             return
         except OSError as error:  # an edge that ran as root was killed, and this one may not unmount
             log.warning("the mounts below %s can not be taken away: %s", place, error.strerror)
-
-
-def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None) -> None:
-    import ctypes  # late: only few pods need it, and it costs every edge 1 MB
-
-    words = [None if word is None else os.fsencode(word) for word in (source, target, kind)]
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(*words, ctypes.c_ulong(flags), None if data is None else data.encode()) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
-def _unmount(target: str) -> None:
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(target), MNT_DETACH | UMOUNT_NOFOLLOW) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -23,7 +23,7 @@ import websocket
 from websocket._abnf import frame_buffer
 
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents
-from kubeedge_actors.drivers.link.client_tls import PinnedTls, dial
+from kubeedge_actors.drivers.link.client_tls import PinnedTls, acknowledges, dial
 from kubeedge_actors.drivers.link.incoming_limits import (
     MAX_ANSWER,
     MAX_MESSAGE,
@@ -44,6 +44,8 @@ PING_INTERVAL, PONG_TIMEOUT = 10.0, 8.0
 """A connection on which nothing came for so long is asked by a ping, and given up when nothing comes after it: what
 keeps a TCP connection alive may be something in between.
 """
+ACKNOWLEDGED = 15.0
+"""Seconds after which a machine that acknowledges nothing of what was sent is gone."""
 CLOSE_TIMEOUT = 1.0
 READS_PER_TURN = 64
 WRITES_PER_TURN = 4
@@ -60,27 +62,28 @@ class WebSocketLinks:
     """Makes links; what one link learns of a server's certificate the next one knows. Call it for a new link.
 
     `encoding`: of texts on the wire. With "latin-1" a text stands for bytes, one character each, whatever they are.
+    `patience`: seconds for which a server may read nothing while its machine acknowledges; 0: none beyond the usual.
     """
 
-    def __init__(self, encoding: str = "utf-8") -> None:
+    def __init__(self, encoding: str = "utf-8", patience: float = 0.0) -> None:
         self._tls_client = PinnedTls()
-        self._encoding = encoding
+        self._encoding, self._patience = encoding, patience
 
     def __call__(self) -> WebSocketLink:
-        return WebSocketLink(self._tls_client, self._encoding)
+        return WebSocketLink(self._tls_client, self._encoding, self._patience)
 
 
 class WebSocketLink:
     """A Link over one WebSocket."""
 
-    def __init__(self, tls_client: PinnedTls | None = None, encoding: str = "utf-8") -> None:
+    def __init__(self, tls_client: PinnedTls | None = None, encoding: str = "utf-8", patience: float = 0.0) -> None:
         self._tls_client = tls_client or PinnedTls()
-        self._encoding = encoding
+        self._encoding, self._patience = encoding, patience
         self._queue = SendQueue()
 
     def open(self, url: str, headers: Mapping[str, str], tls: TlsPaths | None, events: LinkEvents) -> None:
         """See the protocol."""
-        run = _Run(self._queue, events, self._encoding)
+        run = _Run(self._queue, events, self._encoding, self._patience)
         connect = _Connect(url, dict(headers), tls, self._tls_client)
         threading.Thread(target=run, args=(connect,), name="link", daemon=True).start()
 
@@ -136,10 +139,11 @@ class _Connect:
 class _Run:
     """The life of one link, on its own thread."""
 
-    def __init__(self, queue: SendQueue, events: LinkEvents, encoding: str) -> None:
+    def __init__(self, queue: SendQueue, events: LinkEvents, encoding: str, patience: float) -> None:
         self._queue = queue
         self._events = events
         self._encoding = encoding
+        self._patience = patience
         self._websocket: Any = None
         self._buffer = memoryview(b"")
         self._marks: list[str] = []
@@ -167,6 +171,8 @@ class _Run:
         with contextlib.closing(self._websocket.sock) as connection:
             if self._queue.ending:
                 return CloseReason("closed by this side")
+            if self._patience:  # the kernel would not wait for who has no room; acknowledgements are looked at here
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
             self._events.on_open(self._websocket.getheaders())
             return self._serve(connection)
 
@@ -176,20 +182,30 @@ class _Run:
         self._keepalive.on_received(time.monotonic())
         while True:
             self._write(connection)
-            if (closed := self._close_reason()) is not None:
+            if (closed := self._close_reason(connection)) is not None:
                 return closed
             poll.register(connection, select.POLLIN | (select.POLLOUT if self._buffer else 0))
             poll.poll(self._wait_time())
             self._queue.clear_wakeup()
-            if (closed := self._read(connection) or self._ping()) is not None:
+            if (closed := self._read(connection) or self._ping(connection)) is not None:
                 return closed
 
-    def _ping(self) -> CloseReason | None:
+    def _ping(self, connection: socket.socket) -> CloseReason | None:
         """Ask who is silent; the end when nothing came of it."""
-        verdict = KeepaliveAction.WAIT if self._more else self._keepalive.next_action(time.monotonic())
+        now = time.monotonic()
+        verdict = KeepaliveAction.WAIT if self._more else self._keepalive.next_action(now)
         if verdict is KeepaliveAction.PING:
             self._controls.append(_frame(b"", ABNF.OPCODE_PING))
-        return CloseReason("the other side is silent") if verdict is KeepaliveAction.CLOSE else None
+        if verdict is not KeepaliveAction.CLOSE:
+            return None
+        if self._is_there(connection, self._keepalive.silent_for(now)):
+            self._keepalive.ask_again(now)
+            return None
+        return CloseReason("the other side is silent")
+
+    def _is_there(self, connection: socket.socket, waited: float) -> bool:
+        """Whether to wait on for who has done nothing for `waited` seconds."""
+        return waited < self._patience and acknowledges(connection, ACKNOWLEDGED)
 
     def _wait_time(self) -> int:
         """How long to wait for the socket or a wake-up, in ms."""
@@ -198,14 +214,15 @@ class _Run:
         longest = CLOSE_TIMEOUT if self._closing_since else WRITE_TIMEOUT
         return int(min(longest, self._keepalive.next_due_in(time.monotonic())) * 1000) + 1
 
-    def _close_reason(self) -> CloseReason | None:
+    def _close_reason(self, connection: socket.socket) -> CloseReason | None:
         now = time.monotonic()
         if self._queue.ending:
             self._closing_since = self._closing_since or now + CLOSE_TIMEOUT
             if now >= self._closing_since or not (self._buffer or self._queue):
                 return CloseReason("closed by this side")
-        if self._buffer and now - self._progress >= WRITE_TIMEOUT:
-            return CloseReason(f"the other side took nothing for {WRITE_TIMEOUT:.0f} s")
+        stuck = now - self._progress if self._buffer else 0.0
+        if stuck >= WRITE_TIMEOUT and not self._is_there(connection, stuck):
+            return CloseReason(f"the other side took nothing for {stuck:.0f} s")
         return None
 
     def _write(self, connection: socket.socket) -> None:

@@ -17,8 +17,19 @@ class VolumeFile(DriverValue, frozen=True):
 class PodVolumes(Protocol):
     """The folders of pods on this machine. Errors: ContainerError, with a text fit for a pod's status."""
 
-    def make_volume(self, pod_uid: str, name: str) -> str:
-        """The path of a volume's folder, which is made empty when it is not there."""
+    def make_volume(self, pod_uid: str, name: str, group: int | None = None, memory: int = 0) -> str:
+        """The path of a volume's folder, which is made empty when it is not there. `group`: of what is made in it; `memory`:
+        the bytes of one that is in memory, 0 for one on disk.
+        """
+
+    def make_termination_log(self, pod_uid: str, name: str, restart_count: int, *, from_log: bool) -> str:
+        """The path of the file to which a container writes its last words. `from_log`: if it writes none, its log says them."""
+
+    def read_termination_log(self, pod_uid: str, name: str, restart_count: int, limit: int) -> tuple[bytes, bool]:
+        """The first `limit` bytes of a container's last words, and `from_log`; none for one that has no such file."""
+
+    def used_bytes(self, pod_uid: str, name: str) -> int:
+        """What a volume's folder takes of the disk."""
 
     def write(self, pod_uid: str, name: str, files: dict[str, VolumeFile], group: int | None = None) -> str:
         """Make the volume hold these files (paths relative to it) and no others, all at once for whoever reads; its
@@ -29,6 +40,9 @@ class PodVolumes(Protocol):
 
     def prepare_host_path(self, path: str, type: str) -> str:
         """A path of the machine, checked and made as Kubernetes' hostPath types say."""
+
+    def give_to_group(self, path: str, group: int, *, keep_matching: bool) -> None:
+        """Let a group read and write what is at a path. `keep_matching`: nothing is done when the folder itself is so already."""
 
     def pod_uids(self) -> set[str]:
         """Pods that have a folder."""
@@ -89,8 +103,24 @@ class MachineInfo(DriverValue, frozen=True):
     pids_available: int = 0
 
 
+class MachineUsage(DriverValue, frozen=True):
+    """What a machine has used since it was started: seconds of processor time, of all processors together; and has now, in bytes."""
+
+    cpu_seconds: float
+    memory: int
+    working_set: int
+    rss: int
+    memory_available: int
+    disk: int
+    disk_available: int
+    booted_at: float = 0.0
+
+
 class Machine(Protocol):
     """Reads the machine."""
 
     def info(self) -> MachineInfo:
         """The machine as it is now; cheap enough for every ten seconds."""
+
+    def usage(self) -> MachineUsage:
+        """What is used of it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.drivers.machine.base import MachineInfo
+from kubeedge_actors.drivers.machine.base import MachineInfo, MachineUsage
 
 
 class FakeMachine:
@@ -29,3 +29,12 @@ class FakeMachine:
     def info(self) -> MachineInfo:
         """What `now` says."""
         return self.now
+
+    def usage(self) -> MachineUsage:
+        """Half of its memory, and an hour of processor time."""
+        now = self.now
+        half = now.memory // 2
+        return MachineUsage(
+            cpu_seconds=3600.0, memory=half, working_set=half, rss=half, memory_available=now.memory_available,
+            disk=now.disk, disk_available=now.disk_available,
+        )  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from kubeedge_actors.drivers.machine.base import MachineInfo
+from kubeedge_actors.drivers.machine.base import MachineInfo, MachineUsage
 
 ARCHITECTURES = {
     "x86_64": "amd64",
@@ -41,6 +42,24 @@ class LinuxMachine:
             pids_available=self._pids_available(),
         )
 
+    def usage(self) -> MachineUsage:
+        """What is used of it; the working set is what is not available, as the kernel reckons it."""
+        facts, now = self.info(), self._stat()
+        memory = self._memory(("Active(anon)", "Inactive(anon)", "MemFree"))
+        return MachineUsage(
+            cpu_seconds=_busy_seconds(now.get("cpu", "")),
+            memory=facts.memory - memory.get("MemFree", 0),
+            working_set=facts.memory - facts.memory_available,
+            rss=memory.get("Active(anon)", 0) + memory.get("Inactive(anon)", 0),
+            memory_available=facts.memory_available,
+            disk=facts.disk,
+            disk_available=facts.disk_available,
+            booted_at=float(now.get("btime", 0)),
+        )
+
+    def _stat(self) -> dict[str, str]:
+        return {key: rest for key, _, rest in (line.partition(" ") for line in self._text("proc/stat").splitlines())}
+
     def _read_fixed(self) -> MachineInfo:
         kernel = os.uname()
         return MachineInfo(
@@ -69,9 +88,9 @@ class LinuxMachine:
                 return value.strip('"')
         return ""
 
-    def _memory(self) -> dict[str, int]:
+    def _memory(self, keys: Sequence[str] = ("MemTotal", "MemAvailable")) -> dict[str, int]:
         rows = (line.partition(":") for line in self._text("proc/meminfo").splitlines())
-        return {key: int(value.split()[0]) * 1024 for key, _, value in rows if key in ("MemTotal", "MemAvailable")}
+        return {key: int(value.split()[0]) * 1024 for key, _, value in rows if key in keys}
 
     def _pids_available(self) -> int:
         """How many more processes the kernel allows (loadavg counts tasks as `running/total`)."""
@@ -87,3 +106,9 @@ class LinuxMachine:
 
     def _count(self, path: str) -> int:
         return int(self._text(path) or 0)
+
+
+def _busy_seconds(line: str) -> float:
+    """Of the times of all processors in /proc/stat (user, nice, system, idle, iowait, irq, softirq, steal): what was not idle."""
+    ticks = [int(word) for word in line.split()[:8]]
+    return sum(ticks[:3] + ticks[5:]) / os.sysconf("SC_CLK_TCK")

@@ -16,6 +16,8 @@ from typing import Any
 from kubeedge_actors.drivers.store import schema
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from kubeedge_actors.osutil import sqlite
+from kubeedge_actors.osutil.cipher import PLAIN, Cipher, KeyRing
+from kubeedge_actors.osutil.sealed_tables import adopt_keys
 from kubeedge_actors.osutil.sqlite import BUSY_SECONDS
 
 Step = tuple[str, Sequence[tuple[Any, ...]]]
@@ -26,15 +28,21 @@ CACHE_KIB = 512
 
 
 class DatabaseFile:
-    """The file `path`, made with mode 0600 if it is not there; `StoreCorrupt` or `StoreError` in one sentence."""
+    """The file `path`, made with mode 0600 if it is not there; `StoreCorrupt` or `StoreError` in one sentence.
 
-    def __init__(self, path: Path) -> None:
+    `cipher`: for the values of the tables in `schema.SEALED`; UsageError when they are sealed and `keys` lack the key.
+    """
+
+    def __init__(self, path: Path, keys: KeyRing | None = None) -> None:
         self._path = path
+        self.cipher: Cipher = PLAIN
         self._lock = threading.RLock()
         with self._translated():
             self._connection = sqlite.connect(path, timeout=BUSY_SECONDS)
         try:
             self._prepare()
+            with self._translated():
+                self.cipher = adopt_keys(self._connection, keys, schema.SEALED, path)
         except BaseException:
             self.close()
             raise

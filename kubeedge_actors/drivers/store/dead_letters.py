@@ -13,13 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from kubeedge_actors.osutil import sqlite
+from kubeedge_actors.osutil.cipher import Cipher, KeyRing
 from kubeedge_actors.osutil.files import ensure_private_file
+from kubeedge_actors.osutil.sealed_tables import SealedTable, adopt_keys, present_cipher
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -59,27 +61,46 @@ _SCHEMA = (
     " traceback TEXT NOT NULL, deliveries INTEGER NOT NULL, at REAL NOT NULL, replayed REAL NOT NULL)",
     "CREATE TABLE IF NOT EXISTS figures (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
 )
-_INSERT = f"INSERT INTO letters ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_TEXTS = ("message", "payload", "error", "traceback")
+"""What may hold anything that a message holds."""
+_SEALED = (SealedTable("letters", ("id",), _TEXTS),)
+_INSERT = f"INSERT INTO letters ({', '.join(_COLUMNS)}, id) VALUES ({', '.join('?' * len(_COLUMNS))}, ?)"
+_LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'letters'"
 _SELECT = f"SELECT {', '.join(_COLUMNS)}, id FROM letters"
 _TRIM = "DELETE FROM letters WHERE id <= (SELECT id FROM letters ORDER BY id DESC LIMIT 1 OFFSET ?)"
 _COUNT = "INSERT INTO figures VALUES ('forgotten', ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
 
 
 class DeadLetterDb:
-    """The letters in the file at `path`, which need not exist yet. Each call is a connection of its own, any thread may make it."""
+    """The letters in the file at `path`, which need not exist yet. Each call is a connection of its own, any thread may make it.
 
-    def __init__(self, path: Path, capacity: int = CAPACITY) -> None:
+    `keys`: with which what is in the letters is sealed, if it is: errors of all calls are StoreError, and UsageError when the key is not there.
+    """
+
+    def __init__(self, path: Path, capacity: int = CAPACITY, keys: KeyRing | None = None) -> None:
         self.path = path
-        self._capacity = capacity
+        self._capacity, self._keys = capacity, keys
+
+    def adopt_keys(self) -> None:
+        """Seal what there is with the first key, if it is not; of the program that writes the letters."""
+        if self.path.exists():
+            with self._connection() as connection:
+                self._prepare(connection)
+
+    def _prepare(self, connection: sqlite3.Connection) -> Cipher:
+        connection.execute("PRAGMA journal_mode = wal")
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        return adopt_keys(connection, self._keys, _SEALED, self.path)
 
     def add(self, rows: Sequence[DeadLetterRow]) -> None:
         """Write them in one transaction; the oldest go when there are more than the capacity, and are counted."""
         with self._connection(create=True) as connection:
-            connection.execute("PRAGMA journal_mode = wal")
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            with connection:
-                connection.executemany(_INSERT, [astuple(row)[:-1] for row in rows])
+            cipher = self._prepare(connection)
+            with sqlite.transaction(connection):
+                last = int(connection.execute(_LAST).fetchone()[0])
+                numbered = [replace(row, id=last + count) for count, row in enumerate(rows, 1)]
+                connection.executemany(_INSERT, [astuple(_each_text(row, cipher.seal)) for row in numbered])
                 evicted = connection.execute(_TRIM, (self._capacity,)).rowcount
                 if evicted:
                     connection.execute(_COUNT, (evicted,))
@@ -88,14 +109,22 @@ class DeadLetterDb:
         """Every letter, or only so many of the `limit`; the oldest first."""
         nothing: list[DeadLetterRow] = []
         query = _SELECT + " ORDER BY id DESC LIMIT ?"
-        return self._read(
-            lambda connection: [DeadLetterRow(*row) for row in connection.execute(query, (limit,))], nothing
-        )[::-1]
+        rows = self._read(
+            lambda connection: [self._opened(connection, row) for row in connection.execute(query, (limit,))], nothing
+        )
+        return rows[::-1]
 
     def get(self, number: int) -> DeadLetterRow | None:
         """The letter of this number."""
-        row = self._read(lambda connection: connection.execute(_SELECT + " WHERE id = ?", (number,)).fetchone(), None)
-        return None if row is None else DeadLetterRow(*row)
+        nothing: list[DeadLetterRow] = []
+        query = _SELECT + " WHERE id = ?"
+        found = self._read(
+            lambda connection: [self._opened(connection, row) for row in connection.execute(query, (number,))], nothing
+        )
+        return found[0] if found else None
+
+    def _opened(self, connection: sqlite3.Connection, row: tuple[Any, ...]) -> DeadLetterRow:
+        return _each_text(DeadLetterRow(*row), present_cipher(connection, self._keys, self.path).unseal)
 
     def evicted_count(self) -> int:
         """How many went because there were too many."""
@@ -139,6 +168,11 @@ class DeadLetterDb:
             if sqlite.is_damage(error):
                 raise StoreCorrupt(f"{self.path} is damaged or no database: {error}") from error
             raise StoreError(f"the dead letters in {self.path} can not be used: {error}") from error
+
+
+def _each_text(row: DeadLetterRow, change: Callable[..., Any]) -> DeadLetterRow:
+    """The row with its texts sealed, or unsealed."""
+    return replace(row, **{name: change(getattr(row, name), "letters", row.id) for name in _TEXTS})
 
 
 class DeadLetterWriter:

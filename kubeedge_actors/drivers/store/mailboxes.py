@@ -19,7 +19,9 @@ from typing import NamedTuple
 
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from kubeedge_actors.osutil import sqlite
+from kubeedge_actors.osutil.cipher import PLAIN, Cipher, KeyRing
 from kubeedge_actors.osutil.files import ensure_private_file
+from kubeedge_actors.osutil.sealed_tables import SealedTable, adopt_keys
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ _SCHEMA = (
     "CREATE TABLE stored (module TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (module, key)) WITHOUT ROWID",
     f"PRAGMA user_version = {VERSION}",
 )
+_SEALED = (SealedTable("message", ("seq",), ("body",)), SealedTable("stored", ("module", "key"), ("value",)))
 _PUT = "INSERT INTO message (seq, mailbox, sender, type, body) VALUES (?, ?, ?, ?, ?)"
 _FAILED = "UPDATE message SET failed = ?, alone = ? WHERE seq = ?"
 _STORE = "INSERT INTO stored VALUES (?, ?, ?) ON CONFLICT (module, key) DO UPDATE SET value = excluded.value"
@@ -55,10 +58,13 @@ class MailboxFile:
     """The file at `path`, made with mode 0600 at the first use; None: in memory, for tests. For one thread at a time, of one process; errors: StoreError.
 
     A damaged file is moved aside, with a WARNING, and a new one is begun. Beside it `*.hand` says which messages are in hand: it is mapped
-    into memory, so that noting one costs no write, and a message that ends its process is known by it to the next one.
+    into memory, so that noting one costs no write, and a message that ends its process is known by it to the next one. `keys`: seal
+    messages and values; UsageError when they are sealed and the key is not there.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, keys: KeyRing | None = None) -> None:
+        self._keys = keys
+        self._cipher: Cipher = PLAIN
         self._path = path or Path(":memory:")
         self._connection: sqlite3.Connection | None = None
         self._hands: InHand | None = None
@@ -98,6 +104,7 @@ class MailboxFile:
         connection = sqlite.connect(self._path)
         try:
             self._prepare(connection)
+            self._cipher = adopt_keys(connection, self._keys, _SEALED, self._path)
         except BaseException as error:
             connection.close()
             if sqlite.is_damage(error):
@@ -138,7 +145,8 @@ class MailboxFile:
         """Number and size (bytes) of each message of a mailbox, in order."""
         with self._use() as connection:
             return connection.execute(
-                "SELECT seq, length(body) FROM message WHERE mailbox = ? ORDER BY seq", (name,)
+                "SELECT seq, length(body) - ? FROM message WHERE mailbox = ? ORDER BY seq",
+                (self._cipher.overhead, name),
             ).fetchall()
 
     def mailboxes(self) -> dict[str, int]:
@@ -152,7 +160,7 @@ class MailboxFile:
         with self._use() as connection:
             rows = connection.execute(_LOAD, (min(wanted), max(wanted), mailbox)).fetchall()
         return [
-            MessageRow(seq, sender, type, body, failed, bool(alone))
+            MessageRow(seq, sender, type, self._unsealed(body, "message", seq), failed, bool(alone))
             for seq, sender, type, body, failed, alone in rows
             if seq in wanted
         ]
@@ -167,12 +175,16 @@ class MailboxFile:
         """One transaction. `added`: number, mailbox, sender, type, body; `failed`: deliveries and whether alone; `stored`: values by module and
         key, None to delete.
         """
-        values = stored or {}
+        values, seal = stored or {}, self._cipher.seal
+        messages = [
+            (seq, mailbox, sender, type, seal(body, "message", seq)) for seq, mailbox, sender, type, body in added
+        ]
+        kept = [(*key, seal(value, "stored", *key)) for key, value in values.items() if value is not None]
         with self._use() as connection, sqlite.transaction(connection):
-            connection.executemany(_PUT, added)
+            connection.executemany(_PUT, messages)
             connection.executemany(_FAILED, [(count, alone, seq) for seq, (count, alone) in (failed or {}).items()])
             connection.executemany("DELETE FROM message WHERE seq BETWEEN ? AND ?", _ranges(removed))
-            connection.executemany(_STORE, [(*key, value) for key, value in values.items() if value is not None])
+            connection.executemany(_STORE, kept)
             connection.executemany(
                 "DELETE FROM stored WHERE module = ? AND key = ?",
                 [key for key, value in values.items() if value is None],
@@ -182,17 +194,20 @@ class MailboxFile:
         """The value under a key of a module's store."""
         with self._use() as connection:
             row = connection.execute("SELECT value FROM stored WHERE module = ? AND key = ?", (module, key)).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else self._unsealed(row[0], "stored", module, key)
 
     def stored_items(self, module: str, prefix: str) -> dict[str, bytes]:
         """All values under keys that begin with `prefix`."""
         with self._use() as connection:
-            return dict(
-                connection.execute(
-                    "SELECT key, value FROM stored WHERE module = ? AND substr(key, 1, ?) = ?",
-                    (module, len(prefix), prefix),
-                )
+            rows = connection.execute(
+                "SELECT key, value FROM stored WHERE module = ? AND substr(key, 1, ?) = ?",
+                (module, len(prefix), prefix),
             )
+            return {key: self._unsealed(value, "stored", module, key) for key, value in rows}
+
+    def _unsealed(self, value: bytes, *row: object) -> bytes:
+        opened = self._cipher.unseal(value, *row)
+        return opened if isinstance(opened, bytes) else str(opened).encode()
 
     def holder(self, mailbox: str) -> Callable[[int, int], object]:
         """A function that notes which messages of a mailbox are in hand, from the first to the last; 0, 0: none. It has to be cheap."""

@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow
-from kubeedge_actors.errors import StoreCorrupt, StoreError
+from kubeedge_actors.errors import StoreCorrupt, StoreError, UsageError
 from kubeedge_actors.osutil import sqlite
+from kubeedge_actors.osutil.cipher import PLAIN, Cipher, KeyRing
+from kubeedge_actors.osutil.sealed_tables import SealedTable, adopt_keys
 
 FILE = "outbox.db"
 Value = TypeVar("Value")
@@ -26,6 +28,7 @@ _FIRST = (
 _SENDER = ("ALTER TABLE messages ADD COLUMN sender TEXT NOT NULL DEFAULT ''",)
 _MIGRATIONS = (_FIRST, _SENDER)
 """Step n takes `PRAGMA user_version` n to n + 1; a file of the first version has 0, too."""
+_SEALED = (SealedTable("messages", ("node", "msg_id"), ("frame",)),)
 _INSERT = (
     "INSERT INTO messages (node, msg_id, frame, expires_at, sender) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (node, msg_id) DO NOTHING"
@@ -34,17 +37,22 @@ _BACKLOGS = "SELECT node, count(*), sum(length(CAST(frame AS BLOB))) FROM messag
 
 
 class NodeOutboxDb:
-    """The messages in the file at `path` (":memory:" for none), made if it is not there. Errors of all methods: StoreError in one sentence."""
+    """The messages in the file at `path` (":memory:" for none), made if it is not there. Errors of all methods: StoreError in one sentence.
 
-    def __init__(self, path: Path | str) -> None:
+    `keys`: seal the messages. UsageError when they are sealed and the key is not there.
+    """
+
+    def __init__(self, path: Path | str, keys: KeyRing | None = None) -> None:
         self._path = path
+        self._cipher: Cipher = PLAIN
         try:
             self._connection = sqlite.connect(path)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"what waits for nodes can not be kept in {path}: {error}") from error
         try:
             self._run(self._prepare)
-        except StoreError:
+            self._cipher = self._run(lambda connection: adopt_keys(connection, keys, _SEALED, path))
+        except (StoreError, UsageError):
             self._connection.close()
             raise
 
@@ -65,7 +73,7 @@ class NodeOutboxDb:
         not kept twice.
         """
         with self._transaction() as connection:
-            return [row for row in rows if not connection.execute(_INSERT, _values(row)).rowcount]
+            return [row for row in rows if not connection.execute(_INSERT, self._values(row)).rowcount]
 
     def remove(self, rows: Sequence[NodeOutboxRow]) -> None:
         """Forget messages, in one transaction."""
@@ -90,7 +98,14 @@ class NodeOutboxDb:
 
     def _select(self, condition: str, *values: object) -> list[NodeOutboxRow]:
         query = f"SELECT {_COLUMNS} FROM messages {condition}"
-        return self._run(lambda it: [NodeOutboxRow(*row) for row in it.execute(query, values)])
+        return self._run(lambda it: [self._row(*row) for row in it.execute(query, values)])
+
+    def _row(self, node: str, msg_id: str, frame: str | bytes, *rest: Any) -> NodeOutboxRow:
+        return NodeOutboxRow(node, msg_id, str(self._cipher.unseal(frame, "messages", node, msg_id)), *rest)
+
+    def _values(self, row: NodeOutboxRow) -> tuple[object, ...]:
+        frame = self._cipher.seal(row.frame, "messages", row.node, row.msg_id)
+        return row.node, row.msg_id, frame, row.expires_at, row.sender
 
     def _run(self, question: Callable[[sqlite3.Connection], Value]) -> Value:
         with self._translating():
@@ -109,7 +124,3 @@ class NodeOutboxDb:
             if sqlite.is_damage(error):
                 raise StoreCorrupt(f"{self._path} is damaged or no database: {error}") from error
             raise StoreError(f"what waits for nodes can not be kept in {self._path}: {error}") from error
-
-
-def _values(row: NodeOutboxRow) -> tuple[object, ...]:
-    return row.node, row.msg_id, row.frame, row.expires_at, row.sender

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kubeedge_actors.osutil.sealed_tables import SealedTable
+
 META: Final = ("key", "type", "value")
 OBJECT: Final = ("key", "group_version_resource", "namespace", "name", "resource_version", "value")
 DEVICE: Final = ("id", "name", "description", "state", "last_online")
@@ -29,6 +31,12 @@ TWIN: Final = (
 DESIRED: Final = ("deviceid", "name", "value")
 HISTORY: Final = ("deviceid", "name", "slot", "number", "at", "expected", "actual")
 OUTBOX: Final = ("msg_id", "frame", "key", "number")
+SEALED: Final = (
+    SealedTable("meta", ("key",), ("value",)),
+    SealedTable("meta_v2", ("key",), ("value",)),
+    SealedTable("outbox", ("msg_id",), ("frame",)),
+)
+"""What may hold secrets: what the cloud sent, and what goes to it."""
 
 _KUBEEDGE: Final = """
 CREATE TABLE IF NOT EXISTS meta (key text, type text, value text, PRIMARY KEY (key));

@@ -24,6 +24,7 @@ from kubeedge_actors.drivers.store.base import (
     TwinRow,
 )
 from kubeedge_actors.drivers.store.database import DatabaseFile
+from kubeedge_actors.osutil.cipher import Cipher, KeyRing
 
 IDS_PER_QUERY = 500  # SQLite's limit of variables is 999 in old builds
 
@@ -70,10 +71,13 @@ OF_DEVICE = ("device_attr", "device_twin", "desired", "twin_history")
 
 
 class SqliteStore:
-    """A Store in the file `path`, made with mode 0600 if it is not there; `StoreCorrupt` or `StoreError` in one sentence."""
+    """A Store in the file `path`, made with mode 0600 if it is not there; `StoreCorrupt` or `StoreError` in one sentence.
 
-    def __init__(self, path: str | Path) -> None:
-        self._file = DatabaseFile(Path(path))
+    `keys`: seal what may hold secrets. UsageError when it is sealed and they lack the key.
+    """
+
+    def __init__(self, path: str | Path, keys: KeyRing | None = None) -> None:
+        self._file = DatabaseFile(Path(path), keys)
         self.meta = _Meta(self._file)
         self.twin = _Twin(self._file)
         self.outbox = _Outbox(self._file)
@@ -91,24 +95,19 @@ class _Meta:
 
     def get(self, key: str) -> MetaRow | None:
         rows = self._file.rows(f"{META} WHERE key = ?", (key,))
-        return _meta_row(rows[0]) if rows else None
+        return self._meta_row(rows[0]) if rows else None
 
     def of_type(self, type: str, *, after: str = "", limit: int = 0) -> list[MetaRow]:
         query = f"{META} WHERE type = ? AND key > ? ORDER BY key LIMIT ?"
-        return [_meta_row(row) for row in self._file.rows(query, (type, after, limit or -1))]
+        return [self._meta_row(row) for row in self._file.rows(query, (type, after, limit or -1))]
 
     def apply(self, changes: MetaChanges) -> None:
+        seal = self._file.cipher.seal
         self._file.write(
             ("DELETE FROM meta WHERE key = ?", [(key,) for key in changes.removed]),
             ("DELETE FROM meta_v2 WHERE key = ?", [(key,) for key in changes.removed_objects]),
-            (PUT_META, [(row.key, row.type, row.value) for row in changes.put]),
-            (
-                PUT_OBJECT,
-                [
-                    (row.key, row.group_version_resource, row.namespace, row.name, row.resource_version, row.value)
-                    for row in changes.objects
-                ],
-            ),
+            (PUT_META, [(row.key, row.type, seal(row.value, "meta", row.key)) for row in changes.put]),
+            (PUT_OBJECT, [(*_named(row), seal(row.value, "meta_v2", row.key)) for row in changes.objects]),
         )
 
     def put(self, rows: Iterable[MetaRow]) -> None:
@@ -119,19 +118,29 @@ class _Meta:
 
     def object(self, key: str) -> ObjectRow | None:
         rows = self._file.rows(f"{OBJECT} WHERE key = ?", (key,))
-        return ObjectRow(*rows[0]) if rows else None
+        return self._object_row(rows[0]) if rows else None
 
     def objects(self, group_version_resource: str, namespace: str = "") -> list[ObjectRow]:
         query = f"{OBJECT} WHERE group_version_resource = ? AND (? = '' OR namespace = ?) ORDER BY key"
-        return [ObjectRow(*row) for row in self._file.rows(query, (group_version_resource, namespace, namespace))]
+        rows = self._file.rows(query, (group_version_resource, namespace, namespace))
+        return [self._object_row(row) for row in rows]
 
     def resources(self) -> list[ObjectRow]:
         query = f"{OBJECT} WHERE key IN (SELECT min(key) FROM meta_v2 GROUP BY group_version_resource) ORDER BY key"
-        return [ObjectRow(*row) for row in self._file.rows(query)]
+        return [self._object_row(row) for row in self._file.rows(query)]
+
+    def _meta_row(self, row: tuple[Any, ...]) -> MetaRow:
+        key, type, value = row
+        text = self._file.cipher.unseal(value, "meta", key)
+        return MetaRow(key or "", type or "", str(text or ""))  # the original's columns may be NULL
+
+    def _object_row(self, row: tuple[Any, ...]) -> ObjectRow:
+        key, resource, namespace, name, version, value = row
+        return ObjectRow(key, resource, namespace, name, version, str(self._file.cipher.unseal(value, "meta_v2", key)))
 
 
-def _meta_row(row: tuple[Any, ...]) -> MetaRow:
-    return MetaRow(*(value or "" for value in row))  # the original's columns may be NULL
+def _named(row: ObjectRow) -> tuple[Any, ...]:
+    return row.key, row.group_version_resource, row.namespace, row.name, row.resource_version
 
 
 class _Twin:
@@ -197,7 +206,7 @@ class _Twin:
                 PUT_HISTORY,
                 [(r.device, r.name, r.slot, r.number, r.at, r.expected, r.actual) for r in changes.history],
             ),
-            (PUT_OUTBOX, _outbox_values(changes.reports)),
+            (PUT_OUTBOX, _outbox_values(changes.reports, self._file.cipher)),
         )
 
 
@@ -218,7 +227,7 @@ class _Outbox:
     def apply(self, added: Sequence[OutboxRow], removed: Sequence[str]) -> None:
         self._file.write(
             ("DELETE FROM outbox WHERE msg_id = ?", [(msg_id,) for msg_id in removed]),
-            (PUT_OUTBOX, _outbox_values(added)),
+            (PUT_OUTBOX, _outbox_values(added, self._file.cipher)),
         )
 
     def contains(self, msg_ids: Sequence[str]) -> set[str]:
@@ -233,15 +242,17 @@ class _Outbox:
     def pending(self, *, keyed: bool | None = None, after: int = 0, limit: int = 0) -> list[OutboxRow]:
         condition = "" if keyed is None else f"AND (key != '') = {keyed:d}"
         query = f"{OUTBOX} WHERE number > ? {condition} ORDER BY number LIMIT ?"
-        return [OutboxRow(*row) for row in self._file.rows(query, (after, limit or -1))]
+        rows = self._file.rows(query, (after, limit or -1))
+        unseal = self._file.cipher.unseal
+        return [OutboxRow(msg_id, str(unseal(frame, "outbox", msg_id)), *rest) for msg_id, frame, *rest in rows]
 
     def count(self) -> int:
         ((number,),) = self._file.rows("SELECT count(*) FROM outbox")
         return int(number)
 
 
-def _outbox_values(rows: Sequence[OutboxRow]) -> list[tuple[Any, ...]]:
-    return [(row.msg_id, row.frame, row.key) for row in rows]
+def _outbox_values(rows: Sequence[OutboxRow], cipher: Cipher) -> list[tuple[Any, ...]]:
+    return [(row.msg_id, cipher.seal(row.frame, "outbox", row.msg_id), row.key) for row in rows]
 
 
 class _Names:

@@ -13,11 +13,13 @@ from kubeedge_actors.drivers.containers.base import (
     ContainerEnded,
     ContainerRuntime,
     ContainerSpec,
+    LogLimits,
     PodName,
     RuntimeEvent,
 )
 from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 from kubeedge_actors.drivers.containers.process import ProcessRuntime
+from kubeedge_actors.drivers.containers.shim.limits import ContainerLimits
 from tests.support.waiting import PATIENCE
 
 MISSING = ("/no/such/program",)
@@ -25,6 +27,8 @@ FOREVER = ("/bin/sh", "-c", 'trap "exit 0" TERM; sleep 1000 & wait')
 OBEDIENT = ("/bin/sh", "-c", 'trap "exit 0" TERM; echo ready; sleep 1000 & wait')
 """Ends when it is asked to, from the moment in which it has said that it is ready."""
 DEAF = ("/bin/sh", "-c", 'trap "" TERM; echo deaf; sleep 1000 & wait')
+BUSY = ("/bin/sh", "-c", "while true; do :; done")
+LOG_LIMITS = LogLimits(max_size=64 * 1024, max_files=3)
 
 
 def exits(code: int) -> tuple[str, ...]:
@@ -124,12 +128,12 @@ class FakeContainersEnv(ContainersEnv):
 class ProcessContainersEnv(ContainersEnv):
     kind = "process"
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, limits: ContainerLimits | None = None) -> None:
+        self.root, self.limits = root, limits
         super().__init__()
 
     def make(self) -> ContainerRuntime:
-        return ProcessRuntime(self.root)
+        return ProcessRuntime(self.root, LOG_LIMITS, self.limits)
 
 
 class DockerContainersEnv(ContainersEnv):
@@ -142,4 +146,4 @@ class DockerContainersEnv(ContainersEnv):
     def make(self) -> ContainerRuntime:
         from kubeedge_actors.drivers.containers.docker import DockerRuntime
 
-        return DockerRuntime(self.owner, self.address, subpaths=self.folder)
+        return DockerRuntime(self.owner, self.address, subpaths=self.folder, log_limits=LOG_LIMITS)

@@ -42,6 +42,9 @@ PROCESSES = (
     "tests/unit/drivers/cluster/test_flaky_api.py::*plugin*",
     "tests/unit/drivers/machine/test_machine.py::*pause_program_sleeps*",
     "tests/unit/drivers/containers/test_process.py::*",
+    "tests/unit/drivers/containers/test_process_logs.py::*container*",
+    "tests/unit/drivers/containers/test_process_limits.py::*container*",
+    "tests/security/test_leftovers.py::*",
     "tests/unit/drivers/pki/test_file_authority.py::*certificate_process*",
     "tests/unit/drivers/store/test_damage.py::*kill_9*",
     "tests/unit/drivers/store/test_damage.py::*full_disk*",
@@ -51,6 +54,8 @@ PROCESSES = (
     "tests/unit/supervisors/process/test_worker_context.py::*",
     "tests/unit/tools/test_mutants.py::*",
     "tests/unit/supervisors/process/test_processes*",
+    "tests/security/test_at_rest.py::test_a_cloud_and_an_edge_*",
+    "tests/security/test_data_dir.py::test_a_command_ends_*",
 )
 """Tests, as patterns of their names without parameters."""
 LONG = (
@@ -61,6 +66,7 @@ LONG = (
     "tests/docs/test_examples.py::*",
     "tests/docs/test_small_examples.py::*_in_an_edge_*",
     "tests/unit/supervisors/process/test_processes_model.py::*",
+    "tests/security/test_at_rest.py::test_a_cloud_and_an_edge_*",
 )
 """What waits for other processes most of its time. With several workers it comes first, and so with one of them, while the
 others compute: no worker ends with a long test, and few of these run at the same time.

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from kubeedge_actors.drivers.containers.shim import cgroup
 from tests.support import docker_engine, kubectl
 
 MOSQUITTO = ("mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_passwd")
@@ -35,7 +36,18 @@ def _without_mosquitto() -> str:
     return f"{', '.join(absent)} not found" if absent else ""
 
 
+def _without_cgroups(*controllers: str) -> str:
+    parent = cgroup.find_parent(controllers=frozenset(controllers))
+    if parent is None:
+        return "there is no writable one"
+    return "" if parent.controllers == set(controllers) else f"without {', '.join(controllers)}"
+
+
 REQUIREMENTS = {
+    "cgroup2": Requirement(_without_cgroups, "a writable cgroup v2 (Linux 5.14)"),
+    "cgroup2_limits": Requirement(
+        lambda: _without_cgroups(cgroup.CPU, cgroup.MEMORY), "a writable cgroup v2 with cpu and memory"
+    ),
     "mosquitto": Requirement(_without_mosquitto, "apt-get install mosquitto mosquitto-clients"),
     "kubectl": Requirement(kubectl.unfit, "kubectl 1.28 or newer, https://kubernetes.io/docs/tasks/tools"),
     "docker": Requirement(docker_engine.unfit, "a Docker engine at DOCKER_HOST or /var/run/docker.sock"),

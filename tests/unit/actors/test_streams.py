@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +15,13 @@ from kubeedge_actors.actors.cloudstream.cloud_stream import (
     MAX_TRIES,
     RETRY_SECONDS,
     CloudStream,
+    KubeletEndpoint,
     TunnelListenConfig,
     TunnelOpened,
 )
+from kubeedge_actors.actors.cloudstream.iptables_manager import SYNC_SECONDS, IptablesManager
 from kubeedge_actors.actors.cloudstream.stream import MAX_BUFFERED, TunnelStream
+from kubeedge_actors.actors.cloudstream.tunnel_port import TunnelPort
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.edgestream import stream_params, websocket
 from kubeedge_actors.actors.edgestream.edge_stream import RETRY_INITIAL, EdgeStream, EdgeStreamState
@@ -28,8 +32,9 @@ from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, Po
 from kubeedge_actors.drivers.containers.fake import FakeContainers, FakeProgram, FakeRuntime
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents, Peer
 from kubeedge_actors.drivers.pki.base import TlsPaths
-from kubeedge_actors.errors import ClusterError, ContainerError, FrameError, LinkError
-from kubeedge_actors.kubernetes.object_types import NODE_KIND
+from kubeedge_actors.errors import ClusterError, Conflict, ContainerError, DriverError, FrameError, LinkError
+from kubeedge_actors.kubernetes import kubelet_address
+from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, NODE_KIND
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire import tunnel
 from kubeedge_actors.wire.messages import LinkDown, LinkUp
@@ -189,7 +194,9 @@ class NoServer:
 def test_the_port_of_a_node_with_a_tunnel_is_written_once_it_is_there() -> None:
     cluster, server = FakeCluster(), NoServer()
     listen = TunnelListenConfig("127.0.0.1", 0, TLS)
-    spec = CloudStream.spec(lambda: CloudStream(server, listen, TunnelRegistry(), cluster, 10351))
+    spec = CloudStream.spec(
+        lambda: CloudStream(server, listen, TunnelRegistry(), cluster, KubeletEndpoint(lambda: 10351))
+    )
     with inline(spec) as bench:
         bench.run()
         server.events.on_connect(peer("e1"))
@@ -203,11 +210,11 @@ def test_the_port_of_a_node_with_a_tunnel_is_written_once_it_is_there() -> None:
 class Status:
     """CloudStream over an API in memory in which node e1 is there."""
 
-    def __init__(self, port: int = 10351) -> None:
+    def __init__(self, port: int = 10351, **more: Any) -> None:
         self.api = FakeCluster()
         self.api.create(NODE_KIND, "", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "e1"}})
-        listen = TunnelListenConfig("127.0.0.1", 0, TLS)
-        spec = CloudStream.spec(lambda: CloudStream(NoServer(), listen, TunnelRegistry(), self.api, port))
+        listen, endpoint = TunnelListenConfig("127.0.0.1", 0, TLS), KubeletEndpoint(lambda: port, **more)
+        spec = CloudStream.spec(lambda: CloudStream(NoServer(), listen, TunnelRegistry(), self.api, endpoint))
         self.bench = inline(spec)
         self.bench.run()
         self.name = spec.name
@@ -273,6 +280,92 @@ def test_without_a_port_nothing_is_written() -> None:
     with status.bench:
         status.opened()
         assert status.api.count("get", "nodes") == 0
+
+
+@pytest.mark.parametrize("given", ["cloud.example", "Hostname=cloud.example"])
+def test_a_node_says_where_the_api_server_reaches_the_cloud_and_keeps_its_own_address(given: str) -> None:
+    own = [{"type": "InternalIP", "address": "192.0.2.7"}, {"type": "Hostname", "address": "e1"}]
+    for address, expected in ((kubelet_address.parse(given), "cloud.example"), (None, "")):
+        status = Status(10003, address=address, replica="192.0.2.1:10003")
+        with status.bench:
+            before = own if address is not None else [own[0], {"type": "Hostname", "address": "cloud.example"}]
+            status.api.patch(NODE_KIND, "", "e1", {"status": {"addresses": before}}, subresource="status")
+            status.opened()
+            node = status.api.get(NODE_KIND, "", "e1")
+            told = {entry["type"]: entry["address"] for entry in node["status"]["addresses"]}
+            assert told["InternalIP"] == "192.0.2.7" and (expected in told.values()) == bool(address)
+            assert told["Hostname"] == ("e1" if address is None or address.type != "Hostname" else "cloud.example")
+            assert node["metadata"]["annotations"] == {"kubeedge-actors.io/cloudstream": "192.0.2.1:10003"}
+            assert status.port() == 10003
+            patches = status.api.count("patch", "nodes")
+            status.opened()
+            assert status.api.count("patch", "nodes") == patches
+
+
+def test_a_port_is_taken_from_the_record_of_all_replicas_and_stays_with_its_address() -> None:
+    api = FakeCluster()
+    assert [TunnelPort(api, address)() for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1")] == [10351, 10352, 10351]
+    stored = api.get(CONFIGMAP_KIND, "kubeedge", "tunnelport")
+    record = {"ipTunnelPort": {"10.0.0.1": 10351, "10.0.0.2": 10352}, "port": {"10351": True, "10352": True}}
+    assert msgspec.json.decode(stored["metadata"]["annotations"]["tunnelportrecord.kubeedge.io"]) == record
+    api.refuse = lambda request: Conflict({"code": 409}) if request[0] == "replace" else None
+    with pytest.raises(ClusterError, match="quicker"):
+        TunnelPort(api, "10.0.0.3")()
+
+
+class Iptables:
+    """The table nat, as far as it is asked for."""
+
+    def __init__(self) -> None:
+        self.rules: list[tuple[str, ...]] = []
+        self.chains: set[str] = set()
+        self.broken = False
+
+    def run(self, arguments: Sequence[str]) -> bool:
+        if self.broken:
+            raise DriverError("iptables can not be run")
+        what, rule = arguments[0], tuple(arguments[1:])
+        if what == "-n":
+            return arguments[-1] in self.chains
+        if what == "-C":
+            return rule in self.rules
+        if what == "-N":
+            self.chains.add(rule[0])
+        elif what == "-F":
+            self.rules = [known for known in self.rules if known[0] != rule[0]]
+        elif what == "-A":
+            self.rules.append(rule)
+        else:
+            self.rules.remove(rule)
+        return True
+
+
+def test_rules_of_iptables_follow_the_record_and_are_put_back(caplog: pytest.LogCaptureFixture) -> None:
+    api, table = FakeCluster(), Iptables()
+    TunnelPort(api, "10.0.0.1")()
+    stale = ("TUNNEL-PORT", "-p", "tcp", "-j", "DNAT", "--dport", "10359", "--to", "10.0.0.9:10003")
+    table.chains.add("TUNNEL-PORT")
+    table.rules.append(stale)
+    spec = IptablesManager.spec(lambda: IptablesManager(api, 10003, table.run))
+
+    def led() -> set[str]:
+        return {" ".join(rule[-3:]) for rule in table.rules if rule[0] == "TUNNEL-PORT"}
+
+    with inline(spec) as bench:
+        bench.run()
+        assert [rule[0] for rule in table.rules] == ["OUTPUT", "PREROUTING", "TUNNEL-PORT"]
+        assert led() == {"10351 --to 10.0.0.1:10003"}
+        TunnelPort(api, "10.0.0.2")()
+        table.rules.clear()
+        bench.advance(SYNC_SECONDS)
+        assert led() == {"10351 --to 10.0.0.1:10003", "10352 --to 10.0.0.2:10003"}
+        api.delete(CONFIGMAP_KIND, "kubeedge", "tunnelport")
+        TunnelPort(api, "10.0.0.3")()
+        bench.advance(SYNC_SECONDS)
+        assert led() == {"10351 --to 10.0.0.3:10003"}
+        table.broken = True
+        bench.advance(3 * SYNC_SECONDS)
+        assert caplog.text.count("the rules of iptables can not be kept: iptables can not be run") == 1
 
 
 # --- the edge's end

@@ -65,8 +65,18 @@ def test_the_default_edgecore_file_gives_an_edge_node(edge: Read) -> None:
     assert config.hub_url == "wss://192.0.2.10:10000"
     assert (config.mqtt_mode, config.mqtt) == (2, "tcp://127.0.0.1:1883")
     assert config.manifests == "/etc/kubeedge/manifests"
+    assert (config.container_log_max_size, config.container_log_max_files) == (10 << 20, 5)
     assert config.data_dir == EdgeConfig().data_dir
     assert (config.service_host, config.service_port, config.service_timeout) == ("127.0.0.1", 9060, 60.0)
+
+
+def test_how_much_of_a_containers_log_is_kept_is_taken_from_the_kubelets_settings(edge: Read) -> None:
+    kubelet = "modules__edged__tailoredKubeletConfig__containerLogMax"
+    found = edge(**{f"{kubelet}Size": "1Mi", f"{kubelet}Files": 3})
+    assert (found["container_log_max_size"], found["container_log_max_files"]) == (1 << 20, 3)
+    for wrong in ({f"{kubelet}Size": "much"}, {f"{kubelet}Size": "0"}, {f"{kubelet}Files": 1}):
+        with pytest.raises(UsageError, match="containerLogMax"):
+            edge(**wrong)
 
 
 def test_the_minimal_edgecore_file_leaves_the_hub_off(tmp_path: Path) -> None:

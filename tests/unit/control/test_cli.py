@@ -115,7 +115,7 @@ def test_errors_are_shown_with_tracebacks(runtime: ActorSystem, shell: Shell) ->
     assert shell("errors") == "there were none\n"
     runtime.ref("echo").tell("boom")
     runtime.ref("echo").ask("then", PATIENCE).get()
-    assert "echo: ValueError: boom\nTraceback" in shell("errors", "echo")
+    assert "echo: ValueError: boom\n  Traceback" in shell("errors", "echo")
 
 
 def test_the_next_message_is_followed_to_its_end(

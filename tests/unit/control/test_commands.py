@@ -153,9 +153,8 @@ def take(hops: Any, count: int) -> list[dict[str, Any]]:
 
 
 def test_a_stream_follows_as_long_as_it_is_open_and_only_what_it_wants(env: ControlEnv) -> None:
-    with env.client.stream("trace", id="*", actor="taker") as hops:
-        while env.runtime.tracer is None:
-            env.client.ask("trace")
+    with env.client.stream("trace", id="*", actor="taker", ready=True) as hops:
+        assert take(hops, 1) == [{"ready": True}] and env.runtime.tracer is not None
         env.say(GET)
         (hop,) = take(hops, 1)
         assert (hop["to"], hop["type"], hop["names"]) == ("taker", "Response", ["a-1", "q-1"])

@@ -269,7 +269,7 @@ class Patient(ControlClient):
         super().__init__(path)
         self.ends: list[BaseException | None] = []
 
-    def ask(self, command: str, **arguments: object) -> Any:
+    def ask(self, command: str, /, **arguments: object) -> Any:
         try:
             return super().ask(command, **arguments)
         except UsageError as error:

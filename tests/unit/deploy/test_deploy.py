@@ -19,7 +19,7 @@ from kubeedge_actors.apiserver import ApiServer
 from kubeedge_actors.apiserver.crd.bundled import definitions
 from kubeedge_actors.assembly import prerequisites
 from kubeedge_actors.assembly.prerequisites import CRD_KIND, NEEDED, ensure_prerequisites
-from kubeedge_actors.config import HTTPS_PORT, HUB_PORT
+from kubeedge_actors.config import HTTPS_PORT, HUB_PORT, STREAM_PORT, TUNNEL_PORT
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.errors import Unreachable, UsageError
@@ -159,7 +159,7 @@ def test_the_deployment_has_two_replicas_behind_the_ports_that_nodes_dial() -> N
     objects = deploy.documents(deploy.FOLDER / "cloud.yaml")
     deployment, service = (next(o for o in objects if o["kind"] == kind) for kind in ("Deployment", "Service"))
     assert deployment["spec"]["replicas"] == 2
-    assert [port["port"] for port in service["spec"]["ports"]] == [HUB_PORT, HTTPS_PORT]
+    assert [port["port"] for port in service["spec"]["ports"]] == [HUB_PORT, HTTPS_PORT, STREAM_PORT, TUNNEL_PORT]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
 

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from kubeedge_actors.actors.cloudstream.kubelet_authorization import Caller, KubeletAuthorizer
+from kubeedge_actors.actors.cloudstream.tunnel_port import TunnelPort
 from kubeedge_actors.actors.devicecontroller.upstream import (
     RemoveStatus,
     StatusWriter,
@@ -30,6 +32,7 @@ from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.drivers.kubelet.base import KubeletRequest
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.errors import ClusterError
@@ -105,6 +108,7 @@ def everything(cluster: KubernetesCluster) -> Iterator[LinkMessage]:
         ReportEvent(operation=update, namespace="default", name="e", content=event(count=2)),
         ReportEvent(operation=change, namespace="default", name="e", content={"event": event(), "patchData": "{}"}),
         *(QueryObject(type=type, namespace="default", name="x") for type in sorted(QUERYABLE_TYPES)),
+        QueryObject(type=constants.SERVICELIST, namespace="shop", name="services"),
         DeletePod(namespace="default", name="p", options={"gracePeriodSeconds": 0}),
     ]
 
@@ -138,6 +142,16 @@ def write_down(cluster: KubernetesCluster) -> None:
     duplicates = inline(DuplicateNodeReporter.spec(lambda: DuplicateNodeReporter(cluster)))
     for _ in range(2):
         duplicates.publish(NodeDuplicated(node=N, text="two edges have this name"))
+    for address in ("192.0.2.1", "192.0.2.2"):
+        TunnelPort(cluster, address)()
+    reviews = KubeletAuthorizer(cluster)
+    asked = KubeletRequest("GET", "/pods", {"authorization": ["Bearer x"]})
+    for question in (
+        lambda: reviews.authenticate(asked, None),
+        lambda: reviews.authorize(Caller("u"), "get", N, "proxy"),
+    ):
+        with contextlib.suppress(ClusterError):
+            question()
     election = inline(ChildSpec("election", lambda: ElectionClerk(cluster, "one")))
     for _ in range(2):
         assert election.ask("election", TryAcquireOrRenew()).acquired

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
+from kubeedge_actors.actors.edged.status.node_status import NodeDescription, allocatable, node_labels
 from kubeedge_actors.kubernetes.pod_requirements import (
     PODS,
     PodRequirements,
@@ -21,7 +22,7 @@ from kubeedge_actors.kubernetes.pod_requirements import (
     pod_requirements,
     ports_conflict,
 )
-from kubeedge_actors.kubernetes.quantity import CPU
+from kubeedge_actors.kubernetes.quantity import CPU, rounded_up_quantity
 from kubeedge_actors.kubernetes.taints import NO_EXECUTE, Taint, is_tolerated
 
 ORDER = (PODS, CPU, "memory", "ephemeral-storage")
@@ -36,6 +37,14 @@ class NodeOffer(NamedTuple):
     labels: Mapping[str, str]
     taints: tuple[Taint, ...]
     allocatable: Mapping[str, int]
+
+
+def node_offer(node: Json, description: NodeDescription) -> NodeOffer:
+    """What a node has by its own measure; its labels and taints as the cluster last said (`node`: its v1.Node, or nothing yet)."""
+    labels = {**node_labels(description), **((node.get("metadata") or {}).get("labels") or {})}
+    taints = tuple(Taint.of(taint) for taint in (node.get("spec") or {}).get("taints") or ())
+    room = {name: rounded_up_quantity(name, text) for name, text in allocatable(description.host).items()}
+    return NodeOffer(description.name, labels, taints, room)
 
 
 class AdmissionError(NamedTuple):

@@ -1,4 +1,4 @@
-"""Requests for the ConfigMaps, Secrets and tokens of a pod, and their responses (kubelet: configmap, secret and token
+"""Requests for the ConfigMaps, Secrets, tokens and volumes of a pod, and their responses (kubelet: configmap, secret and token
 managers). Pure.
 """
 
@@ -7,16 +7,37 @@ from __future__ import annotations
 from typing import Any
 
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
-from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigReference, config_references
+from kubeedge_actors.actors.edged.runtime.pod_config_references import (
+    SERVICES,
+    ConfigReference,
+    config_references,
+    volume_references,
+)
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_object_resp, parse_query_response
-from kubeedge_actors.wire.constants import SERVICEACCOUNTTOKEN
+from kubeedge_actors.wire.constants import CLUSTER_SCOPE, PERSISTENTVOLUME, SERVICEACCOUNTTOKEN
 from kubeedge_actors.wire.messages import LinkMessage, QueryObject, RequestToken
 
 
-def fetch_requests(pod_state: PodState) -> list[LinkMessage]:
-    """The requests for everything that the pod refers to, known objects included: they may have changed."""
+def fetch_requests(pod_state: PodState, *, services: bool) -> list[LinkMessage]:
+    """The requests for everything that the pod refers to, known objects included: they may have changed. `services`: the cloud
+    is asked for those of its namespace, once.
+    """
     pod_state.pending_config_requests.clear()
-    requests = [_fetch_request(pod_state, reference) for reference in config_references(pod_state.view)]
+    pod_state.volumes_requested = False
+    references = config_references(pod_state.view)
+    if services and SERVICES not in pod_state.objects:
+        references.append(SERVICES)
+    requests = [_fetch_request(pod_state, reference) for reference in references]
+    pod_state.pending_config_requests = {message.msg_id: reference for message, reference in requests}
+    return [message for message, _ in requests]
+
+
+def volume_requests(pod_state: PodState) -> list[LinkMessage]:
+    """Once the claims are known: the requests for the volumes to which they are bound. None the second time."""
+    if pod_state.volumes_requested:
+        return []
+    pod_state.volumes_requested = True
+    requests = [_fetch_request(pod_state, reference) for reference in volume_references(pod_state.objects)]
     pod_state.pending_config_requests = {message.msg_id: reference for message, reference in requests}
     return [message for message, _ in requests]
 
@@ -26,7 +47,8 @@ def _fetch_request(pod_state: PodState, reference: ConfigReference) -> tuple[Lin
     if reference.type == SERVICEACCOUNTTOKEN:
         request = reference.token_request(pod_state.view)
         return RequestToken(namespace=namespace, name=reference.name, object=request), reference
-    return QueryObject(type=reference.type, namespace=namespace, name=reference.name), reference
+    scope = CLUSTER_SCOPE if reference.type == PERSISTENTVOLUME else namespace
+    return QueryObject(type=reference.type, namespace=scope, name=reference.name), reference
 
 
 def on_response(pod_state: PodState, parent: str, content: Any) -> bool:

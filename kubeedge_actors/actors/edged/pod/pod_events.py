@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kubeedge_actors.actors.edged.fields.checks import fields_without_effect
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
@@ -11,7 +12,6 @@ from kubeedge_actors.actors.edged.pod.shared_state import SharedSyncState
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.status.events import (
     NORMAL,
-    PROCESS_RUNTIME,
     WARNING,
     EventRecorder,
     back_off_message,
@@ -34,22 +34,34 @@ class PodEvents:
 
     def record(self, pod_state: PodState, kind: str, reason: str, text: str, container: str = "") -> None:
         """Record an Event of a pod or container."""
-        if not (self._state.cloud_is_native or self._state.events_to_any_cloud):
-            return  # a genuine edge tells a genuine cloud no Events unless it is asked to
+        # a genuine edge tells a genuine cloud no Events unless it is asked to
+        told = self._state.cloud_is_native or self._state.events_to_any_cloud
         now = self._actor.clock.now()
-        for message in self._recorder.record_event(pod_state.view, kind, reason, text, now, container):
+        for message in self._recorder.record_event(pod_state.view, kind, reason, text, now, container, told=told):
             self._actor.tell(constants.METAMANAGER, message)
+
+    def remembered(self) -> list[Json]:
+        """The Events of pods that are remembered, as v1.Event."""
+        return self._recorder.events()
 
     def record_result(self, pod_state: PodState, action: Action, result: ActionResult) -> None:
         """Record what the result of an action is worth."""
         engine = self._state.runtime_version
-        if action.verb == "mount" and not pod_state.no_effect_announced and engine.startswith(PROCESS_RUNTIME):
+        if action.verb == "mount" and not pod_state.no_effect_announced:
             pod_state.no_effect_announced = True
-            if text := no_effect_message(pod_state.view):
-                self.record(pod_state, NORMAL, "NoEffect", text)
+            self._announce_no_effect(pod_state)
         if action.container_id not in pod_state.runtime.to_restart:  # of those it was said why they are stopped
             for event in events_for_result(pod_state.view, action, result, engine):
                 self.record(pod_state, *event)
+
+    def _announce_no_effect(self, pod_state: PodState) -> None:
+        view, runtime = pod_state.view, (self._state.runtime_version, self._state.limits)
+        unused = fields_without_effect(view, *runtime)
+        if text := no_effect_message(view, unused, *runtime):
+            self.record(pod_state, NORMAL, "NoEffect", text)
+        if unused:
+            names = (view.name.namespace, view.name.name)
+            self._actor.log.warning("pod %s/%s: no effect on this node: %s", *names, ", ".join(unused))
 
     def record_sandbox_change(self, pod_state: PodState, actions: Iterable[Action]) -> None:
         """The sandbox has ended, and what was in it is stopped or started anew."""

@@ -130,8 +130,9 @@ def _container(raw: Json, policy: str, *, init: bool) -> ContainerView:
     if init:
         kind = "sidecar" if raw.get("restartPolicy") == "Always" else "init"
     policies = {"main": policy, "sidecar": "Always", "init": "Never" if policy == "Never" else "OnFailure"}
+    own = raw.get("restartPolicy") if kind != "sidecar" else None
     image = str(raw.get("image") or "")
     # only the image of a container may change in a pod, so name and image tell its versions apart (source: kubelet
     # HashContainer)
     version = hashlib.sha256(f"{raw['name']}\0{image}".encode()).hexdigest()[:8]
-    return ContainerView(str(raw["name"]), kind, image, version, policies[kind], raw)
+    return ContainerView(str(raw["name"]), kind, image, version, str(own or policies[kind]), raw)

@@ -9,6 +9,7 @@ from kubeedge_actors.actors.edged.pod.volatile_pod_state import VolatilePodState
 from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigReference, Objects
 from kubeedge_actors.actors.edged.status.pod_status_reporter import PodStatusReporter
 from kubeedge_actors.drivers.containers.base import Container, PodName
+from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.supervisors.timer import Timer
 
 
@@ -18,12 +19,12 @@ class PodState:
     * `busy`: keys of the actions in flight.
     * `listing`, `needs_listing`: its containers are being listed, or have to be; until then no action is computed.
     * `pending_config_requests`: requests for ConfigMaps, Secrets and tokens in flight, by message id.
-    * `unsupported_unlogged`: the warning about fields without effect has not been logged yet.
+    * `volumes_requested`: the volumes of its claims have been asked for as well.
     * `is_admitted`: this node runs it; `waits_for_node`: that depends on the Node, which was asked for.
     * `config_changed`: a referenced ConfigMap or Secret has changed.
     * `announced_waits`: reason and restart count of each back-off for which an Event was recorded.
-    * `no_effect_announced`, `sandbox_change_announced`: the Event about fields without effect, or about the present loss of the
-      sandbox, was recorded.
+    * `measuring`: what it keeps on this machine is being measured.
+    * `no_effect_announced`, `sandbox_change_announced`: it was said which fields have no effect, or that the sandbox was lost, the present time.
     """
 
     def __init__(self, view: PodView, now: float, *, static: bool = False) -> None:
@@ -34,14 +35,14 @@ class PodState:
         self.busy: set[str] = set()
         self.listing, self.needs_listing = False, True
         self.pending_config_requests: dict[str, ConfigReference] = {}
-        self.config_requested_at = 0.0
+        self.config_requested_at, self.volumes_requested = 0.0, False
         self.objects: Objects = {}
         self.paths: dict[str, str] = {}
         self.timer: Timer | None = None
-        self.unsupported_unlogged, self.is_orphaned, self.config_changed = True, False, False
+        self.is_orphaned = self.config_changed = False
         self.announced_waits: dict[str, tuple[str, int]] = {}
         self.is_admitted = self.waits_for_node = False
-        self.no_effect_announced = self.sandbox_change_announced = False
+        self.no_effect_announced = self.sandbox_change_announced = self.measuring = False
 
     @property
     def uid(self) -> str:
@@ -58,6 +59,20 @@ class PodState:
     def is_ending(self) -> bool:
         """Whether the pod is deleted or terminating."""
         return self.runtime.is_deleted or self.view.deleting
+
+    def as_object(self) -> Json:
+        """The v1.Pod with the status that was computed last, which the cloud may not have heard of yet."""
+        status = self.status_reporter.built or self.view.status
+        made = {"creationTimestamp": format_time(self.runtime.started)}  # which no manifest of a static pod says
+        metadata = made | {key: value for key, value in self.view.metadata.items() if value is not None}
+        return {"apiVersion": "v1", "kind": "Pod", **self.view.raw, "metadata": metadata, "status": status}
+
+    def restart_now(self) -> list[str]:
+        """Have the running containers stopped and started anew, without the waits of a crash loop; their names."""
+        again = {view.name for view in self.view.containers if view.kind != "init"}
+        running = [each for each in self.containers if each.phase == "running" and each.name in again]
+        self.runtime.restart_now([container.id for container in running])
+        return [container.name for container in running]
 
     def set_pod(self, pod: Json) -> None:
         """Take over a newer v1.Pod."""

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from kubeedge_actors.actors.edged.pod import probe_state
-from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
+from kubeedge_actors.actors.edged.pod.pod_spec import MIN_GRACE, ContainerView, PodView
 from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.drivers.containers.base import Container
 
@@ -163,10 +163,10 @@ class _Planner:
     # --- ending -----------------------------------------------------------------------------------------------------
 
     def terminate(self) -> None:
-        """Stop the main containers, then the others; when the object is gone, leave nothing behind."""
+        """Stop the main containers, then the sidecars, the last one first; when the object is gone, leave nothing behind."""
         running = [container for container in self.containers if container.phase == "running"]
         mains = [container for container in running if self.kind_of(container) == "main"]
-        for container in mains or running:
+        for container in mains or self.last_started(running):
             self.stop(container, self.view.grace)
         if running or any(key.startswith(("start:", "mount:")) for key in self.busy):
             return
@@ -177,6 +177,14 @@ class _Planner:
                 self.do(Action("remove", name=container.name, container_id=container.id))
             if not self.containers and not self.busy:
                 self.do(Action("cleanup", name="pod"))
+
+    def last_started(self, running: list[Container]) -> list[Container]:
+        """Of containers before the main ones those that are to end next: later ones may need earlier ones (source: kubelet
+        terminationOrdering).
+        """
+        names = [view.name for view in self.view.init_containers]
+        last = max((names.index(each.name) for each in running if each.name in names), default=-1)
+        return [each for each in running if each.name not in names or names.index(each.name) == last]
 
     def kind_of(self, container: Container) -> str:
         view = self.view.container(container.name)
@@ -290,8 +298,8 @@ class _Planner:
 
     def run_probes(self, view: ContainerView, container: Container) -> None:
         """Ask its probes, and restart it when it is doomed."""
-        if container.id in self.memory.to_restart:
-            self.stop(container, self.view.grace)
+        if reason := self.memory.to_restart.get(container.id):
+            self.stop(container, self.grace_of(view, reason))
             return
         for kind in self.probes_now(view, container):
             probe = view.probe(kind)
@@ -305,6 +313,11 @@ class _Planner:
                 self.requeue_at(self.now + probe_state.period_seconds(probe))
             else:
                 self.requeue_at(state.due)
+
+    def grace_of(self, view: ContainerView, reason: str) -> float:
+        """How long a container may take to end whose probe has failed: what that probe says, else as always."""
+        seconds = (view.probe(reason.partition(" ")[0]) or {}).get("terminationGracePeriodSeconds")
+        return self.view.grace if seconds is None else max(float(seconds), MIN_GRACE)
 
     def probes_now(self, view: ContainerView, container: Container) -> tuple[probe_state.ProbeKind, ...]:
         return PROBES[1:] if self.memory.has_started(self.view, view.name, container.id) else PROBES[:1]

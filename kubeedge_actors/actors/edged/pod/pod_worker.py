@@ -14,6 +14,7 @@ from kubeedge_actors.actors.edged.pod import pod_sync as planning
 from kubeedge_actors.actors.edged.pod.admission import NodeOffer, PodAdmission
 from kubeedge_actors.actors.edged.pod.pod_events import PodEvents
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
+from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.pod.shared_state import SharedSyncState
@@ -119,12 +120,21 @@ class PodWorkers:
             wait = max(soonest - self._actor.clock.now(), MIN_DELAY)
             pod_state.timer = self._actor.after(wait, PodSyncDue(uid=pod_state.uid))
 
+    def restart(self, pod_state: PodState) -> list[str]:
+        """Stop the running containers of a pod and start them anew, without the waits of a crash loop; the names of those."""
+        names = pod_state.restart_now()
+        for name in names:
+            text = f"Container {name} is restarted by an operator of the node"
+            self._events.record(pod_state, NORMAL, "Killing", text, name)
+        self.sync(pod_state)
+        return names
+
     # --- having things done -----------------------------------------------------------------------------------------
 
     def _start_action(self, pod_state: PodState, action: Action) -> None:
         if action.verb == "mount":
             pod_state.config_requested_at = self._actor.clock.now()
-            questions = pod_config_requests.fetch_requests(pod_state)
+            questions = pod_config_requests.fetch_requests(pod_state, services=self._state.asks_for_services)
             for message in questions:
                 self._send(pod_state, message)
             if questions:
@@ -133,7 +143,8 @@ class PodWorkers:
 
     def _execute(self, pod_state: PodState, action: Action, *, pull: bool = False) -> None:
         objects, paths = dict(pod_state.objects), dict(pod_state.paths)
-        shot = ActionInput(pod_state.view, objects, paths, tuple(pod_state.containers), self._state.node)
+        containers, runtime = tuple(pod_state.containers), self._state.runtime_version
+        shot = ActionInput(pod_state.view, objects, paths, containers, self._state.node, runtime)
         self._executor.submit(action, shot, self._actor.ref, pull=pull)
 
     def on_containers_listed(self, message: PodContainersListed) -> None:
@@ -215,6 +226,10 @@ class PodWorkers:
                 names = (action.name, pod_state.view.name.name)
                 self._actor.log.warning("container %s of pod %s: %s probe failed: %s", *names, kind, result.message)
 
+    def events(self) -> list[Json]:
+        """The Events of pods that are remembered, as v1.Event."""
+        return self._events.remembered()
+
     def _remove_pod(self, pod_state: PodState) -> None:
         if pod_state.timer is not None:
             pod_state.timer.cancel()
@@ -236,6 +251,11 @@ class PodWorkers:
             elif pod_state.runtime.mounted and not pod_state.is_ending and has_config_volumes(pod_state.view):
                 pod_state.runtime.mounted = False
                 self.sync(pod_state)
+
+    def on_evicted(self, pod_state: PodState) -> None:
+        """A pod has to end, for the reason in its state."""
+        self._events.record(pod_state, WARNING, pod_state.runtime.reason, pod_state.runtime.message)
+        self.sync(pod_state)
 
     def on_config_changed(self, type: str, namespace: str, name: str) -> None:
         """A ConfigMap or Secret has changed: sync the pods that refer to it."""
@@ -303,7 +323,12 @@ class PodWorkers:
             self._config_fetched(pod_state)
 
     def _config_fetched(self, pod_state: PodState) -> None:
-        if self._pods.get(pod_state.uid) is pod_state:
+        if self._pods.get(pod_state.uid) is not pod_state:
+            return
+        questions = pod_config_requests.volume_requests(pod_state)
+        for message in questions:
+            self._send(pod_state, message)
+        if not questions:
             self._execute(pod_state, Action("mount", name="pod"))
 
     def on_link_change(self) -> None:

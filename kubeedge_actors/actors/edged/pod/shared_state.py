@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kubeedge_actors.actors.edged.runtime.container_spec import NodeContext
+from kubeedge_actors.drivers.containers.base import FULL_SUPPORT
 
 NOT_YET = "it has not answered yet"
 
@@ -14,6 +15,7 @@ class SharedSyncState:
     * `runtime_error`: why no engine answers, else empty.
     * `cloud_is_native`: the last cloud that was there is one of ours.
     * `events_to_any_cloud`: Events are told to others too.
+    * `limits`: which limits of a container the runtime holds.
     * `node_uid`: of the Node, once it is known; mirrors of static pods name it as their owner.
     * `runtime_version`: name and version of the engine, once it has answered.
     """
@@ -27,4 +29,12 @@ class SharedSyncState:
         self.ready = False
         self.runtime_error = NOT_YET
         self.runtime_version = ""
+        self.limits = FULL_SUPPORT
         self.node_uid = ""
+
+    @property
+    def asks_for_services(self) -> bool:
+        """Whether to ask for the Services of a namespace: a genuine cloud does not know the question; without a link the node's own
+        store answers.
+        """
+        return self.cloud_is_native or not self.link_up

@@ -4,6 +4,8 @@ anew.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
@@ -68,6 +70,11 @@ class VolatilePodState(msgspec.Struct):
         self.kill_deadlines.pop(container_id, None)
         self.to_restart.pop(container_id, None)
         self.probes = {key: value for key, value in self.probes.items() if key[0] != container_id}
+
+    def restart_now(self, container_ids: Iterable[str]) -> None:
+        """These containers are to be stopped; what waits for its next try does not wait any longer."""
+        self.to_restart |= dict.fromkeys(container_ids, "an operator restarts it")
+        self.backoffs, self.failures = {}, {}
 
     def has_started(self, pod: PodView, name: str, container_id: str) -> bool:
         """Whether the container is past its startup probe."""

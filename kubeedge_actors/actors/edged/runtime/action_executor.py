@@ -10,15 +10,19 @@ import msgspec
 from kubeedge_actors.actors.edged.messages import (
     ManifestsRead,
     PodContainersListed,
+    PodStorageMeasured,
     RuntimeEventReceived,
     RuntimeRelisted,
 )
+from kubeedge_actors.actors.edged.pod.pod_spec import PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionInput, RuntimeManager
+from kubeedge_actors.actors.edged.runtime.storage_limits import StorageUse, eviction_message, volumes_on_disk
+from kubeedge_actors.actors.edged.runtime.termination_messages import TerminationMessages
 from kubeedge_actors.actors.edged.runtime.worker_pool import WorkerPool
 from kubeedge_actors.drivers.containers.base import ContainerRuntime, RuntimeEvent
 from kubeedge_actors.drivers.machine.base import PodVolumes, Prober, StaticPodSource
-from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+from kubeedge_actors.errors import ContainerError, DriverError, RuntimeUnavailable
 from kubeedge_actors.supervisors.ref import Ref
 from kubeedge_actors.wire.messages import new_id
 
@@ -36,6 +40,7 @@ class ActionExecutor:
     ) -> None:
         self._runtime, self._folders = runtime, folders
         self._runtime_manager = RuntimeManager(runtime, folders, prober)
+        self._last_words = TerminationMessages(runtime, folders)
         self._fast, self._slow = workers(4), workers(1)
         self.incarnation = new_id()
 
@@ -50,7 +55,8 @@ class ActionExecutor:
                 self._runtime.watch(watcher)
                 message = RuntimeRelisted(
                     engine=self._runtime.version(),
-                    containers=self._runtime.list(),
+                    limits=self._runtime.limit_support(),
+                    containers=self._last_words.completed(self._runtime.list()),
                     networks=self._runtime.pod_sandboxes(),
                     folders=self._folders.pod_uids(),
                 )
@@ -65,10 +71,24 @@ class ActionExecutor:
 
         def job() -> None:
             try:
-                message = PodContainersListed(uid=uid, containers=self._runtime.list(uid))
+                message = PodContainersListed(uid=uid, containers=self._last_words.completed(self._runtime.list(uid)))
             except Exception as error:  # noqa: BLE001 - whoever waits for it has to hear of a defect, too
                 message = PodContainersListed(uid=uid, containers=None, error=_error_text(error))
             reply_to.tell(message)
+
+        self._fast.submit(job)
+
+    def measure(self, pod: PodView, reply_to: Ref) -> None:
+        """Measure what a pod keeps on this machine; what can not be measured is within its limits."""
+
+        def job() -> None:
+            uid, excess = pod.name.uid, ""
+            try:
+                volumes = {name: self._folders.used_bytes(uid, name) for name in volumes_on_disk(pod)}
+                excess = eviction_message(pod, StorageUse(volumes, self._runtime.disk_usage(uid)))
+            except DriverError as error:
+                log.info("the storage of pod %s can not be measured: %s", pod.name.name, error)
+            reply_to.tell(PodStorageMeasured(uid=uid, excess=excess))
 
         self._fast.submit(job)
 
@@ -84,10 +104,6 @@ class ActionExecutor:
     def read_manifests(self, manifests: StaticPodSource, reply_to: Ref) -> None:
         """Read the static pods."""
         self._slow.submit(lambda: reply_to.tell(ManifestsRead(manifests=manifests.read())))
-
-    def rotate_logs(self) -> None:
-        """Rotate the logs of containers."""
-        self._slow.submit(self._runtime.rotate_logs)
 
     def close(self) -> None:
         """Take no more jobs; running ones are not waited for."""

@@ -7,44 +7,67 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
-from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, ConfigReference, Objects
-from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port
+from kubeedge_actors.actors.edged.runtime import security_context as security
+from kubeedge_actors.actors.edged.runtime.pod_config_references import SERVICES, ConfigError, ConfigReference, Objects
+from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port, Resolver
 from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.kubernetes.quantity import parse_quantity
+from kubeedge_actors.kubernetes.service_environment import api_variables, service_variables
+from kubeedge_actors.osutil.sockets import is_loopback
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
 
 Json = dict[str, Any]
-UNSUPPORTED = (
-    "dnsConfig",
-    "ephemeralContainers",
-    "hostUsers",
-    "resourceClaims",
-    "runtimeClassName",
-    "shareProcessNamespace",
-)
+ANY_ADDRESS = ("0.0.0.0", "::")
+PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 WRITTEN_BY_NODE = ("configMap", "secret", "downwardAPI", "projected")
 """Kinds of volumes that containers only read, as a kubelet mounts them."""
-UNSUPPORTED_CONTAINER = ("volumeDevices", "resizePolicy")
 
 
 def network_mode(pod: PodView) -> Network:
-    """The network of the pod: host, own (its one container's), or pod (a sandbox that several containers share)."""
+    """The network of the pod: host, own (its one container's), or pod (a sandbox, whose network several containers share, or whose processes)."""
     if pod.host_network:
-        return "host"
-    shared = len(pod.app_containers) + sum(view.kind == "sidecar" for view in pod.init_containers) > 1
+        return "pod" if shares_processes(pod) else "host"
+    shared = (
+        shares_processes(pod)
+        or len(pod.app_containers) + sum(view.kind == "sidecar" for view in pod.init_containers) > 1
+    )
     return "pod" if shared or uses_pod_address(pod) else "own"
+
+
+def shares_processes(pod: PodView) -> bool:
+    """Whether the containers are in one process namespace, which is that of the sandbox."""
+    return bool(pod.spec.get("shareProcessNamespace")) and not pod.spec.get("hostPID")
 
 
 def pod_network(pod: PodView) -> PodNetwork:
     """The PodNetwork that the pod's containers share, with all their ports."""
     ports = tuple(port for view in pod.containers for port in _ports(view.raw))
-    return PodNetwork(pod=pod.name, hostname=_hostname(pod), ports=ports)
+    return PodNetwork(
+        pod=pod.name,
+        hostname=_hostname(pod),
+        ports=ports,
+        host=pod.host_network,
+        hosts=_hosts(pod),
+        resolver=_resolver(pod),
+        sysctls=security.sysctls(pod),
+    )
+
+
+def _resolver(pod: PodView) -> Resolver:
+    config: Json = pod.spec.get("dnsConfig") or {}
+    options = config.get("options") or ()
+    return Resolver(
+        servers=tuple(map(str, config.get("nameservers") or ())),
+        searches=tuple(map(str, config.get("searches") or ())),
+        options=tuple(f"{each['name']}:{each['value']}" if each.get("value") else each["name"] for each in options),
+        replaces=pod.spec.get("dnsPolicy") == "None",
+    )
 
 
 def _hostname(pod: PodView) -> str:
@@ -64,16 +87,20 @@ def _ports(container: Json) -> tuple[Port, ...]:
 
 
 def container_spec(
-    pod: PodView, view: ContainerView, restart_count: int, env: dict[str, str], paths: Mapping[str, str]
+    pod: PodView,
+    view: ContainerView,
+    restart_count: int,
+    env: dict[str, str],
+    paths: Mapping[str, str],
+    image_user: Callable[[], str] = str,
 ) -> ContainerSpec:
-    """The ContainerSpec of one container. `paths`: volume name -> its path.
+    """The ContainerSpec of one container. `paths`: volume name -> its path; `image_user`: as whom its image runs.
 
     Errors: ConfigError, fit for CreateContainerConfigError.
     """
-    raw, limits = view.raw, (view.raw.get("resources") or {}).get("limits") or {}
-    context = _context(pod, view)
-    capabilities = context.get("capabilities") or {}
-    return ContainerSpec(
+    raw, resources = view.raw, view.raw.get("resources") or {}
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    plain = ContainerSpec(
         pod=pod.name,
         name=view.name,
         image=view.image,
@@ -89,41 +116,44 @@ def container_spec(
         network=network_mode(pod),
         memory=int(_limit(limits, "memory")),
         cpu=_limit(limits, "cpu"),
-        privileged=bool(context.get("privileged")),
-        capabilities_added=tuple(capabilities.get("add") or ()),
-        capabilities_dropped=tuple(capabilities.get("drop") or ()),
-        user=_user(view, context),
-        read_only_root=bool(context.get("readOnlyRootFilesystem")),
-        no_new_privileges=context.get("allowPrivilegeEscalation") is False,
-        host_pids=bool(pod.spec.get("hostPID")),
+        cpu_request=_limit(requests, "cpu"),
         stdin=bool(raw.get("stdin")),
         stdin_once=bool(raw.get("stdinOnce")),
         tty=bool(raw.get("tty")),
+        stop_signal=str((raw.get("lifecycle") or {}).get("stopSignal") or ""),
         hosts=_hosts(pod),
+        resolver=_resolver(pod),
+    )
+    return _with_privileges(plain, pod, view, image_user)
+
+
+def _with_privileges(
+    spec: ContainerSpec, pod: PodView, view: ContainerView, image_user: Callable[[], str]
+) -> ContainerSpec:
+    context = security.effective_context(pod, view)
+    capabilities = context.get("capabilities") or {}
+    return msgspec.structs.replace(
+        spec,
+        privileged=bool(context.get("privileged")),
+        capabilities_added=tuple(capabilities.get("add") or ()),
+        capabilities_dropped=tuple(capabilities.get("drop") or ()),
+        user=security.user(pod, view, context, image_user),
+        groups=security.groups(pod),
+        read_only_root=bool(context.get("readOnlyRootFilesystem")),
+        no_new_privileges=context.get("allowPrivilegeEscalation") is False,
+        host_pids=bool(pod.spec.get("hostPID")),
+        host_ipc=bool(pod.spec.get("hostIPC")),
+        shares_pids=shares_processes(pod),
+        seccomp=security.profile(context, "seccompProfile"),
+        apparmor=security.profile(context, "appArmorProfile"),
+        selinux=security.selinux(context),
+        sysctls=security.sysctls(pod),
     )
 
 
 def _hosts(pod: PodView) -> tuple[tuple[str, str], ...]:
     aliases = pod.spec.get("hostAliases") or ()
     return tuple((str(name), str(alias["ip"])) for alias in aliases for name in alias.get("hostnames") or ())
-
-
-def _context(pod: PodView, view: ContainerView) -> Json:
-    inherited = {
-        key: value for key, value in (pod.spec.get("securityContext") or {}).items() if key.startswith("runAs")
-    }
-    return inherited | {
-        key: value for key, value in (view.raw.get("securityContext") or {}).items() if value is not None
-    }
-
-
-def _user(view: ContainerView, context: Json) -> str:
-    user, group = context.get("runAsUser"), context.get("runAsGroup")
-    if context.get("runAsNonRoot") and user == 0:
-        raise ConfigError(f'container\'s runAsUser breaks non-root policy (container: "{view.name}")')
-    if user is None:
-        return ""
-    return str(user) if group is None else f"{user}:{group}"
 
 
 def _limit(limits: Json, name: str) -> float:
@@ -142,25 +172,19 @@ def _mount(pod: PodView, mount: Json, paths: Mapping[str, str], env: Mapping[str
         name=name,
         source=paths[name],
         target=mount["mountPath"],
-        read_only=bool(mount.get("readOnly")) or _is_written_by_node(pod, name),
+        read_only=bool(mount.get("readOnly")) or _is_only_read(pod, name),
         subpath=inside,
+        propagation=PROPAGATION.get(mount.get("mountPropagation") or "", "rprivate"),
     )
 
 
-def _is_written_by_node(pod: PodView, volume: str) -> bool:
-    """Whether the node keeps files in this volume: a container that may write there could lead our writing elsewhere by a
-    link (CVE-2017-1002102).
+def _is_only_read(pod: PodView, volume: str) -> bool:
+    """Whether the claim is for reading, or the node keeps files in this volume: a container that may write there could lead our
+    writing elsewhere by a link (CVE-2017-1002102).
     """
     described: Json = next((each for each in pod.spec.get("volumes") or () if each.get("name") == volume), {})
-    return any(described.get(kind) for kind in WRITTEN_BY_NODE)
-
-
-def unsupported_fields(pod: PodView) -> list[str]:
-    """The fields of the pod that have no effect on this node, for a warning."""
-    fields = [f"spec.{key}" for key in UNSUPPORTED if pod.spec.get(key)]
-    return fields + [
-        f"{view.name}.{key}" for view in pod.containers for key in UNSUPPORTED_CONTAINER if view.raw.get(key)
-    ]
+    claim: Json = described.get("persistentVolumeClaim") or {}
+    return bool(claim.get("readOnly")) or any(described.get(kind) for kind in WRITTEN_BY_NODE)
 
 
 # --- environment variables --------------------------------------------------------------------------------------------
@@ -205,7 +229,9 @@ def binary_data(object: Json, type: str) -> dict[str, bytes]:
 
 def environment(pod: PodView, view: ContainerView, objects: Objects, node: NodeContext) -> dict[str, str]:
     """All variables of a container. Errors: ConfigError, as CreateContainerConfigError says it."""
-    env: dict[str, str] = {}
+    env = _service_variables(pod, objects)
+    if node.api is not None:
+        env |= api_variables(*node.api)
     for source in view.raw.get("envFrom") or ():
         prefix = source.get("prefix") or ""
         for type, key in ((CONFIGMAP, "configMapRef"), (SECRET, "secretRef")):
@@ -217,6 +243,11 @@ def environment(pod: PodView, view: ContainerView, objects: Objects, node: NodeC
         if value is not None:
             env[str(variable["name"])] = value
     return env
+
+
+def _service_variables(pod: PodView, objects: Objects) -> dict[str, str]:
+    services = (objects.get(SERVICES) or {}).get("items") or ()
+    return service_variables(pod.name.namespace, services, links=pod.spec.get("enableServiceLinks") is not False)
 
 
 def _object(objects: Objects, type: str, reference: Json) -> Json:
@@ -263,13 +294,25 @@ _ONE_OF = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 
 
 class NodeContext(msgspec.Struct, frozen=True):
-    """The node of the pod. `cpus` cores and `memory` bytes are what a container without limits may use."""
+    """The node of the pod. `cpus` cores and `memory` bytes are what a container without limits may use; `api`: address and port
+    of the node's own API, if it serves one that the pod can reach.
+    """
 
     node_name: str
     host_ip: str
     pod_ip: str = ""
     cpus: int = 1
     memory: int = 0
+    api: tuple[str, int] | None = None
+
+
+def for_pod(node: NodeContext, pod: PodView, pod_ip: str, *, own_network: bool) -> NodeContext:
+    """The node as this pod sees it. `own_network`: the runtime gives pods one, in which the machine's loopback is not theirs."""
+    api = node.api
+    if api is not None and api[0] in ANY_ADDRESS:
+        api = (node.host_ip, api[1])
+    reachable = api is not None and (not own_network or pod.host_network or not is_loopback(api[0]))
+    return msgspec.structs.replace(node, pod_ip=pod_ip or node.host_ip, api=api if reachable else None)
 
 
 def field_ref_value(pod: PodView, path: str, node: NodeContext) -> str:

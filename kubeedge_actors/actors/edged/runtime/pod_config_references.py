@@ -1,4 +1,4 @@
-"""ConfigMaps, Secrets and service account tokens that a pod refers to, and where in the pod."""
+"""ConfigMaps, Secrets, service account tokens and volume claims that a pod refers to, and where in the pod."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import msgspec
 
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
 from kubeedge_actors.kubernetes.objects import service_account_name
-from kubeedge_actors.wire.constants import CONFIGMAP, SECRET, SERVICEACCOUNTTOKEN
+from kubeedge_actors.kubernetes.service_environment import LIST_NAME
+from kubeedge_actors.wire.constants import (
+    CONFIGMAP,
+    PERSISTENTVOLUME,
+    PERSISTENTVOLUMECLAIM,
+    SECRET,
+    SERVICEACCOUNTTOKEN,
+    SERVICELIST,
+)
 
 Json = dict[str, Any]
 
@@ -52,8 +60,28 @@ def token_reference(source: Json, account: str) -> ConfigReference:
 
 def config_references(pod: PodView) -> list[ConfigReference]:
     """Everything that the pod refers to, each once."""
-    references = [*_of_volumes(pod), *_of_containers(pod), *pull_secret_references(pod)]
+    claims = (claim_reference(pod, volume) for volume in pod.spec.get("volumes") or ())
+    references = [*_of_volumes(pod), *filter(None, claims), *_of_containers(pod), *pull_secret_references(pod)]
     return list(dict.fromkeys(references))
+
+
+def claim_reference(pod: PodView, volume: Json) -> ConfigReference | None:
+    """The claim of a volume that has one; that of an ephemeral volume is made by a controller, with the names of both."""
+    if volume.get("ephemeral"):
+        return ConfigReference(PERSISTENTVOLUMECLAIM, f"{pod.name.name}-{volume['name']}")
+    name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+    return ConfigReference(PERSISTENTVOLUMECLAIM, str(name)) if name else None
+
+
+SERVICES = ConfigReference(SERVICELIST, LIST_NAME)
+"""The Services of the pod's namespace, which may be missing."""
+
+
+def volume_references(objects: Objects) -> list[ConfigReference]:
+    """The persistent volumes to which the known claims are bound, as the cloud says: a claim that makes no sense is to none."""
+    specs = [object.get("spec") for key, object in objects.items() if key.type == PERSISTENTVOLUMECLAIM]
+    names = [spec.get("volumeName") for spec in specs if isinstance(spec, dict)]
+    return [ConfigReference(PERSISTENTVOLUME, name) for name in names if isinstance(name, str) and name]
 
 
 def pull_secret_references(pod: PodView) -> list[ConfigReference]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from kubeedge_actors.actors.edged.fields.checks import volume_refusal
 from kubeedge_actors.actors.edged.pod.pod_spec import PodView
 from kubeedge_actors.actors.edged.runtime.container_spec import (
     NodeContext,
@@ -19,8 +20,11 @@ from kubeedge_actors.actors.edged.runtime.pod_config_references import (
     ConfigError,
     ConfigReference,
     Objects,
+    claim_reference,
     token_reference,
 )
+from kubeedge_actors.actors.edged.runtime.storage_limits import memory_volume_bytes
+from kubeedge_actors.actors.edged.runtime.volume_claims import claimed_path
 from kubeedge_actors.drivers.machine.base import VolumeFile
 from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.wire.constants import CONFIGMAP, SECRET
@@ -32,13 +36,19 @@ DEFAULT_MODE, SECRET_MODE = 0o644, 0o600
 
 
 class Volume(msgspec.Struct, frozen=True):
-    """One volume: an empty folder, a path of the machine with its type, or files."""
+    """One volume: an empty folder, a path of the machine with its type, or files.
+
+    `memory`: the bytes of a folder that is in memory, 0 for one on disk; `of_group`: what is at the path is given to the pod's
+    group.
+    """
 
     name: str
     kind: Literal["folder", "path", "files"]
     path: str = ""
     type: str = ""
     files: Files = {}
+    memory: int = 0
+    of_group: bool = False
 
 
 def pod_volumes(pod: PodView, objects: Objects, node: NodeContext) -> list[Volume]:
@@ -54,6 +64,8 @@ def pod_volumes(pod: PodView, objects: Objects, node: NodeContext) -> list[Volum
 
 def _volume(pod: PodView, volume: Json, objects: Objects, around: NodeContext) -> Volume:
     name = volume["name"]
+    if refusal := volume_refusal(volume):
+        raise ConfigError(refusal)
     if volume.get("hostPath"):
         return Volume(name, "path", str(volume["hostPath"].get("path", "")), str(volume["hostPath"].get("type") or ""))
     for source in ("configMap", "secret", "downwardAPI"):
@@ -63,10 +75,11 @@ def _volume(pod: PodView, volume: Json, objects: Objects, around: NodeContext) -
             return Volume(name, "files", files=_source(pod, {source: volume[source] | secret}, objects, around, mode))
     if volume.get("projected"):
         return Volume(name, "files", files=_projected(pod, volume["projected"], objects, around))
-    if "emptyDir" in volume or len(volume) == 1:
-        return Volume(name, "folder")
-    kind = next(key for key in volume if key != "name")
-    raise ConfigError(f"volumes of the kind {kind} are not supported by this node")
+    if reference := claim_reference(pod, volume):
+        path, type, of_group = claimed_path(pod, reference, objects)
+        return Volume(name, "path", path, type, of_group=of_group)
+    in_memory = (volume.get("emptyDir") or {}).get("medium") == "Memory"
+    return Volume(name, "folder", memory=memory_volume_bytes(pod, volume, around.memory) if in_memory else 0)
 
 
 def _projected(pod: PodView, projected: Json, objects: Objects, around: NodeContext) -> Files:
@@ -94,6 +107,11 @@ def fs_group(pod: PodView) -> int | None:
     """The group that owns the pod's volumes."""
     group: int | None = (pod.spec.get("securityContext") or {}).get("fsGroup")
     return group
+
+
+def keeps_matching_groups(pod: PodView) -> bool:
+    """Whether a volume whose folder is the group's already is left as it is (fsGroupChangePolicy)."""
+    return (pod.spec.get("securityContext") or {}).get("fsGroupChangePolicy") == "OnRootMismatch"
 
 
 def _source(pod: PodView, source: Json, objects: Objects, around: NodeContext, mode: int) -> Files:

@@ -6,11 +6,13 @@ A job takes a snapshot of what it needs, and ends with one `ActionResult`.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 
 import msgspec
 
+from kubeedge_actors.actors.edged.fields.checks import container_refusal, runtime_kind
 from kubeedge_actors.actors.edged.pod import probe_state
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, Json, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
@@ -19,11 +21,13 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     NodeContext,
     container_spec,
     environment,
+    for_pod,
     network_mode,
     pod_network,
 )
 from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, Objects, pull_secret_references
-from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, pod_volumes
+from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, keeps_matching_groups, pod_volumes
+from kubeedge_actors.actors.edged.runtime.termination_messages import termination_mount
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.drivers.machine.base import HealthProbe, PodVolumes, Prober
 from kubeedge_actors.errors import ContainerConfigError, ContainerError, RuntimeUnavailable
@@ -37,13 +41,14 @@ HOOK_SECONDS = 30.0
 
 
 class ActionInput(msgspec.Struct, frozen=True):
-    """Input of an action: what a worker thread needs of the pod."""
+    """Input of an action: what a worker thread needs of the pod. `runtime`: name and version of what runs containers."""
 
     pod: PodView
     objects: Objects
     paths: dict[str, str]
     containers: tuple[Container, ...]
     node: NodeContext
+    runtime: str = ""
 
 
 class ActionResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,15 +129,18 @@ class RuntimeManager:
 
     def _mount(self, action_input: ActionInput) -> dict[str, str]:
         """Make the pod's volumes; their paths by name."""
-        uid, paths = action_input.pod.name.uid, {}
+        uid, paths, group = action_input.pod.name.uid, {}, fs_group(action_input.pod)
         try:
             for volume in pod_volumes(action_input.pod, action_input.objects, action_input.node):
                 if volume.kind == "path":
                     paths[volume.name] = self._folders.prepare_host_path(volume.path, volume.type)
+                    if group is not None and volume.of_group:
+                        kept = keeps_matching_groups(action_input.pod)
+                        self._folders.give_to_group(volume.path, group, keep_matching=kept)
                 elif volume.kind == "files":
-                    paths[volume.name] = self._folders.write(uid, volume.name, volume.files, fs_group(action_input.pod))
+                    paths[volume.name] = self._folders.write(uid, volume.name, volume.files, group)
                 else:
-                    paths[volume.name] = self._folders.make_volume(uid, volume.name)
+                    paths[volume.name] = self._folders.make_volume(uid, volume.name, group, volume.memory)
         except (ConfigError, ContainerError) as error:
             raise ActionError(CREATING, error, source_missing=isinstance(error, ConfigError)) from error
         return paths
@@ -143,16 +151,20 @@ class RuntimeManager:
         view = action_input.pod.container(action.name)
         if view is None:
             return result  # the pod has changed meanwhile
-        self._check_supported(view)
+        self._check_supported(view, action_input)
         if not self._ensure_image(view, action_input, pull):
             return msgspec.structs.replace(result, needs_pull=True)
         shared, address = network_mode(action_input.pod) == "pod", ""
         if shared:
             address = self._runtime.run_pod_sandbox(pod_network(action_input.pod))
         try:
-            context = msgspec.structs.replace(action_input.node, pod_ip=address or action_input.node.host_ip)
+            engine = runtime_kind(action_input.runtime) != "process"
+            context = for_pod(action_input.node, action_input.pod, address, own_network=engine)
             env = environment(action_input.pod, view, action_input.objects, context)
-            spec = container_spec(action_input.pod, view, action.restart_count, env, action_input.paths)
+            user = functools.partial(self._runtime.image_user, view.image)
+            spec = container_spec(action_input.pod, view, action.restart_count, env, action_input.paths, user)
+            last_words = termination_mount(self._folders, action_input.pod.name.uid, view, action.restart_count)
+            spec = msgspec.structs.replace(spec, mounts=spec.mounts + last_words)
         except ConfigError as error:
             raise ActionError(CONFIG_ERROR, error, source_missing=True) from error
         container, message = self._runtime.create(spec), ""
@@ -164,7 +176,9 @@ class RuntimeManager:
             self._after_start(view, container, action_input)
         return msgspec.structs.replace(result, sandbox_started=shared, pulled=pull, message=message)
 
-    def _check_supported(self, view: ContainerView) -> None:
+    def _check_supported(self, view: ContainerView, action_input: ActionInput) -> None:
+        if refusal := container_refusal(action_input.pod, view, action_input.runtime):
+            raise ActionError(CONFIG_ERROR, refusal)
         actions = [view.probe(kind) for kind in ("startup", "liveness", "readiness")]
         actions += [view.hook("postStart"), view.hook("preStop")]
         for action in actions:

@@ -6,7 +6,7 @@ fails for weeks costs a few messages. (Words: kubelet events, source kubernetes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.runtime_manager import NEVER_PULL_ERROR, PULL_ERROR, ActionResult
+from kubeedge_actors.drivers.containers.base import FULL_SUPPORT, LimitSupport
 from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.wire.constants import INSERT, UPDATE
 from kubeedge_actors.wire.messages import ReportEvent, new_id
@@ -29,67 +30,89 @@ BACK_OFF["ImagePullBackOff"] = 'Back-off pulling image "{image}"'
 
 
 class EventSeries(msgspec.Struct):
-    """One Event: its name, since when, how often."""
+    """One Event: what it is about, since when, how often; `told`: a cloud has heard of it."""
 
     name: str
+    about: Json
+    kind: str
+    reason: str
+    message: str
     first: str
+    last: str = ""
     count: int = 0
+    told: bool = False
 
 
 class EventRecorder:
-    """The Events of one node's pods."""
+    """The Events of one node's pods: the last REMEMBERED that differ."""
 
     def __init__(self, node: str) -> None:
         self._node = node
         self._series: dict[tuple[str, str, str, str], EventSeries] = {}
 
     def record_event(
-        self, pod: PodView, kind: str, reason: str, message: str, now: float, container: str = ""
+        self, pod: PodView, kind: str, reason: str, message: str, now: float, container: str = "", *, told: bool = True
     ) -> list[ReportEvent]:
-        """Record an Event of a pod or container; returns at most one message to send."""
+        """Record an Event of a pod or container; returns at most one message to send, none unless a cloud is to be `told`."""
         if not pod.spec.get("containers"):
             return []  # nobody knows what it was: it is being cleared away
         key = (pod.name.uid, container, reason, message)
-        series = self._series.pop(key, None) or EventSeries(
-            f"{pod.name.name}.{new_id().replace('-', '')[:16]}", format_time(now)
-        )
-        series.count += 1
+        series = self._series.pop(key, None) or _new_series(pod, kind, reason, message, now, container)
+        series.count, series.last = series.count + 1, format_time(now)
         self._series[key] = series
         if len(self._series) > REMEMBERED:
             del self._series[next(iter(self._series))]
-        if series.count & (series.count - 1):
+        if not told or (series.told and series.count & (series.count - 1)):
             return []
-        content = self._event(pod, kind, reason, message[:MAX_MESSAGE], series, format_time(now), container)
-        operation = INSERT if series.count == 1 else UPDATE
-        return [ReportEvent(operation=operation, namespace=pod.name.namespace, name=series.name, content=content)]
+        operation, series.told = UPDATE if series.told else INSERT, True
+        content, namespace = self._event(series), pod.name.namespace
+        return [ReportEvent(operation=operation, namespace=namespace, name=series.name, content=content)]
 
-    def _event(
-        self, pod: PodView, kind: str, reason: str, message: str, series: EventSeries, last: str, container: str
-    ) -> Json:
-        about = {"kind": "Pod", "apiVersion": "v1", "namespace": pod.name.namespace, "name": pod.name.name}
-        view = pod.container(container)
-        if view is not None:
-            place = "spec.containers" if view.kind == "main" else "spec.initContainers"
-            about["fieldPath"] = f"{place}{{{container}}}"
+    def events(self) -> list[Json]:
+        """What is remembered, as v1.Event, the one that happened last at the end."""
+        return [self._event(series) for series in self._series.values()]
+
+    def _event(self, series: EventSeries) -> Json:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": series.name, "namespace": pod.name.namespace},
-            "involvedObject": {**about, "uid": pod.name.uid},
-            "type": kind,
-            "reason": reason,
-            "message": message,
+            "metadata": {"name": series.name, "namespace": series.about["namespace"]},
+            "involvedObject": series.about,
+            "type": series.kind,
+            "reason": series.reason,
+            "message": series.message,
             "source": {"component": COMPONENT, "host": self._node},
             "firstTimestamp": series.first,
-            "lastTimestamp": last,
+            "lastTimestamp": series.last,
             "count": series.count,
             "reportingComponent": COMPONENT,
             "reportingInstance": self._node,
         }
 
 
-def no_effect_message(pod: PodView) -> str:
-    """Text of the Event `NoEffect`: what of a pod has no effect with the process runtime; empty for nothing."""
+def _new_series(pod: PodView, kind: str, reason: str, message: str, now: float, container: str) -> EventSeries:
+    about = {"kind": "Pod", "apiVersion": "v1", "namespace": pod.name.namespace, "name": pod.name.name}
+    view = pod.container(container)
+    if view is not None:
+        place = "spec.containers" if view.kind == "main" else "spec.initContainers"
+        about["fieldPath"] = f"{place}{{{container}}}"
+    name = f"{pod.name.name}.{new_id().replace('-', '')[:16]}"
+    about["uid"] = pod.name.uid
+    return EventSeries(name, about, kind, reason, message[:MAX_MESSAGE], format_time(now))
+
+
+def no_effect_message(pod: PodView, unused: Sequence[str], engine: str, limits: LimitSupport = FULL_SUPPORT) -> str:
+    """Text of the Event `NoEffect`: what of a pod has no effect with this runtime; empty for nothing. `unused`: its fields; `limits`: how
+    the runtime holds them.
+    """
+    parts = [f"no effect on this node: {', '.join(unused)}"] if unused else []
+    if not engine.startswith(PROCESS_RUNTIME):
+        return parts[0].capitalize() if parts else ""
+    parts = [*_of_processes(pod), *_of_memory(pod, limits), *parts]
+    return f"This node runs containers as processes: {'; '.join(parts)}" if parts else ""
+
+
+def _of_processes(pod: PodView) -> list[str]:
     images = sorted({view.image for view in pod.containers if view.image})
     mounts = sorted({mount["name"] for view in pod.containers for mount in view.raw.get("volumeMounts") or ()})
     parts = (
@@ -98,7 +121,12 @@ def no_effect_message(pod: PodView) -> str:
     if mounts:
         places = ", ".join(f"$MOUNT_{name.upper().replace('-', '_')}" for name in mounts)
         parts.append(f"volumes are not mounted: their paths are in {places}")
-    return f"This node runs containers as processes: {'; '.join(parts)}" if parts else ""
+    return parts
+
+
+def _of_memory(pod: PodView, limits: LimitSupport) -> list[str]:
+    limited = any("memory" in ((view.raw.get("resources") or {}).get("limits") or {}) for view in pod.containers)
+    return ["limits of memory hold for each process by itself"] if limited and limits.memory == "rlimit" else []
 
 
 def back_off_message(pod: PodView, view: ContainerView, reason: str) -> str:

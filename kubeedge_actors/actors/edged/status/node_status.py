@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -75,14 +76,18 @@ def node_status(description: NodeDescription, previous: Json, now: float) -> Jso
         "capacity": _capacity(description.host),
         "allocatable": allocatable(description.host),
         "conditions": foreign + conditions,
-        "addresses": [
-            {"type": "InternalIP", "address": description.address},
-            {"type": "Hostname", "address": description.name},
-        ],
+        "addresses": _addresses(description, previous.get("addresses") or ()),
         "nodeInfo": _info(description),
     }
     endpoints = previous.get("daemonEndpoints") or {"kubeletEndpoint": {"Port": KUBELET_PORT}}
     return previous | status | {"daemonEndpoints": endpoints}  # a tunnel may have set another port
+
+
+def _addresses(description: NodeDescription, previous: Sequence[Json]) -> list[Json]:
+    """The node's own address, and the names that the cloud may have given it for the API server."""
+    given = {entry.get("type"): entry for entry in previous if entry.get("type") in ("Hostname", "InternalDNS")}
+    hostname = given.pop("Hostname", {"type": "Hostname", "address": description.name})
+    return [{"type": "InternalIP", "address": description.address}, hostname, *given.values()]
 
 
 def equal_ignoring_heartbeats(old: Json, new: Json) -> bool:

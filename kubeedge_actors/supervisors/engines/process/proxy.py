@@ -257,7 +257,7 @@ class WorkerProxy(Actor):
 
     def _take(self, frame: Frame) -> None:
         if frame[0] == "log":
-            logging.getLogger(frame[1]).log(frame[2], "%s", frame[3])
+            _log(*frame[1:])
         elif frame[0] == "call" and not frame[2]:
             if self._outside is None:
                 self._outside = queue.SimpleQueue()
@@ -304,3 +304,12 @@ class WorkerProxy(Actor):
                 return
         elif not ok:
             log.warning("what %s said from its process could not be done: %s", self._cell.name, outcome)
+
+
+def _log(name: str, level: int, text: str, trace: str) -> None:
+    """Log what a worker process has logged, its traceback as that and no part of its message."""
+    logger = logging.getLogger(name)
+    if logger.isEnabledFor(level):
+        record = logger.makeRecord(name, level, "", 0, "%s", (text,), None)
+        record.exc_text = trace
+        logger.handle(record)

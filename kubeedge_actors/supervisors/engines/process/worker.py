@@ -251,10 +251,10 @@ class ActorWorker:
         """The last reference to it here is gone. Takes no lock: it is called by finalizers, and sent with the next frame."""
         self._released.append((kind, number))
 
-    def log(self, name: str, level: int, text: str) -> None:
-        """Log it in the process of the actor system."""
+    def log(self, name: str, level: int, text: str, trace: str) -> None:
+        """Log it in the process of the actor system, with a traceback if there is one."""
         try:
-            self._send("log", name, level, text)
+            self._send("log", name, level, text, trace)
         except KubeEdgeActorsError:  # the channel has ended, and so will this process
             return
 

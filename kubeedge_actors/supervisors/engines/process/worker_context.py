@@ -30,7 +30,7 @@ class RuntimeChannel(Protocol):
     def release(self, kind: str, number: int) -> None: ...
     def number(self) -> int: ...
     def register_callbacks(self, fn: Then, failed: Otherwise | None) -> int: ...
-    def log(self, name: str, level: int, text: str) -> None: ...
+    def log(self, name: str, level: int, text: str, trace: str) -> None: ...
 
 
 class RemoteContext(Context):
@@ -242,8 +242,9 @@ class RemoteLogHandler(logging.Handler):
         self._worker = worker
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send it, formatted."""
-        self._worker.log(record.name, record.levelno, self.format(record))
+        """Send it: its message, and its traceback as text."""
+        trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+        self._worker.log(record.name, record.levelno, record.getMessage(), trace)
 
 
 class CallbackTable:

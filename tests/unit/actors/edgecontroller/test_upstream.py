@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from kubeedge_actors.drivers.cluster.base import object_reference
@@ -17,6 +18,7 @@ from kubeedge_actors.kubernetes.object_types import (
     NODE_KIND,
     PERSISTENTVOLUME_KIND,
     POD_KIND,
+    SERVICE_KIND,
     SERVICEACCOUNT_KIND,
 )
 from kubeedge_actors.wire import constants
@@ -320,6 +322,19 @@ def test_a_volume_is_read_when_a_pod_uses_its_claim(edge: EdgeControllerEnv) -> 
     assert (answer.content["metadata"]["name"], answer.resource) == ("mine", "null/persistentvolume/mine")
     foreign = QueryObject(node=N, type=constants.PERSISTENTVOLUME, namespace=constants.CLUSTER_SCOPE, name="foreign")
     assert edge.ask(foreign) == []
+
+
+def test_a_node_is_told_the_services_of_a_namespace_and_that_of_the_api(edge: EdgeControllerEnv) -> None:
+    for namespace, name in (("default", "kubernetes"), ("shop", "db"), ("shop", "web"), ("other", "x")):
+        spec = {"clusterIP": "192.0.2.1", "ports": [{"port": 1, "nodePort": 2}], "selector": {"secret": "name"}}
+        edge.api.create(SERVICE_KIND, namespace, {"metadata": {"name": name, "namespace": namespace}, "spec": spec})
+    query = QueryObject(node=N, type=constants.SERVICELIST, namespace="shop", name="services")
+    answer = edge.answer(query)
+    assert answer.resource == "shop/servicelist/services"
+    names = [each["metadata"]["name"] for each in answer.content["items"]]
+    assert sorted(names) == ["db", "kubernetes", "web"]
+    assert "secret" not in str(answer.content)
+    assert edge.ask(msgspec.structs.replace(query, msg_id="2", name="all")) == []
 
 
 def test_a_token_of_the_account_of_a_pod_is_made(edge: EdgeControllerEnv) -> None:

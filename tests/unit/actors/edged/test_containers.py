@@ -19,19 +19,20 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     environment,
     expand_variables,
     field_ref_value,
+    for_pod,
     network_mode,
     pod_network,
     resource_field_ref_value,
-    unsupported_fields,
 )
 from kubeedge_actors.actors.edged.runtime.pod_config_references import (
+    SERVICES,
     ConfigError,
     ConfigReference,
     Objects,
     config_references,
 )
 from kubeedge_actors.actors.edged.runtime.pod_volumes import pod_volumes
-from kubeedge_actors.drivers.containers.base import RegistryAuth
+from kubeedge_actors.drivers.containers.base import RegistryAuth, Resolver
 from kubeedge_actors.drivers.machine.base import HealthProbe
 from kubeedge_actors.kubernetes.quantity import parse_quantity
 from kubeedge_actors.kubernetes.time import format_micro_time, format_time, parse_time
@@ -181,8 +182,8 @@ def test_binary_data_is_bytes() -> None:
 
 
 def test_a_kind_of_volume_that_is_not_supported_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="volumes of the kind persistentVolumeClaim are not supported"):
-        files(persistentVolumeClaim={"claimName": "x"})
+    with pytest.raises(ConfigError, match="volumes of the kind nfs are not supported"):
+        files(nfs={"server": "x", "path": "/"})
 
 
 def test_an_optional_volume_may_be_empty() -> None:
@@ -261,14 +262,35 @@ def test_a_pod_has_a_network_of_its_own_only_when_it_needs_one() -> None:
     assert [port.host for port in pod_network(parse_pod(pod(containers=two))).ports] == [2]
     ip = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     assert network_mode(view({"env": [ip]})) == "pod"
+    assert network_mode(view(shareProcessNamespace=True)) == "pod"
+    shared = view(shareProcessNamespace=True, hostNetwork=True)
+    assert (network_mode(shared), pod_network(shared).host) == ("pod", True)
 
 
-def test_fields_without_effect_are_named() -> None:
-    assert unsupported_fields(view({"resizePolicy": [{}]}, runtimeClassName="kata")) == [
-        "spec.runtimeClassName",
-        "main.resizePolicy",
-    ]
-    assert unsupported_fields(view()) == []
+def test_names_and_kernel_parameters_are_what_the_pod_says() -> None:
+    config = {
+        "nameservers": ["192.0.2.53"],
+        "searches": ["x"],
+        "options": [{"name": "ndots", "value": "2"}, {"name": "rotate"}],
+    }
+    aliases = [{"ip": "192.0.2.9", "hostnames": ["a", "b"]}]
+    sysctl = {"name": "net/ipv4/tcp_syncookies", "value": "1"}
+    made = view(dnsPolicy="None", dnsConfig=config, hostAliases=aliases, securityContext={"sysctls": [sysctl]})
+    network = pod_network(made)
+    assert network.resolver == Resolver(
+        servers=("192.0.2.53",), searches=("x",), options=("ndots:2", "rotate"), replaces=True
+    )
+    assert network.hosts == (("a", "192.0.2.9"), ("b", "192.0.2.9"))
+    assert network.sysctls == (("net.ipv4.tcp_syncookies", "1"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "host"), [("kernel.msgmax", False), ("net.core.somaxconn", False), ("net.ipv4.tcp_syncookies", True)]
+)
+def test_a_kernel_parameter_of_the_whole_machine_is_refused(name: str, host: bool) -> None:
+    made = view(hostNetwork=host, securityContext={"sysctls": [{"name": name, "value": "1"}]})
+    with pytest.raises(ConfigError, match=f'forbidden sysctl: "{name}" not allowlisted'):
+        container_spec(made, made.app_containers[0], 0, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -350,3 +372,57 @@ def test_a_quantity_is_a_number(text: str, number: float) -> None:
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"quantity|float"):
         parse_quantity(text)
+
+
+def test_services_are_found_in_the_environment_and_what_a_pod_says_itself_counts_more() -> None:
+    api = {
+        "metadata": {"name": "kubernetes", "namespace": "default"},
+        "spec": {"clusterIP": "192.0.2.1", "ports": [{"port": 443}]},
+    }
+    db = {
+        "metadata": {"name": "db", "namespace": "default"},
+        "spec": {"clusterIP": "192.0.2.2", "ports": [{"port": 5432}]},
+    }
+    objects: Objects = {SERVICES: {"metadata": {"name": "services"}, "items": [api, db]}}
+    variables = [{"name": "URL", "value": "tcp://$(DB_SERVICE_HOST)"}, {"name": "DB_SERVICE_PORT", "value": "1"}]
+    made = view({"env": variables})
+    found = environment(made, made.app_containers[0], objects, AROUND)
+    assert (found["URL"], found["DB_SERVICE_PORT"], found["KUBERNETES_SERVICE_HOST"]) == (
+        "tcp://192.0.2.2",
+        "1",
+        "192.0.2.1",
+    )
+    made = view(enableServiceLinks=False)
+    found = environment(made, made.app_containers[0], objects, AROUND)
+    assert "DB_SERVICE_HOST" not in found
+    assert found["KUBERNETES_SERVICE_PORT"] == "443"
+
+
+@pytest.mark.parametrize(("api", "own_network", "host_network", "seen"), [
+    ("127.0.0.1", True, False, None),
+    ("127.0.0.1", True, True, "127.0.0.1"),
+    ("127.0.0.1", False, False, "127.0.0.1"),
+    ("0.0.0.0", True, False, "192.0.2.2"),
+    ("192.0.2.77", True, False, "192.0.2.77"),
+])  # fmt: skip
+def test_the_nodes_own_api_is_told_to_pods_that_can_reach_it(
+    api: str, own_network: bool, host_network: bool, seen: str | None
+) -> None:
+    made = view(hostNetwork=host_network)
+    node = for_pod(NodeContext("edge-2", "192.0.2.2", api=(api, 10550)), made, "", own_network=own_network)
+    found = environment(made, made.app_containers[0], {}, node)
+    assert found.get("KUBERNETES_SERVICE_HOST") == seen
+    assert found.get("KUBERNETES_SERVICE_PORT") == ("10550" if seen else None)
+
+
+def test_a_container_may_have_a_restart_policy_of_its_own() -> None:
+    inits = [
+        {"name": name, "image": "i", "restartPolicy": policy} for name, policy in (("a", "Never"), ("b", "Always"))
+    ]
+    made = parse_pod(pod(initContainers=inits, restartPolicy="Always"))
+    assert [(each.kind, each.policy) for each in made.containers] == [
+        ("init", "Never"),
+        ("sidecar", "Always"),
+        ("main", "Always"),
+    ]
+    assert view({"restartPolicy": "Never"}, restartPolicy="Always").app_containers[0].policy == "Never"

@@ -357,3 +357,78 @@ def test_a_defect_while_a_stream_is_served_is_told_and_the_next_one_is_served(ca
         eventually(over)
         assert (wire.said[-1].id, wire.said[-1].data) == (id, b"the stream failed, see the log of the node")
     assert caplog.text.count("the stream /exec/default/p/c failed") == 2
+
+
+# --- a genuine cloudcore: it copies the bytes of the API server's connection in pieces, and knows no reasons
+
+GO_URL = (
+    b'{"MessID":%d,"url":{"Scheme":"http","Opaque":"","User":null,"Host":"127.0.0.1:10350","Path":"%s","RawPath":"","OmitHost":false,'
+    b'"ForceQuery":false,"RawQuery":"command=cat\\u0026error=1\\u0026input=1\\u0026output=1","Fragment":"","RawFragment":""},"header":'
+    b'{"Connection":["Upgrade"],"Content-Length":["0"],"Upgrade":["SPDY/3.1"],"User-Agent":["kubectl/v1.29.0"],'
+    b'"X-Stream-Protocol-Version":["v4.channel.k8s.io","v3.channel.k8s.io","v2.channel.k8s.io","channel.k8s.io"]},"method":"POST"}'
+)
+"""What cloudcore v1.21 puts into the frame that opens an exec or attach."""
+PIECE = 256
+
+
+class Cloudcore:
+    """A genuine cloudcore with the node's end of its tunnel."""
+
+    def __init__(self, command: Cat | Exception) -> None:
+        self.wire = Wire()
+        self.client = SpdyClient(command)
+        self.node = Tunnel(self.wire, self.client.runtime, lambda reason, lived: None)
+
+    def open(self, kind: FrameType, path: str) -> None:
+        self.node.on_text(tunnel.encode(Frame(7, kind, GO_URL % (7, path.encode()))))
+
+    def say(self, *frames: spdy.Frame) -> None:
+        data = b"".join(map(self.client.encoder.encode, frames))
+        for at in range(0, len(data), PIECE):
+            self.node.on_text(tunnel.encode(Frame(7, FrameType.DATA, data[at : at + PIECE])))
+
+    def answer(self) -> bytes:
+        return b"".join(frame.data for frame in self.wire.said if frame.kind is FrameType.DATA)
+
+    def ended(self) -> bool:
+        return bool(self.wire.said) and self.wire.said[-1] == Frame(7, FrameType.REMOVE)
+
+
+@pytest.mark.parametrize("kind", [FrameType.EXEC, FrameType.ATTACH])
+def test_a_genuine_cloudcore_carries_spdy_to_a_command(kind: FrameType) -> None:
+    cloud = Cloudcore(command := Cat())
+    cloud.open(kind, f"/{kind.name.lower()}/default/p/c")
+    eventually(lambda: b"\r\n\r\n" in cloud.answer())
+    head, _, _ = cloud.answer().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ") and b"X-Stream-Protocol-Version: v4.channel.k8s.io" in head
+    kinds = ((1, "error"), (3, "stdin"), (5, "stdout"), (7, "stderr"))
+    cloud.say(*(spdy.Opened(id, {"streamtype": kind}) for id, kind in kinds))
+    cloud.say(spdy.StreamData(3, b"x" * 1000), spdy.StreamData(3, b"", fin=True))
+    eventually(cloud.ended)
+    assert b"".join(command.taken) == b"x" * 1000
+    frames = list(spdy.FrameParser().feed(cloud.answer().partition(b"\r\n\r\n")[2]))
+    written = b"".join(frame.data for frame in frames if isinstance(frame, spdy.StreamData) and frame.id == 5)
+    status = b"".join(frame.data for frame in frames if isinstance(frame, spdy.StreamData) and frame.id == 1)
+    assert (written, msgspec.json.decode(status)["status"]) == (b"x" * 1000, "Success")
+
+
+def test_a_genuine_cloudcore_gets_a_refusal_as_http_because_it_is_all_that_its_client_reads() -> None:
+    cloud = Cloudcore(Cat())
+    cloud.open(FrameType.EXEC, "/exec/default/p/other")
+    eventually(cloud.ended)
+    head, _, body = cloud.answer().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert body == b'container "other" in pod "p" is waiting to start\n'
+    assert f"Content-Length: {len(body)}".encode() in head
+
+
+def test_a_genuine_cloudcore_whose_client_leaves_is_told_the_end_because_it_asks_until_it_is() -> None:
+    cloud = Cloudcore(command := Cat())
+    cloud.open(FrameType.EXEC, "/exec/default/p/c")
+    eventually(lambda: b"\r\n\r\n" in cloud.answer())
+    kinds = ((1, "error"), (3, "stdin"), (5, "stdout"), (7, "stderr"))
+    cloud.say(*(spdy.Opened(id, {"streamtype": kind}) for id, kind in kinds), spdy.StreamData(3, b"x"))
+    eventually(lambda: command.taken == [b"x"], "the command runs")
+    cloud.node.on_text(tunnel.encode(Frame(7, FrameType.REMOVE)))
+    eventually(cloud.ended)
+    assert command.killed.is_set()

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.apiserver.printers.durations import age, human_duration
+from kubeedge_actors.apiserver.printers.core import PODS as POD_TABLE
 from kubeedge_actors.apiserver.printers.nodes import NODES
-from kubeedge_actors.apiserver.printers.pods import PODS as POD_TABLE
+from kubeedge_actors.kubernetes.durations import age, human_duration
 from kubeedge_actors.kubernetes.time import format_time
 from tests.support.api_client import Answer, ApiClient, Json, config_map, deployment, pod
 from tests.support.api_recordings import FOLDER, assert_as_recorded, cases, difference, replay

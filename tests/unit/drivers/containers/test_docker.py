@@ -7,17 +7,30 @@ import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from kubeedge_actors.drivers.containers import docker_api as forms
-from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, PodNetwork, Port
-from kubeedge_actors.errors import ContainerError, RuntimeUnavailable
+from kubeedge_actors.drivers.containers.base import (
+    ContainerEnded,
+    ContainerSpec,
+    LogLimits,
+    Mount,
+    PodName,
+    PodNetwork,
+    Port,
+    Resolver,
+)
+from kubeedge_actors.drivers.containers.settings.host_files import merged, seccomp_profile
+from kubeedge_actors.errors import ContainerConfigError, ContainerError, RuntimeUnavailable
 from tests.support.docker_engine import DockerEngine
 from tests.support.env.containers import FOREVER, OBEDIENT, DockerContainersEnv, exits
 from tests.support.waiting import PATIENCE, eventually
 
 POD = PodName(namespace="default", name="shop", uid=str(uuid.uuid4()))
+LOGS = LogLimits(max_size=1000, max_files=3)
 
 
 def test_a_container_is_described_in_dockers_words() -> None:
@@ -37,7 +50,7 @@ def test_a_container_is_described_in_dockers_words() -> None:
         cpu=0.5,
         hosts=(("a", "192.0.2.9"),),
     )
-    config = forms.container_config("me", spec)
+    config = forms.container_config("me", spec, LOGS)
     assert (config["Entrypoint"], config["Cmd"], config["Env"], config["Hostname"]) == (
         ["/app"],
         ["-v"],
@@ -45,10 +58,12 @@ def test_a_container_is_described_in_dockers_words() -> None:
         "shop",
     )
     host = config["HostConfig"]
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1000", "max-file": "3"}}
     (mount,) = host["Mounts"]
     assert (mount["Source"], mount["Target"], mount["ReadOnly"]) == ("/s", "/t", True)
     assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
-    assert (host["Memory"], host["NanoCpus"], host["ExtraHosts"]) == (64 << 20, 500_000_000, ["a:192.0.2.9"])
+    assert (host["Memory"], host["ExtraHosts"]) == (64 << 20, ["a:192.0.2.9"])
+    assert (host["CpuPeriod"], host["CpuQuota"], host["CpuShares"]) == (100_000, 50_000, 512)
     assert config["Labels"] == {
         "io.kubernetes.node.owner": "me",
         "io.kubernetes.docker.type": "container",
@@ -61,11 +76,91 @@ def test_a_container_is_described_in_dockers_words() -> None:
     }
 
 
+@pytest.mark.parametrize(("limit", "request_", "quota", "shares"), [
+    (0.0, 0.0, None, 2),
+    (64.0, 0.1, 6_400_000, 102),
+    (0.001, 0.0, 1_000, 2),
+])  # fmt: skip
+def test_processor_time_is_as_a_kubelet_sets_it(limit: float, request_: float, quota: int | None, shares: int) -> None:
+    spec = ContainerSpec(pod=POD, name="main", image="a", cpu=limit, cpu_request=request_)
+    host = forms.container_config("me", spec, LOGS)["HostConfig"]
+    assert (host.get("CpuQuota"), host["CpuShares"]) == (quota, shares)
+    assert "NanoCpus" not in host
+
+
+def test_privileges_are_those_of_the_context() -> None:
+    spec = ContainerSpec(
+        pod=POD, name="main", image="a", network="pod", user="1000:7", groups=(8, 9), no_new_privileges=True,
+        capabilities_added=("CHOWN",), capabilities_dropped=("ALL",), seccomp="Localhost/a.json", selinux=("level:s0",),
+        host_ipc=True, shares_pids=True, stop_signal="SIGUSR1",
+    )  # fmt: skip
+    config = forms.container_config("me", spec, LOGS, profile="{}")
+    host = config["HostConfig"]
+    assert (config["User"], config["StopSignal"]) == ("1000:7", "SIGUSR1")
+    assert (host["GroupAdd"], host["CapAdd"], host["CapDrop"]) == (["8", "9"], ["CHOWN"], ["ALL"])
+    assert host["SecurityOpt"] == ["seccomp={}", "label=level:s0", "no-new-privileges"]
+    assert (host["IpcMode"], host["PidMode"]) == ("host", f"container:k8s_POD_shop_default_{POD.uid}_0")
+    assert (
+        forms.security_options(msgspec.structs.replace(spec, seccomp="Unconfined", selinux=()), "")[0]
+        == "seccomp=unconfined"
+    )
+    assert forms.security_options(ContainerSpec(pod=POD, name="main", image="a", seccomp="RuntimeDefault"), "") == []
+
+
+@pytest.mark.parametrize(("apparmor", "options", "refused"), [
+    ("", [], False),
+    ("RuntimeDefault", [], True),
+    ("Unconfined", ["apparmor=unconfined"], False),
+    ("Localhost/mine", ["apparmor=mine"], True),
+])  # fmt: skip
+def test_an_apparmor_profile_is_the_engines_or_refused(apparmor: str, options: list[str], refused: bool) -> None:
+    spec = ContainerSpec(pod=POD, name="main", image="a", apparmor=apparmor)
+    assert forms.security_options(spec, "") == options
+    assert bool(forms.apparmor_refusal(spec, {"SecurityOptions": ["name=seccomp,profile=default"]})) == refused
+    assert forms.apparmor_refusal(spec, {"SecurityOptions": ["name=apparmor"]}) == ""
+
+
+def test_names_and_kernel_parameters_are_of_the_sandbox_where_there_is_one() -> None:
+    names: dict[str, Any] = {
+        "hosts": (("a", "192.0.2.9"),), "resolver": Resolver(servers=("192.0.2.53",), searches=("x",), options=("ndots:2",)),
+        "sysctls": (("kernel.shm_rmid_forced", "1"),),
+    }  # fmt: skip
+    keys = ("ExtraHosts", "Dns", "DnsSearch", "DnsOptions", "Sysctls")
+    own = forms.container_config("me", ContainerSpec(pod=POD, name="main", image="a", **names), LOGS)["HostConfig"]
+    sandbox = forms.sandbox_config("me", PodNetwork(pod=POD, **names), "pause")["HostConfig"]
+    assert [own[key] for key in keys] == [sandbox[key] for key in keys]
+    assert own["Dns"] == ["192.0.2.53"]
+    inside = forms.container_config("me", ContainerSpec(pod=POD, name="main", image="a", network="pod", **names), LOGS)
+    assert not inside["HostConfig"].keys() & set(keys)
+    assert forms.sandbox_config("me", PodNetwork(pod=POD, host=True), "pause")["HostConfig"]["NetworkMode"] == "host"
+
+
+def test_a_resolver_has_that_of_the_machine_and_what_the_pod_adds() -> None:
+    host = "# made\nnameserver 192.0.2.1\nsearch a b\noptions ndots:1 rotate\n"
+    own = Resolver(servers=("192.0.2.2", "192.0.2.1"), searches=("b", "c"), options=("ndots:5",))
+    both = merged(own, host)
+    assert (both.servers, both.searches) == (("192.0.2.1", "192.0.2.2"), ("a", "b", "c"))
+    assert both.options == ("ndots:5", "rotate")
+    alone = msgspec.structs.replace(own, replaces=True)
+    assert merged(alone, host) == alone
+
+
+def test_a_seccomp_profile_is_read_and_never_from_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}", encoding="utf-8")
+    assert seccomp_profile(tmp_path, "Localhost/a.json") == "{}"
+    assert seccomp_profile(tmp_path, "RuntimeDefault") == ""
+    for name in ("", "/etc/passwd", "../a.json", "x/../../a.json"):
+        with pytest.raises(ContainerConfigError):
+            seccomp_profile(tmp_path, f"Localhost/{name}")
+    with pytest.raises(ContainerError, match="cannot load seccomp profile"):
+        seccomp_profile(tmp_path, "Localhost/none.json")
+
+
 def test_a_container_in_the_network_of_its_pod_has_no_ports_of_its_own() -> None:
     spec = ContainerSpec(
         pod=POD, name="main", image="a", network="pod", ports=(Port(container=80, host=80),), hostname="h"
     )
-    config = forms.container_config("me", spec)
+    config = forms.container_config("me", spec, LOGS)
     assert config["HostConfig"]["NetworkMode"] == f"container:k8s_POD_shop_default_{POD.uid}_0"
     assert "PortBindings" not in config["HostConfig"]
     assert "Hostname" not in config

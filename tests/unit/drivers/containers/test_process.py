@@ -16,10 +16,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kubeedge_actors.drivers.containers import logfile, shim
 from kubeedge_actors.drivers.containers.base import ContainerEnded, ContainerSpec, Mount, PodName, RuntimeEvent
-from kubeedge_actors.drivers.containers.process import RECORD, ContainerRecord, ProcessRuntime
-from kubeedge_actors.drivers.containers.process_environment import command_line
+from kubeedge_actors.drivers.containers.container_record import RECORD, ContainerRecord
+from kubeedge_actors.drivers.containers.process import ProcessRuntime
+from kubeedge_actors.drivers.containers.process_environment import wanted_privileges
+from kubeedge_actors.drivers.containers.settings.capabilities import NAMES
+from kubeedge_actors.drivers.containers.shim import launcher
+from kubeedge_actors.drivers.containers.shim.program import PID
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import FOREVER, ProcessContainersEnv, exits
 from tests.support.waiting import PATIENCE
@@ -98,9 +101,9 @@ def test_a_pid_that_somebody_else_has_by_now_is_not_ours(bench: ProcessContainer
     stat = Path("/proc/self/stat").read_text(encoding="ascii").rsplit(")", 1)
     fields = stat[1].split()
     fields[19] = "12345"  # this process, but with another start time
-    (folder / shim.PID).write_text(f"{stat[0]}) {' '.join(fields)}\n", encoding="ascii")
-    assert shim.recorded_identity(folder) is not None
-    assert shim.running_identity(folder) is None
+    (folder / PID).write_text(f"{stat[0]}) {' '.join(fields)}\n", encoding="ascii")
+    assert launcher.recorded_identity(folder) is not None
+    assert launcher.running_identity(folder) is None
 
 
 def test_after_a_restart_of_the_machine_nothing_runs_and_nobody_knows_how_it_ended(tmp_path: Path) -> None:
@@ -121,12 +124,22 @@ def test_after_a_restart_of_the_machine_nothing_runs_and_nobody_knows_how_it_end
     bench.close()
 
 
-def test_what_a_container_started_ends_with_it(bench: ProcessContainersEnv) -> None:
-    container = bench.run(("/bin/sh", "-c", "sleep 1000 & echo $!; exit 0"))
+def test_ps_tells_of_which_container_a_shim_is(bench: ProcessContainersEnv) -> None:
+    container = bench.run(FOREVER, name="a-container-with-a-long-name")
+    (folder,) = bench.root.glob("*/containers/*/*")
+    identity = launcher.running_identity(folder)
+    assert identity is not None
+    shown = Path(f"/proc/{identity.pid}/cmdline").read_bytes().rstrip(b"\0")
+    assert shown == f"kubeedge: {container.pod.namespace}/{container.pod.name}/{container.name}".encode()
+    assert Path(f"/proc/{identity.pid}/comm").read_bytes() == b"kubeedge-shim\n"
+
+
+def test_a_process_has_the_signals_of_a_program_that_a_shell_starts(bench: ProcessContainersEnv) -> None:
+    container = bench.run(("/bin/grep", "SigIgn", "/proc/self/status"))
     bench.await_end(container.id)
-    pid = int(b"".join(bench.runtime.logs(container.id)))
-    _await_exit(pid)
-    assert shim.process_identity(pid) is None or Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] == "Z"
+    label, ignored = b"".join(bench.runtime.logs(container.id)).split()
+    of_glibc = 0b11 << 31  # 32 and 33: its posix_spawn ignores them in the child when the parent has used them
+    assert (label, int(ignored, 16) & ~of_glibc) == (b"SigIgn:", 0)
 
 
 def test_a_container_without_a_command_is_refused_with_a_reason(bench: ProcessContainersEnv) -> None:
@@ -174,11 +187,15 @@ def test_a_command_that_takes_too_long_is_ended(bench: ProcessContainersEnv) -> 
         ({"command": ("no-such-program",)}, "executable file not found"),
         ({"command": ("/etc/passwd",)}, "executable file not found"),
         ({"command": ("/bin/true",), "working_dir": "/no/such/folder"}, "not a folder"),
+        ({"command": ("./no-program",)}, "./no-program can not be run: Exec format error"),
     ],
 )
 def test_what_can_not_be_run_says_why(bench: ProcessContainersEnv, more: dict[str, object], message: str) -> None:
     spec = msgspec.structs.replace(bench.spec(("x",)), **more)
     container = bench.runtime.create(spec)
+    (folder,) = bench.root.glob("*/containers/*/*")
+    (folder / "no-program").write_bytes(b"\1\2\3")
+    (folder / "no-program").chmod(0o755)
     with pytest.raises(ContainerError, match=message):
         bench.runtime.start(container.id)
     assert message in bench.state(container.id).message
@@ -199,15 +216,52 @@ def spec(**more: object) -> ContainerSpec:
     return ContainerSpec(**{"pod": pod, "name": "main", "image": "x", "command": ("/app",), **more})  # type: ignore[arg-type]
 
 
-def test_another_user_is_taken_on_by_setpriv() -> None:
-    assert command_line(spec()) == ("/app",)
-    assert command_line(spec(user=str(os.geteuid()))) == ("/app",)
-    if os.geteuid() != 0:
-        with pytest.raises(ContainerError, match="needs root"):
-            command_line(spec(user="12345"))
-        return
-    assert command_line(spec(user="1000:7"))[1:] == ("--reuid=1000", "--regid=7", "--clear-groups", "--", "/app")
-    assert command_line(spec(no_new_privileges=True))[1:] == ("--no-new-privs", "--", "/app")
+def test_who_is_as_the_edge_needs_nobody_to_become_somebody_else() -> None:
+    assert wanted_privileges(spec()) == wanted_privileges(spec(user=str(os.geteuid()))) == {}
+    assert wanted_privileges(spec(no_new_privileges=True))["no_new_privs"]
+
+
+def test_another_user_or_group_needs_an_edge_that_is_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for more in ({"user": "12345"}, {"user": "0"}, {"groups": (7,)}):
+        with pytest.raises(ContainerError, match="needs an edge that runs as root"):
+            wanted_privileges(spec(**more))
+    assert wanted_privileges(spec(capabilities_dropped=("ALL",)))["dropped"] == tuple(range(len(NAMES)))
+
+
+STATUS = ("/bin/sh", "-c", "grep -E '^(Uid|Gid|Groups|CapEff|CapBnd|NoNewPrivs)' /proc/self/status; exec sleep 1000")
+
+
+def status(text: bytes) -> dict[str, str]:
+    """The lines of /proc/self/status."""
+    return {line.partition(":")[0]: " ".join(line.partition(":")[2].split()) for line in text.decode().splitlines()}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_user_groups_and_privileges_are_those_of_the_container_and_of_what_runs_beside_it(
+    bench: ProcessContainersEnv,
+) -> None:
+    wanted = {"user": "1234:7", "groups": (8, 9), "capabilities_dropped": ("ALL",), "no_new_privileges": True}
+    container = bench.run(STATUS, working_dir="/", **wanted)
+    bench.await_output(container.id, b"NoNewPrivs")
+    main = status(b"".join(bench.runtime.logs(container.id)))
+    bench.again()  # after a restart of the edge too
+    inside = bench.runtime.exec_sync(container.id, ("/bin/sh", "-c", STATUS[2].partition(";")[0]), PATIENCE)
+    for seen in (main, status(inside.output)):
+        assert seen["Uid"] == "1234 1234 1234 1234"
+        assert (seen["Gid"], seen["Groups"], seen["NoNewPrivs"]) == ("7 7 7 7", "8 9", "1")
+        assert int(seen["CapEff"], 16) == int(seen["CapBnd"], 16) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to lose")
+def test_root_keeps_the_capabilities_that_are_added_and_loses_those_that_are_dropped(
+    bench: ProcessContainersEnv,
+) -> None:
+    container = bench.run(STATUS, capabilities_dropped=("ALL",), capabilities_added=("NET_BIND_SERVICE",))
+    bench.await_output(container.id, b"NoNewPrivs")
+    seen = status(b"".join(bench.runtime.logs(container.id)))
+    assert int(seen["CapEff"], 16) == int(seen["CapBnd"], 16) == 1 << NAMES.index("NET_BIND_SERVICE")
+    assert (seen["Uid"].split()[0], seen["NoNewPrivs"]) == ("0", "0")
 
 
 def test_no_variable_is_written_to_the_record(bench: ProcessContainersEnv, tmp_path: Path) -> None:
@@ -224,24 +278,6 @@ def test_a_record_that_is_damaged_is_left_out_with_a_warning(tmp_path: Path, cap
     assert runtime.list() == []
     assert "can not be read" in caplog.text
     runtime.close()
-
-
-def test_a_long_log_is_cut_and_its_writer_goes_on(bench: ProcessContainersEnv, tmp_path: Path) -> None:
-    go = tmp_path / "go"
-    os.mkfifo(go)
-    container = bench.run(("/bin/sh", "-c", f"echo first; read line <{go}; echo last"))
-    log = next(tmp_path.glob("*/containers/*/*/log"))
-    for chunk in bench.runtime.logs(container.id, follow=True):
-        if b"first" in chunk:
-            break
-    logfile.rotate(log, limit=4)
-    assert log.stat().st_size == 0
-    go.write_text("go\n", encoding="ascii")
-    bench.await_end(container.id)
-    assert log.read_bytes() == b"last\n"
-    assert b"".join(bench.runtime.logs(container.id)) == b"first\nlast\n"
-    assert b"".join(bench.runtime.logs(container.id, tail=2)) == b"first\nlast\n"
-    bench.runtime.rotate_logs()
 
 
 def test_many_short_processes_are_all_told(bench: ProcessContainersEnv) -> None:

@@ -7,12 +7,13 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from kubeedge_actors.drivers.link import client
 from kubeedge_actors.drivers.link.client import WebSocketLink
-from kubeedge_actors.drivers.link.client_tls import dial
+from kubeedge_actors.drivers.link.client_tls import acknowledges, dial
 from kubeedge_actors.drivers.link.fault_proxy import FaultProxy
 from tests.support.fakes.link_recorders import ClientRecorder
 from tests.support.fakes.raw_websocket_server import BINARY, CLOSE, CONT, PING, PONG, TEXT, RawPeer, frame
@@ -272,6 +273,64 @@ def test_a_peer_that_is_silent_when_asked_is_given_up(
     events = joined(link, peer)
     assert opcode(peer) == PING
     assert events.next("close").reason == "the other side is silent"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is waited for is short."""
+    for name in ("PING_INTERVAL", "PONG_TIMEOUT", "WRITE_TIMEOUT"):
+        monkeypatch.setattr(client, name, 0.05)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("size", [3, 30_000_000])
+def test_a_patient_link_survives_a_peer_that_reads_nothing_while_its_machine_acknowledges(
+    peer: RawPeer, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    rounds = threading.Semaphore(0)
+
+    def noted(connection: socket.socket, within: float) -> bool:
+        rounds.release()
+        return acknowledges(connection, within)
+
+    monkeypatch.setattr(client, "acknowledges", noted)
+    link = WebSocketLink(patience=PATIENCE)
+    events = joined(link, peer)
+    link.send("x" * size, "all")
+    for _ in range(5):  # it would have been given up as often
+        assert rounds.acquire(timeout=PATIENCE)
+    while (found := peer.frame()) is None or found.opcode != TEXT:
+        pass
+    assert len(found.data) == size and events.next("written") == "all"
+    link.close()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("size", [3, 30_000_000])
+def test_patience_ends_with_a_peer_that_never_reads_or_a_machine_that_is_gone(
+    peer: RawPeer, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    if size == 3:
+        monkeypatch.setattr(client, "acknowledges", lambda connection, within: False)
+    link = WebSocketLink(patience=0.2 if size > 3 else PATIENCE)
+    events = joined(link, peer)
+    link.send("x" * size)
+    assert events.next("close").reason.startswith("the other side ")
+
+
+def test_a_machine_acknowledges_what_its_program_does_not_read(peer: RawPeer) -> None:
+    class Gone:
+        """A connection on which the last acknowledgement came long ago, and something waits for the next."""
+
+        def getsockopt(self, level: int, option: int, size: int) -> bytes:
+            return struct.pack("=24xI28xI", 1, 20_000)
+
+    with dial("127.0.0.1", peer.port, 5) as connection:
+        peer.accept()
+        connection.sendall(b"unread")
+        assert acknowledges(connection, 15.0)
+    gone: Any = Gone()
+    assert not acknowledges(gone, 15.0) and acknowledges(gone, 30.0)
 
 
 def test_a_proxy_that_keeps_the_connection_and_forwards_nothing_is_noticed(

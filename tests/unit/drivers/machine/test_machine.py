@@ -235,7 +235,7 @@ def test_the_pause_program_is_an_executable_of_its_machine(machine: str, bits: i
     code = pause.pause_binary(machine)
     assert code[:4] == b"\x7fELF"
     assert (code[4], int.from_bytes(code[16:18], "little"), int.from_bytes(code[18:20], "little")) == (bits, 2, number)
-    assert len(code) < 200
+    assert len(code) < 240
 
 
 def test_a_machine_without_a_pause_program_is_named() -> None:
@@ -262,3 +262,58 @@ def test_the_pause_program_sleeps_until_it_is_killed(tmp_path: Path) -> None:
         eventually(lambda: sleeps(running.pid), "it sleeps")
         running.kill()
         assert running.wait(PATIENCE) == -9
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")
+def test_a_volume_in_memory_has_its_size_and_goes_with_the_pod(tmp_path: Path) -> None:
+    folders = LocalPodVolumes(tmp_path)
+    path = Path(folders.make_volume("u", "v", 7, memory=1 << 20))
+    try:
+        assert path.is_mount()
+        assert (path.stat().st_gid, path.stat().st_mode & 0o7777) == (7, 0o2777)
+        (path / "kept").write_bytes(b"x")
+        assert folders.make_volume("u", "v", 7, memory=1 << 20) == str(path)
+        assert (path / "kept").exists(), "an edge that was killed finds it again"
+        with pytest.raises(OSError, match="No space left"):
+            (path / "large").write_bytes(bytes(2 << 20))
+    finally:
+        folders.remove("u")
+    assert not (tmp_path / "u").exists()
+
+
+def test_a_volume_in_memory_needs_who_may_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("kubeedge_actors.drivers.machine.volumes.mount", refuse)
+    with pytest.raises(ContainerError, match="needs an edge that runs as root"):
+        LocalPodVolumes(tmp_path).make_volume("u", "v", memory=1 << 20)
+
+
+def test_a_volume_of_a_group_is_the_groups_and_is_measured(tmp_path: Path) -> None:
+    folders = LocalPodVolumes(tmp_path)
+    path = Path(folders.make_volume("u", "v", os.getegid()))
+    assert path.stat().st_mode & 0o7777 == 0o2777
+    (path / "sub").mkdir()
+    (path / "sub" / "file").write_bytes(bytes(10_000))
+    assert 10_000 <= folders.used_bytes("u", "v") < 100_000
+    assert folders.used_bytes("u", "none") == 0
+
+
+def test_a_local_volume_is_given_to_its_group_and_nothing_that_it_links_to(tmp_path: Path) -> None:
+    folders, disk, outside = LocalPodVolumes(tmp_path / "pods"), tmp_path / "disk", tmp_path / "outside"
+    (disk / "sub").mkdir(parents=True)
+    for path in (disk / "sub" / "file", outside):
+        path.write_text("x", encoding="utf-8")
+        path.chmod(0o600)
+    (disk / "link").symlink_to(outside)
+    folders.give_to_group(str(disk), os.getegid(), keep_matching=True)
+    modes = [path.stat().st_mode & 0o7777 for path in (disk, disk / "sub", disk / "sub" / "file", outside)]
+    assert modes == [0o2775, 0o2775, 0o660, 0o600]
+    (disk / "sub" / "file").chmod(0o600)
+    folders.give_to_group(str(disk), os.getegid(), keep_matching=True)
+    assert (disk / "sub" / "file").stat().st_mode & 0o777 == 0o600, "the folder matches: nothing is done"
+    folders.give_to_group(str(disk), os.getegid(), keep_matching=False)
+    assert (disk / "sub" / "file").stat().st_mode & 0o777 == 0o660
+    with pytest.raises(ContainerError):
+        folders.give_to_group(str(tmp_path / "none"), os.getegid(), keep_matching=False)

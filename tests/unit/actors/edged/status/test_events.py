@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from kubeedge_actors.actors.edged.fields.checks import fields_without_effect
 from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from kubeedge_actors.actors.edged.runtime.runtime_manager import ActionResult
 from kubeedge_actors.actors.edged.status.events import NORMAL, EventRecorder, events_for_result, no_effect_message
+from kubeedge_actors.drivers.containers.base import LimitSupport
 from kubeedge_actors.drivers.containers.fake import FakeProgram
 from kubeedge_actors.wire.messages import ReportEvent
 from tests.support.env.edged import NODE, EdgedEnv, pod
@@ -118,7 +120,28 @@ def test_a_pod_that_is_deleted_says_what_is_stopped(bench: EdgedEnv) -> None:
 
 def test_what_processes_do_not_have_is_said_once() -> None:
     view = parse_pod(pod(containers=[{**MAIN, "volumeMounts": [{"name": "my-data", "mountPath": "/data"}]}]))
-    assert no_effect_message(view) == (
+    assert no_effect_message(view, ["main.stdin", "spec.subdomain"], "process://6") == (
         "This node runs containers as processes: images are only names (app:1): command and args run on the machine itself; "
-        "volumes are not mounted: their paths are in $MOUNT_MY_DATA"
+        "volumes are not mounted: their paths are in $MOUNT_MY_DATA; no effect on this node: main.stdin, spec.subdomain"
     )
+
+
+def test_it_is_said_how_a_limit_of_memory_holds_where_processes_have_no_cgroup() -> None:
+    view = parse_pod(pod(containers=[{**MAIN, "resources": {"limits": {"cpu": "1", "memory": "1Mi"}}}]))
+    without = LimitSupport(cpu="", memory="rlimit")
+    unused = fields_without_effect(view, "process://6", without)
+    assert unused == ["main.resources.limits.cpu"]
+    assert no_effect_message(view, unused, "process://6", without).endswith(
+        "; limits of memory hold for each process by itself; no effect on this node: main.resources.limits.cpu"
+    )
+    assert fields_without_effect(view, "process://6", LimitSupport()) == []
+    assert "limits" not in no_effect_message(view, [], "process://6", LimitSupport())
+
+
+def test_an_engine_names_the_fields_without_effect_and_nothing_else(
+    bench: EdgedEnv, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert no_effect_message(parse_pod(pod()), [], "docker://20.10") == ""
+    bench.start().apply(pod(subdomain="db"))
+    assert told(bench)["NoEffect"] == "No effect on this node: spec.subdomain"
+    assert "pod default/shop: no effect on this node: spec.subdomain" in caplog.text

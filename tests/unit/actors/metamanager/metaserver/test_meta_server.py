@@ -146,7 +146,7 @@ def test_a_client_finds_out_what_there_is(node: Node) -> None:
 def test_kubectl_gets_a_table(node: Node) -> None:
     shown = node.ask("/api/v1/namespaces/default/pods", accept=TABLE)[1]
     assert [column["name"] for column in shown["columnDefinitions"]] == ["Name", "Ready", "Status", "Restarts", "Age"]
-    assert shown["rows"][0]["cells"] == ["a", "1/1", "Running", 2, "60m"]
+    assert shown["rows"][0]["cells"] == ["a", "1/1", "Running", "2", "60m"]
     table = node.ask("/apis/example.com/v1/namespaces/default/lamps/desk", accept=TABLE)[1]
     assert table["rows"][0]["cells"] == ["desk", "<unknown>"]
 

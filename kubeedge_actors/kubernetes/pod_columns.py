@@ -1,22 +1,23 @@
-"""The table of pods."""
+"""What kubectl shows of a pod in one line. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from kubeedge_actors.kubernetes.durations import NONE, age, human_duration
 from kubeedge_actors.kubernetes.objects import get_condition
 from kubeedge_actors.kubernetes.time import parse_time
 
-from ..errors import Json
-from .columns import TablePrinter, columns
-from .durations import NONE, age, human_duration
-
-COLUMNS = columns("Name", "Ready", "Status", "Restarts", "Age", "IP*", "Node*", "Nominated Node*", "Readiness Gates*")
+Json = dict[str, Any]
+NARROW = ("Name", "Ready", "Status", "Restarts", "Age")
+"""The columns that are always there."""
+WIDE = ("IP", "Node", "Nominated Node", "Readiness Gates")
+"""Those that `-o wide` adds."""
 
 
 def pod_cells(pod: Json, now: float) -> Sequence[Any]:
-    """The row of a pod."""
+    """The cells of a pod, in the order of NARROW and WIDE; `now` in epoch seconds."""
     meta, spec, status = pod["metadata"], pod.get("spec", {}), pod.get("status", {})
     sidecars = sidecar_names(spec)
     statuses = [
@@ -137,6 +138,3 @@ def readiness_gates_cell(spec: Json, status: Json) -> str:
         return NONE
     open_now = {c.get("type") for c in status.get("conditions", ()) if c.get("status") == "True"}
     return f"{sum(1 for gate in gates if gate in open_now)}/{len(gates)}"
-
-
-PODS = TablePrinter(COLUMNS, pod_cells)

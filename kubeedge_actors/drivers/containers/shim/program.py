@@ -1,0 +1,262 @@
+"""Shim: the parent of a container's process, a program of its own that outlives the edge (containerd-shim, conmon).
+
+It is the subreaper of all that the container starts, so that nothing leaves it by a double fork; it keeps and rotates the container's log; it writes its
+own identity to `pid`, that of the container's main process to `main`, and the exit code to `exit`. When the main process ends, all that it started is
+killed. It is run by its path with `python -I -S` and needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections import namedtuple
+from contextlib import suppress
+
+PID, MAIN, EXIT, LOG = "pid", "main", "exit", "log"
+OOM_KILLED = "OOMKilled"
+"""Second line of `exit` where the kernel killed the container, because its cgroup had no memory left."""
+KILLED = 128 + signal.SIGKILL
+PIECE = 256 * 1024
+RECHECK_MILLISECONDS = 50
+PR_SET_PDEATHSIG, PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 1, 15, 36
+DEFERRED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""What would end the shim before its container; its child has the defaults again."""
+
+
+ShimArguments = namedtuple("ShimArguments", "folder cwd title log_max_size log_max_files cgroup max_data")
+"""What a shim is told, as words of its command line; the container's command follows. `cgroup`: the container's, may be empty;
+`max_data`: its RLIMIT_DATA in bytes, 0 for none. Without `typing`, which would be a third of the memory of a shim and of its time to start.
+"""
+
+
+class RotatingLog:
+    """The files `log`, `log.1` and so on, oldest last: at most `max_files` of at most `max_size` bytes each."""
+
+    def __init__(self, folder: str, max_size: int, max_files: int) -> None:
+        self._path, self._max_size, self._max_files = os.path.join(folder, LOG), max_size, max_files
+        self._open()
+
+    def _open(self) -> None:
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._room = max(self._max_size - os.fstat(self._fd).st_size, 0)
+
+    def write(self, data: bytes) -> None:
+        """Append. What a full disk does not take is lost: the container is not held up by it."""
+        with suppress(OSError):
+            while data:
+                size = self._fitting(data)
+                if size:
+                    size = os.write(self._fd, data[:size])
+                    self._room -= size
+                    data = data[size:]
+                else:
+                    self._rotate()
+
+    def _fitting(self, data: bytes) -> int:
+        """How much of it goes into this file: whole lines, unless a line is longer than a file."""
+        if len(data) <= self._room:
+            return len(data)
+        lines = data.rfind(b"\n", 0, self._room) + 1
+        return lines if lines or self._room < self._max_size else self._room
+
+    def _rotate(self) -> None:
+        if os.path.exists(self._path):  # else the disk had no room for a new file the last time
+            for number in range(self._max_files - 1, 1, -1):
+                with suppress(FileNotFoundError):
+                    os.rename(f"{self._path}.{number - 1}", f"{self._path}.{number}")
+            os.rename(self._path, f"{self._path}.1")
+        old = self._fd
+        self._open()
+        os.close(old)
+
+
+class Shim:
+    """One shim, from its start to its end."""
+
+    def __init__(self, arguments: ShimArguments, command: list[str]) -> None:
+        self._arguments, self._command = arguments, command
+        import ctypes  # late: the edge reads the names of files here, too, and has no use for it
+
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._main = 0
+        self._code: int | None = None
+
+    def run(self) -> None:
+        """Returns when the container has ended and all that it started is gone."""
+        reader, wake = self._start()
+        self._log_until_the_end(reader, wake)
+        oom_killed = self._code == KILLED and self._had_an_oom_kill()
+        self._end_descendants(wake)
+        os.set_blocking(reader, False)
+        with suppress(BlockingIOError):
+            while data := os.read(reader, PIECE):
+                self._log.write(data)
+        self._write(EXIT, f"{self._code}\n{OOM_KILLED if oom_killed else ''}\n")
+
+    # --- beginning --------------------------------------------------------------------------------------------------
+
+    def _start(self) -> tuple[int, int]:
+        """Start the container; its output, and what is readable when a child has ended."""
+        arguments = self._arguments
+        wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        for number in (*DEFERRED, signal.SIGCHLD):
+            signal.signal(number, _ignore)
+        self._set_title(arguments.title)
+        self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        os.chdir(arguments.cwd)
+        self._log = RotatingLog(arguments.folder, int(arguments.log_max_size), int(arguments.log_max_files))
+        self._write(PID, _stat("self"))
+        status = os.dup(0)  # to whoever waits for the start; a copy is not inherited by programs
+        reader, writer = os.pipe()
+        shim = os.getpid()
+        self._main = os.fork()
+        if not self._main:
+            self._become_container(shim, writer, status)
+        self._write(MAIN, _stat(str(self._main)))
+        os.close(writer)
+        _detach(os.open(os.devnull, os.O_RDWR), 0, 1, 2)
+        os.close(status)
+        return reader, wake
+
+    def _become_container(self, shim: int, output: int, status: int) -> None:
+        """The child: does not return. What goes wrong is told to `status`."""
+        try:
+            os.setsid()
+            self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() == shim:
+                for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and that would be inherited
+                    signal.signal(number, signal.SIG_DFL)
+                _detach(os.open(os.devnull, os.O_RDONLY), 0)
+                _detach(output, 1, 2)
+                self._limit()
+                os.execvp(self._command[0], self._command)
+        except OSError as error:
+            place = f" ({error.filename})" if error.filename else ""
+            os.write(status, f"{self._command[0]} can not be run: {error.strerror}{place}".encode())
+        finally:
+            os._exit(127)
+
+    def _limit(self) -> None:
+        arguments = self._arguments
+        if arguments.cgroup:
+            _write_file(f"{arguments.cgroup}/cgroup.procs", "0")
+        if int(arguments.max_data):
+            import resource  # late: most containers have no use for it
+
+            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            size = int(arguments.max_data) if hard == resource.RLIM_INFINITY else min(int(arguments.max_data), hard)
+            resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+    def _had_an_oom_kill(self) -> bool:
+        try:
+            with open(f"{self._arguments.cgroup}/memory.events", encoding="ascii") as events:
+                return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in events)
+        except OSError:  # it has no cgroup, or one that does not count memory
+            return False
+
+    def _set_title(self, title: str) -> None:
+        """What `ps` shows: in place of the words of the command line, whose memory the kernel reads."""
+        fields = _stat("self").rpartition(")")[2].split()
+        start, end = int(fields[45]), int(fields[46])
+        if end > start:  # 0 where the kernel does not tell
+            import ctypes
+
+            ctypes.memmove(start, title.encode()[: end - start - 1].ljust(end - start, b"\0"), end - start)
+        self._libc.prctl(PR_SET_NAME, b"kubeedge-shim", 0, 0, 0)
+
+    def _write(self, name: str, text: str) -> None:
+        """Whole or not at all; nothing where the folder has been removed."""
+        path = os.path.join(self._arguments.folder, name)
+        with suppress(OSError):
+            _write_file(f"{path}.new", text)
+            os.rename(f"{path}.new", path)
+
+    # --- running ----------------------------------------------------------------------------------------------------
+
+    def _log_until_the_end(self, reader: int, wake: int) -> None:
+        poll = select.poll()
+        poll.register(reader, select.POLLIN)
+        poll.register(wake, select.POLLIN)
+        while self._code is None:
+            for fd, _ in poll.poll():
+                if fd == wake:
+                    self._reap(wake)
+                elif data := os.read(reader, PIECE):
+                    self._log.write(data)
+                else:  # nobody writes any more, and the container runs on
+                    poll.unregister(reader)
+
+    def _reap(self, wake: int) -> bool:
+        """Take note of all children that have ended, orphans of the container among them; False: there is none left."""
+        with suppress(BlockingIOError):
+            os.read(wake, PIECE)
+        try:
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return True
+                if pid == self._main:
+                    code = os.waitstatus_to_exitcode(status)
+                    self._code = code if code >= 0 else 128 - code
+        except ChildProcessError:
+            return False
+
+    def _end_descendants(self, wake: int) -> None:
+        """Kill what the container started, again and again: what forks meanwhile becomes a child of ours by its parent's end."""
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        while self._reap(wake):
+            with suppress(OSError):  # there is none
+                _write_file(f"{self._arguments.cgroup}/cgroup.kill", "1")
+            for pid in _descendants(os.getpid()):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            poll.poll(RECHECK_MILLISECONDS)
+
+
+def _ignore(number: int, frame: object) -> None:
+    """A handler, so that the signal does not end the shim and is not ignored by its child."""
+
+
+def _detach(source: int, *targets: int) -> None:
+    """Have `targets` mean what `source` means, and close that."""
+    for target in targets:
+        os.dup2(source, target)
+    os.close(source)
+
+
+def _write_file(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+
+
+def _stat(pid: str) -> str:
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def _descendants(root: int) -> list[int]:
+    """The pids of all processes below `root`."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError):  # it has ended meanwhile
+                parent = int(_stat(name).rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(name))
+    found, unseen = [], [root]
+    while unseen:
+        below = children.pop(unseen.pop(), [])
+        found += below
+        unseen += below
+    return found
+
+
+if __name__ == "__main__":
+    count = len(ShimArguments._fields)
+    try:
+        Shim(ShimArguments(*sys.argv[1 : count + 1]), sys.argv[count + 1 :]).run()
+    except OSError as reason:
+        sys.exit(f"the shim can not run: {reason}")

@@ -1,0 +1,93 @@
+"""A log that is followed goes on where it broke off when its node is back, and ends where that can not be had."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from urllib.parse import parse_qs
+
+import pytest
+
+from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
+from kubeedge_actors.apiserver import PodLogRequest
+from kubeedge_actors.assembly.followed_log import FollowedLog
+from kubeedge_actors.drivers.link.base import Peer
+from kubeedge_actors.errors import LinkError
+from kubeedge_actors.wire import constants, tunnel
+from kubeedge_actors.wire.tunnel import Frame, FrameType
+
+
+class Node:
+    """A node with a tunnel to this registry."""
+
+    def __init__(self, *, native: bool = True) -> None:
+        self.tunnels, self.said, self._native = TunnelRegistry(), list[Frame](), native
+        self.tunnels.attach(self._hear, lambda peer, why: None, lambda node: None)
+        self.connect()
+
+    def _hear(self, peer: Peer, text: str) -> None:
+        self.said.append(tunnel.decode(text))
+
+    def connect(self) -> None:
+        headers = {"sessionhostnameoverride": "e1", "sessioninternalip": "192.0.2.7"}
+        headers |= {constants.HEADER_STREAM.lower(): "1"} if self._native else {}
+        self.peer = Peer(1, "/v1/kubeedge/connect", headers, "system:node:e1", ("system:nodes",), "192.0.2.7:1")
+        self.tunnels.on_connect(self.peer)
+
+    def say(self, text: bytes) -> None:
+        self.tunnels.on_text(self.peer, tunnel.encode(Frame(self.opened[-1].id, FrameType.DATA, text)))
+
+    def leave(self) -> None:
+        self.tunnels.on_close(self.peer, "it was restarted")
+
+    @property
+    def opened(self) -> list[Frame]:
+        return [frame for frame in self.said if frame.kind is FrameType.LOGS]
+
+    @property
+    def asked(self) -> dict[str, list[str]]:
+        return parse_qs(tunnel.decode_open(self.opened[-1].data).url.RawQuery)
+
+
+def reading(node: Node, **options: object) -> Iterator[bytes]:
+    return FollowedLog(node.tunnels, PodLogRequest("default", "p", "e1", "c", **options)).pieces()  # type: ignore[arg-type]
+
+
+def begun(node: Node, text: bytes, **options: object) -> Iterator[bytes]:
+    """A reader who has got this text; the node is asked when the first piece is."""
+    pieces = reading(node, **options)
+    opened = node.tunnels.open_stream
+
+    def open_and_say(*arguments: object, **more: object) -> object:
+        stream = opened(*arguments, **more)  # type: ignore[arg-type]
+        node.say(text)
+        return stream
+
+    node.tunnels.open_stream = open_and_say  # type: ignore[method-assign, assignment]
+    assert next(pieces) == text
+    node.tunnels.open_stream = opened  # type: ignore[method-assign]
+    return pieces
+
+
+def test_it_goes_on_behind_what_was_read() -> None:
+    node = Node()
+    pieces = begun(node, b"one\ntwo\n", follow=True, tail_lines=5, limit_bytes=100)
+    node.leave()
+    assert next(pieces) == b"", "it waits"
+    node.connect()
+    while len(node.opened) < 2:
+        assert next(pieces) == b""
+    assert base64.urlsafe_b64decode(node.asked[constants.LOG_AFTER][0]) == b"one\ntwo\n"
+    assert node.asked["limitBytes"] == ["92"]
+    node.say(b"three\n")
+    assert b"three\n" in (next(pieces), next(pieces))
+
+
+@pytest.mark.parametrize(("native", "follow"), [(False, True), (True, False)])
+def test_a_node_of_another_make_and_a_log_that_is_not_followed_end_with_the_reason(native: bool, follow: bool) -> None:
+    node = Node(native=native)
+    pieces = begun(node, b"one\n", follow=follow)
+    node.leave()
+    node.connect()
+    with pytest.raises(LinkError, match="it was restarted"):
+        list(pieces)
