@@ -70,6 +70,8 @@ OBJECTSYNC_KIND: Final = ResourceKind("reliablesyncs.kubeedge.io", "v1alpha1", "
 CLUSTEROBJECTSYNC_KIND: Final = ResourceKind(
     "reliablesyncs.kubeedge.io", "v1alpha1", "clusterobjectsyncs", "ClusterObjectSync", namespaced=False
 )
+RULE_KIND: Final = ResourceKind("rules.kubeedge.io", "v1", "rules", "Rule")
+RULEENDPOINT_KIND: Final = ResourceKind("rules.kubeedge.io", "v1", "ruleendpoints", "RuleEndpoint")
 
 
 _KINDS: Final = {

@@ -30,6 +30,7 @@ DMI: Final = "dmi"
 SERVICEBUS: Final = "servicebus"
 EDGESTREAM: Final = "edgestream"
 CLOUDSTREAM: Final = "cloudstream"
+ROUTER: Final = "router"
 
 # --- route.source where it differs from a module's name -------------------------------------------------
 SOURCE_EDGEHUB: Final = "websocket"
