@@ -39,6 +39,7 @@ from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.assembly import admin_endpoints
+from kubeedge_actors.assembly.bootstrap import serve_bootstrap
 from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
 from kubeedge_actors.assembly.kubelet import ClusterSide, KubeletSide, serve_kubelets
 from kubeedge_actors.assembly.own_names import ANY_ADDRESS, how_to_advertise, how_to_reach, names_of_machine
@@ -46,14 +47,12 @@ from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.revocation import RevocationGate
+from kubeedge_actors.assembly.router import RouterSide
 from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, stats_source, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
-from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
-from kubeedge_actors.drivers.bootstrap.join_gate import JoinGate
-from kubeedge_actors.drivers.bootstrap.revocations import Revocations
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.cluster.base import Cluster
@@ -76,8 +75,7 @@ from kubeedge_actors.entrypoint import (
     run,
     shut_down_with_root_supervisor,
 )
-from kubeedge_actors.errors import NotFound, UsageError
-from kubeedge_actors.kubernetes.object_types import NODE_KIND
+from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.cloud import CLOUD
 from kubeedge_actors.options.config_reader import read_config
 from kubeedge_actors.osutil.cipher import KeyRing
@@ -162,43 +160,67 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         gate = RevocationGate(data.path, (server, tunnel_server))
         access, cluster, shared = _api(config, authority, own_names, stack, shutdown, tunnels, gate, keys)
         tls = shared.server_certificate(own_names)
-        kubelet = serve_kubelets(config, loop, stack, ClusterSide(authority, access, cluster, tunnels, tls))
+        side = ClusterSide(authority, access, cluster, tunnels, tls)
+        kubelet, router = serve_kubelets(config, loop, stack, side), RouterSide(config, side, stack)
         revocations, watch = gate.watch(cluster)
-        bootstrap = _bootstrap(config, authority, cluster, revocations, loop, tls, stack)
-        refresh = _token_refresh(shared, data.path / "token")
-        dead_letters = stack.enter_context(closing(DurableDeadLetters(data.path / LETTERS, keys=keys)))
-        outbox = stack.enter_context(closing(NodeOutboxDb(data.path / OUTBOX, keys)))
-        system = _system(dead_letters, MailboxFile(data.path / MAILBOXES, keys))
+        bootstrap = serve_bootstrap(config, authority, cluster, revocations, loop, tls, stack)
+        dead_letters, outbox, system = _system(data.path, keys, stack)
         hub = _hub(config, server, tls, system, traffic)
         streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster, kubelet)
-        renew = partial(_renew, shared, own_names, (server, bootstrap, kubelet, tunnel_server))
-        voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
-        duties = leader_specs(cluster) if cluster.compiler() == COMPILER else []
-        candidates = leadership.child_specs(voting, replica_identity(data.path), system, duties)
+        renew = partial(_renew, shared, own_names, (server, bootstrap, kubelet, tunnel_server, router))
+        candidates = _candidate_specs(access, cluster, replica_identity(data.path), system, stack)
         modules = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         stack.callback(system.stop, STOP_TIMEOUT)
         process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
         show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
-        rotator = CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
+        rotator = _rotator_spec(shared, data.path / "token", renew)
         others = [rotator, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
-        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic, kubelet.status_of))
+        router_specs, status_of = router.specs(), kubelet.status_of
+        system.start(
+            supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic, status_of, router_specs)
+        )
+        router.serve(system)
         shut_down_with_root_supervisor(system, shutdown)
         show()
-        print_hint("cloud", how_to_advertise(own_names) if config.host in ANY_ADDRESS else "", kubelet.hint())
+        _print_hints(config, own_names, kubelet.hint(), router.hint())
         reach = how_to_reach(config, has_streams=tunnel_server is not None)
         print_ready(f"cloud: {reach}{not_started_text(system.tree())}", shutdown)
         shutdown.wait()
 
 
-def _system(dead_letters: DurableDeadLetters, journal: MailboxFile) -> ActorSystem:
-    return ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=EXTENSION_POINTS, journal=journal)
+def _print_hints(config: CloudConfig, own_names: Sequence[str], *others: str) -> None:
+    print_hint("cloud", how_to_advertise(own_names) if config.host in ANY_ADDRESS else "", *others)
 
 
-def _token_refresh(shared: SecretBackedAuthority, path: Path) -> Callable[[], None]:
-    """What writes the join token to its file, after the first time."""
+def _candidate_specs(
+    access: ClientConfig, cluster: KubernetesCluster, identity: str, system: ActorSystem, stack: ExitStack
+) -> list[ChildSpec]:
+    """Who stands for election, and does on the embedded API what the leader has to do."""
+    voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
+    duties = leader_specs(cluster) if cluster.compiler() == COMPILER else []
+    return leadership.child_specs(voting, identity, system, duties)
+
+
+def _system(
+    folder: Path, keys: KeyRing | None, stack: ExitStack
+) -> tuple[DurableDeadLetters, NodeOutboxDb, ActorSystem]:
+    """What is kept in files, and the actor system over it."""
+    dead_letters = stack.enter_context(closing(DurableDeadLetters(folder / LETTERS, keys=keys)))
+    outbox = stack.enter_context(closing(NodeOutboxDb(folder / OUTBOX, keys)))
+    journal = MailboxFile(folder / MAILBOXES, keys)
+    optional = EXTENSION_POINTS
+    return (
+        dead_letters,
+        outbox,
+        ActorSystem(ThreadsEngine(), dead_letters=dead_letters, optional_types=optional, journal=journal),
+    )
+
+
+def _rotator_spec(shared: SecretBackedAuthority, path: Path, renew: Callable[[], None]) -> ChildSpec:
+    """What writes the join token to its file, after the first time, and renews certificates."""
     refresh = partial(shared.write_token, path)
     refresh()
-    return refresh
+    return CredentialRotator.spec(lambda: CredentialRotator(refresh, renew))
 
 
 def _loop(stack: ExitStack) -> LoopThread:
@@ -229,12 +251,13 @@ def supervision_tree(
     own: SupervisorSpec | None = None,
     traffic: TrafficCounters | None = None,
     status_of: StatusOf | None = None,
+    router: Sequence[ChildSpec] = (),
 ) -> SupervisorSpec:
     """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own.
 
     SyncController is before the hub: who starts first is told first, so it knows of a push before the hub can drop it
-    for want of a session. After the session it would take that push for one that is under way, and wait 30 s. So is NodeOutbox,
-    which has to hear of each session.
+    for want of a session. After the session it would take that push for one that is under way, and wait 30 s. So are NodeOutbox
+    and Router, which have to hear of each session.
     """
     counted = traffic or TrafficCounters()
     controllers = [
@@ -243,7 +266,7 @@ def supervision_tree(
         ),
         *devicecontroller.child_specs(cluster, counts=counted.outcome_counter(constants.DEVICECONTROLLER)),
     ]
-    ahead = [*synccontroller.child_specs(cluster), NodeOutbox.spec_for(cluster, outbox, address)]
+    ahead = [*synccontroller.child_specs(cluster), NodeOutbox.spec_for(cluster, outbox, address), *router]
     return SupervisorSpec("cloud", [*ahead, hub, *controllers, *candidates, *([own] if own else [])], ROOT_STRATEGY)
 
 
@@ -323,27 +346,10 @@ def _hub(
     )
 
 
-def _bootstrap(
-    config: CloudConfig,
-    authority: FileAuthority,
-    cluster: Cluster,
-    revocations: Revocations,
-    loop: LoopThread,
-    tls: TlsPaths,
-    stack: ExitStack,
-) -> BootstrapServer:
-    gate = JoinGate(cluster, well_known.SYSTEM_NAMESPACE, revocations=revocations)
-    server = BootstrapServer(BootstrapHandler(authority, lambda name: _exists(cluster, name), gate), loop)
-    with naming_port_options(_port("--https-port", config.https_port, config)):
-        server.start(config.host, config.https_port, tls)
-    stack.callback(server.stop)
-    return server
-
-
 def _renew(
     shared: SecretBackedAuthority,
     names: Sequence[str],
-    servers: Sequence[WebSocketServer | BootstrapServer | KubeletSide | None],
+    servers: Sequence[WebSocketServer | BootstrapServer | KubeletSide | RouterSide | None],
 ) -> None:
     tls = shared.server_certificate(names)
     for server in servers:
@@ -383,14 +389,6 @@ def _embedded_api(
     text = kubeconfig(f"https://{host}:{api.port}", *(file.read_bytes() for file in files))
     write_atomically(path, text.encode())
     return from_kubeconfig(path)
-
-
-def _exists(cluster: Cluster, name: str) -> bool:
-    try:
-        cluster.get(NODE_KIND, "", name)
-    except NotFound:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -141,6 +141,10 @@ class CloudConfig:
     kubeconfig: str = ""
     context: str = ""
     in_cluster: bool = False
+    router_port: int = 0
+    router_open: int = 0
+    router_timeout: float = 60.0
+    router_retry: float = 3600.0
     node_limit: int = 5000
     keepalive: float = 30.0
     certificate_days: int = 365

@@ -20,6 +20,8 @@ from kubeedge_actors.kubernetes.object_types import (
     NAMESPACE_KIND,
     OBJECT_TYPES,
     OBJECTSYNC_KIND,
+    RULE_KIND,
+    RULEENDPOINT_KIND,
     ResourceKind,
 )
 
@@ -30,7 +32,7 @@ CRD_KIND = ResourceKind(
 )
 NEEDED = (
     *(row.kind for row in OBJECT_TYPES if row.kind.group.endswith(".kubeedge.io")),
-    *(DEVICESTATUS_KIND, OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND),
+    *(DEVICESTATUS_KIND, OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND, RULE_KIND, RULEENDPOINT_KIND),
 )
 """Without these the controllers cannot work; the other definitions are made beside them."""
 SERVED_WITHIN, LOOK_EVERY = 30.0, 0.2

@@ -27,6 +27,7 @@ TAKEN: Taken = {
     f"{HUB}edgeCertSigningDuration": ("certificate_days", whole_number),
 }
 STREAM, STREAM_PORT, TUNNEL_PORT = "modules.cloudStream.", 10003, 10004
+ROUTER, ROUTER_PORT = "modules.router.", 9443
 IPTABLES, INTERNAL = "modules.iptablesManager.", "internal"
 STREAM_FILES = {
     "tlsStreamCAFile": "stream_client_ca",
@@ -35,7 +36,7 @@ STREAM_FILES = {
 }
 MONITOR = "commonConfig.monitorServer.bindAddress"
 ENABLED = ("cloudHub", "cloudHub.websocket", "cloudHub.https", "edgeController", "deviceController", "syncController")
-NOT_HERE = ("cloudHub.quic", "dynamicController", "router", "taskManager")
+NOT_HERE = ("cloudHub.quic", "dynamicController", "taskManager")
 FIXED = {
     **{f"modules.{name}.enable": True for name in ENABLED},
     **{f"modules.{name}.enable": False for name in NOT_HERE},
@@ -91,10 +92,19 @@ def convert_cloudcore(document: dict[str, Any], path: str) -> dict[str, Any]:
     if (enabled := keys.take(f"{STREAM}enable", yes_or_no)) is not None:
         fields["tunnel_port"] = (keys.take(f"{STREAM}tunnelPort", whole_number) or TUNNEL_PORT) if enabled else 0
         fields |= _stream_server(keys, enabled)
+    fields |= _router(keys)
     if monitor := keys.take(MONITOR, lambda value: urlsplit(f"//{value}")):
         fields |= {"metrics_host": monitor.hostname or "127.0.0.1", "metrics_port": monitor.port or 0}
     keys.warn_unused(KNOWN, FREE)
     return fields
+
+
+def _router(keys: ConfigKeys) -> dict[str, Any]:
+    """Where requests for rules come: by TLS here; who wants it open, as it is there, says so by an option."""
+    enabled = keys.take(f"{ROUTER}enable", yes_or_no)
+    port, timeout = keys.take(f"{ROUTER}port", whole_number), keys.take(f"{ROUTER}restTimeout", positive_seconds)
+    keys.drop_fixed({f"{ROUTER}address": "0.0.0.0"})
+    return {"router_port": port or ROUTER_PORT, "router_timeout": timeout or 60.0} if enabled else {}
 
 
 def _stream_server(keys: ConfigKeys, enabled: bool) -> dict[str, Any]:

@@ -44,6 +44,16 @@ STREAMS = (
     ),
     Setting("iptables", YES_OR_NO, "keep the rules that lead this machine's API server to that port (default: not)"),
 )
+RULES = (
+    Setting("router-port", PORT, "requests for Rules, by TLS: for who may `post` to the Rule, 0: none (default: {})"),
+    Setting(
+        "router-open",
+        PORT,
+        "requests for Rules, by plain HTTP on loopback: for every program of this machine, as in KubeEdge, 0: none (default: {})",
+    ),
+    Setting("router-timeout", SECONDS, "until a request that a node does not answer has failed (default: {})"),
+    Setting("router-retry", SECONDS, "for which a Rule's target that does not answer is tried (default: {})"),
+)
 NODES = (
     Setting("node-limit", NUMBER, "nodes that may be connected at once (default: {})"),
     Setting("keepalive", SECONDS, "a node that is silent for so long is disconnected (default: {})"),
@@ -55,6 +65,7 @@ CLOUD = SettingsTable(
         "": OWN_SIDE,
         "A real cluster": CLUSTER,
         "Its kubectl logs and exec": STREAMS,
+        "Rules": RULES,
         "Nodes": NODES,
         "Modules of your own": OWN,
         "Watching": WATCHING,

@@ -14,11 +14,13 @@ from kubeedge_actors.apiserver.auth import User
 from kubeedge_actors.control.metrics import MetricsServer
 from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
-from kubeedge_actors.drivers.http.base import ServerResponse
+from kubeedge_actors.drivers.http.base import RestResponse, ServerResponse
 from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
+from kubeedge_actors.drivers.http.stdlib_rest_server import StdlibRestServer
 from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.drivers.kubelet.base import TextAnswer
 from kubeedge_actors.drivers.kubelet.server import KubeletServer
+from kubeedge_actors.drivers.kubelet.tls import kubelet_context
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import NODE_GROUP, TlsPaths
@@ -163,6 +165,23 @@ def _kubelets(stack: ExitStack, folder: Path, limits: ServerLimits) -> Door:
     return Door(port, _trusting(ca.path, ca.client("kube-apiserver-kubelet-client", "people")), path="/pods")
 
 
+def _rules(stack: ExitStack, folder: Path, limits: ServerLimits) -> Door:
+    ca = TestCa(folder)
+    context = kubelet_context(ca.server("127.0.0.1"), Path(ca.path).read_bytes())
+    return _rest(stack, limits, context)._replace(context=_trusting(ca.path))
+
+
+def _open_rules(stack: ExitStack, folder: Path, limits: ServerLimits) -> Door:
+    return _rest(stack, limits, None)
+
+
+def _rest(stack: ExitStack, limits: ServerLimits, context: ssl.SSLContext | None) -> Door:
+    server = StdlibRestServer("127.0.0.1", 0, context, limits)
+    server.start(lambda request: RestResponse(200, request.body or b"-"))
+    stack.callback(server.close)
+    return Door(server.port, path="/edge-1/default/a")
+
+
 def _trusting(ca: str, client: TlsPaths | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca)
     if client is not None:
@@ -179,9 +198,11 @@ DOORS: dict[str, Callable[[ExitStack, Path, ServerLimits], Door]] = {
     "metrics": _metrics,
     "metaserver-tls": _metaserver_tls,
     "kubelets": _kubelets,
+    "rules": _rules,
+    "open rules": _open_rules,
 }
 WITH_TLS = ("api", "hub", "bootstrap", "kubelets")
-WITH_BODIES = ("api", "bootstrap", "servicebus")
+WITH_BODIES = ("api", "bootstrap", "servicebus", "open rules")
 
 
 @contextmanager

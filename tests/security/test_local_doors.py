@@ -22,7 +22,7 @@ from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from tests.security.doors import opened, status
 from tests.support.waiting import PATIENCE
 
-LOCAL = ("metaserver", "servicebus", "metrics")
+LOCAL = ("metaserver", "servicebus", "metrics", "open rules")
 
 
 @pytest.mark.parametrize("name", LOCAL)

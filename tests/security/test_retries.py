@@ -65,6 +65,7 @@ DELAYED = {
     "actors/leadership/leader_elector.py": "RETRY_PERIOD",
     "actors/metamanager/manager.py": "no retry: the deadline of a query",
     "actors/nodelifecycle/controller.py": "MONITOR_PERIOD",
+    "actors/router/router.py": "WRITE_SECONDS; 0.5 s doubled up to BACKOFF_LONGEST; the deadline of a call",
     "actors/scheduler/scheduler.py": "1 s doubled up to 30 s",
     "actors/servicebus.py": "RETRY_SECONDS; the deadline of an answer",
     "actors/synccontroller/controller.py": "RESYNC_PERIOD, GC_PERIOD, WRITE_RETRY_SECONDS",

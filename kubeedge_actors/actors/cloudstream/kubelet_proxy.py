@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kubeedge_actors.actors.cloudstream.kubelet_authorization import Denied, KubeletAuthorizer
+from kubeedge_actors.actors.cloudstream.kubelet_authorization import KubeletAuthorizer
 from kubeedge_actors.actors.cloudstream.kubelet_paths import (
     VERBS,
     KubeletTarget,
@@ -30,6 +30,7 @@ from kubeedge_actors.drivers.kubelet.base import (
 )
 from kubeedge_actors.drivers.pki.base import node_of
 from kubeedge_actors.errors import LinkError, NotFound
+from kubeedge_actors.hubs.access_reviews import Denied
 from kubeedge_actors.kubernetes.kubelet_address import KubeletAddress
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants

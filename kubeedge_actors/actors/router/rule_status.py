@@ -49,6 +49,12 @@ class RuleStatusQueue:
         """A message of the rule did not arrive."""
         self._counts(rule).add(RuleCounts(fail=1, errors=[error[:MAX_ERROR]]))
 
+    def on_error(self, rule: str, error: str) -> None:
+        """A message of the rule has not arrived yet; the same error is told once in a row."""
+        counts = self._counts(rule)
+        if error[:MAX_ERROR] not in counts.errors[-1:]:
+            counts.add(RuleCounts(errors=[error[:MAX_ERROR]]))
+
     def on_rules_read(self, errors: Mapping[str, str]) -> None:
         """Why rules can not act, now; what is new of that is told."""
         for rule in errors.keys() | self._invalid.keys():
@@ -94,8 +100,11 @@ def updated_status(status: Mapping[str, Any], counts: RuleCounts) -> dict[str, A
     errors = list(status.get("errors") or ())
     if counts.invalid is not None:
         errors = [counts.invalid] if counts.invalid else []
+    added = [
+        error for number, error in enumerate(counts.errors) if error not in [*errors, *counts.errors[:number]][-1:]
+    ]
     return {
         "successMessages": int(status.get("successMessages") or 0) + counts.success,
         "failMessages": int(status.get("failMessages") or 0) + counts.fail,
-        "errors": [*errors, *counts.errors][-MAX_ERRORS:],
+        "errors": [*errors, *added][-MAX_ERRORS:],
     }

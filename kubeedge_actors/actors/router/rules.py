@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from kubeedge_actors.errors import KubeEdgeActorsError
 from kubeedge_actors.mqtt_topics import valid_filter, valid_topic
+from kubeedge_actors.wire import constants
 
 MAX_NODES = 100
 """Nodes that one rule may name."""
@@ -22,8 +23,8 @@ class EndpointType(enum.Enum):
     """What stands in the `ruleEndpointType` of a RuleEndpoint."""
 
     REST = "rest"
-    EVENTBUS = "eventbus"
-    SERVICEBUS = "servicebus"
+    EVENTBUS = constants.EVENTBUS
+    SERVICEBUS = constants.SERVICEBUS
 
 
 class InvalidRule(KubeEdgeActorsError):

@@ -1,4 +1,4 @@
-"""Protocol of plain HTTP client and servers on loopback.
+"""Protocols of HTTP clients and servers.
 
 Contract of every Client
 * `call` returns what the service said, whatever its status; HttpError when there was no answer within the time-out.
@@ -10,6 +10,9 @@ Contract of every UploadServer
 * A body that is too long or can not be read is given to the handler as None.
 * HttpError with one plain sentence when the port can not be had. `close` waits for no request.
 
+Contract of every TargetClient
+* As a Client's, for a whole URL of http or https, whose certificate is verified; nothing follows a redirection.
+
 Contract of every HttpServer
 * `bind` has the port when it returns, HttpError otherwise; questions wait until `serve`, which may be called again with another handler.
 * The handler is called on a thread of its own for each question. A reply's `stream` is sent piece by piece as it comes, and closed
@@ -19,7 +22,7 @@ Contract of every HttpServer
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -56,6 +59,13 @@ class HttpClient(Protocol):
         """Send the request and wait for the response, at most `timeout` seconds for each step. Error: HttpError."""
 
 
+class TargetClient(Protocol):
+    """Calls URLs that an administrator has named."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> ClientResponse:
+        """POST and wait for the response, `timeout` seconds altogether but for the name's resolution. Error: HttpError."""
+
+
 class UploadServer(Protocol):
     """Serves programs of this machine."""
 
@@ -89,6 +99,34 @@ class ServerResponse(msgspec.Struct, frozen=True):
 
 
 RequestHandler = Callable[[ServerRequest], ServerResponse]
+
+
+class RestRequest(msgspec.Struct, frozen=True):
+    """A whole request to a RestServer: `target` with its query; `headers` as Go writes them (Content-Type), each with all values; `certificate`: the
+    verified one of the client, as `ssl` tells it, None for none.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes = b""
+    certificate: dict[str, Any] | None = None
+
+    def header(self, name: str) -> str:
+        """The first value of a header, by its canonical name; empty: it is not there."""
+        return next(iter(self.headers.get(name, ())), "")
+
+
+class RestResponse(msgspec.Struct, frozen=True):
+    """What a RestServer answers."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = msgspec.field(default_factory=dict)
+
+
+RestHandler = Callable[[RestRequest], RestResponse]
+"""Called on the thread of its connection; it may block."""
 
 
 class HttpServer(Protocol):

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING
 from kubeedge_actors.drivers.http.base import BODY_LIMIT, BodyHandler
 
 if TYPE_CHECKING:
-    from io import BufferedIOBase
-
     from kubeedge_actors.drivers.http.listener import HttpListener
     from kubeedge_actors.drivers.http.request_handler import LimitedRequestHandler
-    from kubeedge_actors.osutil.connection_limits import ByteBudget, ServerLimits
-
-PIECE = 64 << 10
-MAX_DIGITS = 9
-"""Of a length; more of them cost time to read, and are too long a body anyhow."""
+    from kubeedge_actors.osutil.connection_limits import ServerLimits
 
 
 class StdlibUploadServer:
@@ -56,19 +50,15 @@ class StdlibUploadServer:
 
 def _handler_class(handle: BodyHandler) -> type[LimitedRequestHandler]:
     """A request handler of the library that hands the body of any request to `handle`."""
+    from kubeedge_actors.drivers.http.request_body import HeldBytes, read_body
     from kubeedge_actors.drivers.http.request_handler import LimitedRequestHandler
 
     class Exchange(LimitedRequestHandler):
         def answer(self) -> None:
-            held = _Held(self.server.bodies)
-            try:
-                chunked = "chunked" in self.headers.get("Transfer-Encoding", "")
-                length = self.headers.get("Content-Length", "0")
-                body = _read_chunked_body(self.rfile, held) if chunked else _read_fixed_body(self.rfile, length, held)
+            with HeldBytes(self.server.bodies) as held:
+                body = read_body(self.rfile, self.headers, held, BODY_LIMIT)
                 self.close_connection = self.close_connection or body is None
                 reply = handle(body)
-            finally:
-                held.give_back()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(reply)))
@@ -78,55 +68,3 @@ def _handler_class(handle: BodyHandler) -> type[LimitedRequestHandler]:
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
     return Exchange
-
-
-class _Held:
-    """What one body takes of the budget of all."""
-
-    def __init__(self, budget: ByteBudget) -> None:
-        self._budget, self._size = budget, 0
-
-    def take(self, size: int) -> bool:
-        if not self._budget.take(size):
-            return False
-        self._size += size
-        return True
-
-    def give_back(self) -> None:
-        self._budget.give_back(self._size)
-
-
-def _read_fixed_body(stream: BufferedIOBase, length: str, held: _Held) -> bytes | None:
-    """A body of a stated length, or None for one that is too long, no length, or more than there is room for."""
-    if not length.isdecimal() or len(length) > MAX_DIGITS or int(length) > BODY_LIMIT:
-        return None
-    return _read_exactly(stream, int(length), held)
-
-
-def _read_exactly(stream: BufferedIOBase, size: int, held: _Held) -> bytes | None:
-    body = bytearray()
-    while len(body) < size:
-        piece = stream.read1(min(PIECE, size - len(body)))
-        if not piece or not held.take(len(piece)):
-            return None
-        body += piece
-    return bytes(body)
-
-
-def _read_chunked_body(stream: BufferedIOBase, held: _Held) -> bytes | None:
-    """A body that comes in chunks, or None for one that is too long or not in chunks."""
-    body = bytearray()
-    while True:
-        try:
-            size = int(stream.readline(64).partition(b";")[0], 16)
-        except ValueError:
-            return None
-        if not 0 <= size <= BODY_LIMIT - len(body):
-            return None
-        piece = _read_exactly(stream, size, held)
-        if piece is None:
-            return None
-        body += piece
-        stream.readline(64)
-        if size == 0:
-            return bytes(body)

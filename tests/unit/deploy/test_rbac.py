@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.actors.cloudstream.kubelet_authorization import Caller, KubeletAuthorizer
+from kubeedge_actors.actors.cloudstream.kubelet_authorization import KubeletAuthorizer
 from kubeedge_actors.actors.cloudstream.tunnel_port import TunnelPort
 from kubeedge_actors.actors.devicecontroller.upstream import (
     RemoveStatus,
@@ -24,6 +24,11 @@ from kubeedge_actors.actors.edgecontroller.node_lease import NodeLeaseRenewer
 from kubeedge_actors.actors.edgecontroller.upstream import QUERYABLE_TYPES, Upstream
 from kubeedge_actors.actors.leadership.lease_lock import LeaseLock as ElectionClerk
 from kubeedge_actors.actors.leadership.lease_lock import ReleaseLease, TryAcquireOrRenew
+from kubeedge_actors.actors.router.messages import WriteRuleStatus
+from kubeedge_actors.actors.router.router import child_specs as router_specs
+from kubeedge_actors.actors.router.rule_status import RuleCounts
+from kubeedge_actors.actors.router.state import RouterConfig, RouterState
+from kubeedge_actors.actors.router.status_writer import RuleStatusWriter
 from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
 from kubeedge_actors.actors.synccontroller.objectsync_writer import ObjectSyncWriter as SyncClerk
 from kubeedge_actors.actors.synccontroller.objectsync_writer import PushAgain, WriteRecords
@@ -36,6 +41,7 @@ from kubeedge_actors.drivers.kubelet.base import KubeletRequest
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.hubs.access_reviews import Caller
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, OBJECT_TYPES
 from kubeedge_actors.supervisors import Actor, ActorSystem, ChildSpec
@@ -64,12 +70,18 @@ from kubeedge_actors.wire.messages import (
 from tests.support.api_client import ApiClient
 from tests.support.api_objects import mirror_pod
 from tests.support.clusters import DEVICE, device
+from tests.support.env.router import UP, FakeTarget
 from tests.support.guarded_api import GuardedApi, guarded_api
 from tests.support.rbac import Call
 from tests.support.waiting import eventually
 
 N = "edge-1"
-WATCHED = {row.kind.plural for row in OBJECT_TYPES if row.is_synced} | {"objectsyncs", "clusterobjectsyncs"}
+WATCHED = {row.kind.plural for row in OBJECT_TYPES if row.is_synced} | {
+    "objectsyncs",
+    "clusterobjectsyncs",
+    "rules",
+    "ruleendpoints",
+}
 
 
 @pytest.fixture
@@ -138,6 +150,8 @@ def write_down(cluster: KubernetesCluster) -> None:
     for status in (WriteStatus(object, {}, {}), WriteStatus(object, twins, {"state": "online"})):
         assert writer.ask("writer", status) is None
     writer.tell("writer", RemoveStatus(object))
+    rules = inline(RuleStatusWriter.spec(lambda: RuleStatusWriter(cluster)))
+    assert rules.ask(RuleStatusWriter.name, WriteRuleStatus(rule="default/up", counts=RuleCounts(success=1)))
     inline(NodeLeaseRenewer.spec_for(cluster)).publish(KeepaliveReceived(node=N))
     duplicates = inline(DuplicateNodeReporter.spec(lambda: DuplicateNodeReporter(cluster)))
     for _ in range(2):
@@ -162,7 +176,8 @@ def watch(cluster: KubernetesCluster, guarded: GuardedApi) -> None:
     """What the tree of a replica watches."""
     system = ActorSystem(ThreadsEngine())
     with contextlib.closing(NodeOutboxDb(":memory:")) as outbox:
-        system.start(supervision_tree(ChildSpec("hub", Actor), cluster, outbox, "127.0.0.1"))
+        router = router_specs(cluster, FakeTarget(), RouterConfig(), RouterState(cluster))
+        system.start(supervision_tree(ChildSpec("hub", Actor), cluster, outbox, "127.0.0.1", router=router))
         eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= WATCHED)
         system.stop()
 
@@ -171,6 +186,7 @@ def test_the_rights_are_enough_and_each_is_needed(guarded: GuardedApi, tmp_path:
     admin = ApiClient(guarded.server.url)
     meta = {"apiVersion": "devices.kubeedge.io/v1beta1", "kind": "Device"}
     admin.post("/apis/devices.kubeedge.io/v1beta1/namespaces/default/devices", {**meta, **device("d")})
+    admin.post("/apis/rules.kubeedge.io/v1/namespaces/default/rules", UP)
     cluster = KubernetesCluster(ClientConfig(url=guarded.server.url))
     ensure_prerequisites(cluster)
     ask(cluster)

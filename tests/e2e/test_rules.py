@@ -1,0 +1,222 @@
+"""KubeEdge's four specs about rules, with whole processes: one rule for each direction; and the case its users miss most: a cut while messages go up.
+
+Source: KubeEdge tests/e2e/rule.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.cloud_and_edge import CloudAndEdge
+from tests.support.mqtt_clients import Paho, paho
+from tests.support.plugins.ports import free_ports
+from tests.support.rules import endpoint, rule
+from tests.support.waiting import PATIENCE, eventually
+
+pytestmark = pytest.mark.kubectl
+NODE = "edge-1"
+MESSAGE = b"Hello World!"
+
+
+class EchoServer:
+    """The suite's: /echo says Hello World, /url tells the headers that it got. `bodies`: what came, in order."""
+
+    def __init__(self, port: int) -> None:
+        self.bodies: queue.Queue[tuple[bytes, str]] = queue.Queue()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                server.bodies.put((body, self.headers.get("Idempotency-Key", "")))
+                reply = b"Hello World"
+                if self.path.startswith("/url"):
+                    reply = (
+                        f"Reply: {body.decode()} {self.headers['user']} {self.headers['passwd']} {self.path}".encode()
+                    )
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(reply)))
+                self.end_headers()
+                self.wfile.write(reply)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def next(self) -> bytes:
+        """The next body."""
+        return self.bodies.get(timeout=PATIENCE)[0]
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class RuleStage(CloudAndEdge):
+    """Cloud and edge, the suite's endpoints, and its rules when they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.router, self.service, self.bus = free_ports(3)
+        super().__init__(
+            folder,
+            *("--runtime", "process", "--service-port", str(self.bus)),
+            cloud_options=("--router-open", str(self.router)),
+        )
+
+    def start(self) -> None:
+        """Both, with the RuleEndpoints."""
+        super().start()
+        self.put(
+            endpoint("rest-test", "rest"),
+            endpoint("eventbus-test", "eventbus"),
+            endpoint("servicebus-test", "servicebus", service_port=str(self.service)),
+        )
+
+    def put(self, *objects: object) -> None:
+        """kubectl apply."""
+        self.apply(yaml.safe_dump_all(objects))
+
+    @property
+    def echo(self) -> str:
+        """The suite's target."""
+        return f"http://127.0.0.1:{self.service}/echo"
+
+    def upward(self) -> dict[str, object]:
+        """The suite's rule from eventbus to rest."""
+        source = {"topic": "test", "node_name": NODE}
+        return rule("up", "eventbus-test", source, "rest-test", {"resource": self.echo})
+
+    def post(self, port: int, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """A request; status and body of its answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        try:
+            connection.request("POST", path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def post_when_known(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+        """A request, once the rule is known; the body of its answer."""
+        answers: list[bytes] = []
+
+        def answered() -> bool:
+            status, said = self.post(self.router, path, body, headers)
+            answers.append(said)
+            return status == 200
+
+        eventually(answered, f"{path} is answered: {answers[-1:]}")
+        return answers[-1]
+
+    def successes(self, name: str) -> int:
+        """What stands in the rule's status."""
+        return int((self.json("get", "rule", name).get("status") or {}).get("successMessages", 0))
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuleStage]:
+    made = RuleStage(tmp_path_factory.mktemp("rules"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def echo(stage: RuleStage) -> Iterator[EchoServer]:
+    server = EchoServer(stage.service)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def client(stage: RuleStage) -> Iterator[Paho]:
+    with paho(stage.mqtt) as connected:
+        yield connected
+
+
+def test_rest_to_eventbus(stage: RuleStage, client: Paho) -> None:
+    stage.put(rule("down", "rest-test", {"path": "/ccc"}, "eventbus-test", {"topic": "topic-test"}))
+    client.subscribe("topic-test")
+    assert stage.post_when_known(f"/{NODE}/default/ccc", MESSAGE, {}) == b"message delivered"
+    assert client.hear().payload == MESSAGE
+    assert stage.post(stage.router, f"/{NODE}/default/nothing", MESSAGE, {})[0] == 404
+    assert stage.post(stage.router, "/edge-9/default/ccc", MESSAGE, {})[0] == 500
+
+
+def test_eventbus_to_rest(stage: RuleStage, echo: EchoServer, client: Paho) -> None:
+    stage.put(stage.upward())
+    eventually(lambda: _arrives(client, echo), "what was published is told to the URL")
+    eventually(lambda: stage.successes("up") > 0, "the rule's status counts it")
+
+
+def test_rest_to_servicebus(stage: RuleStage, echo: EchoServer) -> None:
+    stage.put(rule("service", "rest-test", {"path": "/ddd"}, "servicebus-test", {"path": "/url"}))
+    headers = {"user": "I am user", "passwd": "I am passwd"}
+    said = stage.post_when_known(f"/{NODE}/default/ddd/more?x=1", MESSAGE, headers)
+    assert said == b"Reply: Hello World! I am user I am passwd /url/more?x=1"
+
+
+def test_servicebus_to_rest(stage: RuleStage, echo: EchoServer) -> None:
+    source = {"target_url": stage.echo, "node_name": NODE}
+    stage.put(rule("programs", "servicebus-test", source, "rest-test", {"resource": stage.echo}))
+    request = json.dumps({"method": "POST", "targetURL": stage.echo, "payload": ""}).encode()
+
+    def answer() -> dict[str, object]:
+        try:
+            return dict(json.loads(stage.post(stage.bus, "/", request, {})[1]))
+        except OSError:
+            return {}
+
+    eventually(lambda: answer().get("body") == "Hello World", "the program hears what the URL says")
+
+
+@pytest.mark.slow
+def test_a_thousand_messages_of_an_edge_that_is_cut_off_arrive_in_order_whoever_is_killed(
+    stage: RuleStage, client: Paho
+) -> None:
+    stage.put(stage.upward())
+    echo = EchoServer(stage.service)
+    try:
+        eventually(lambda: _arrives(client, echo), "the rule acts")
+        stage.cloud.kill()
+        for number in range(1000):
+            client.publish("default/test", b"%d" % number, qos=1)
+        stage.edge.kill()
+    finally:
+        echo.close()
+    stage.edge.start()
+    stage.cloud.start()  # and the target is down
+    stage.wait_ready()
+    echo = EchoServer(stage.service)
+    try:
+        heard: list[tuple[bytes, str]] = []
+        while not heard or heard[-1][0] != b"999":
+            heard.append(echo.bodies.get(timeout=PATIENCE))
+    finally:
+        echo.close()
+    first = {key: body for body, key in heard if body != MESSAGE}
+    assert list(first.values()) == [b"%d" % number for number in range(1000)]
+
+
+def _arrives(client: Paho, echo: EchoServer) -> bool:
+    client.publish("default/test", MESSAGE, qos=1)
+    try:
+        return echo.bodies.get(timeout=0.5)[0] == MESSAGE
+    except queue.Empty:
+        return False
