@@ -12,7 +12,7 @@ from kubeedge_actors.drivers.containers.base import FULL_SUPPORT, LimitSupport
 
 Json = dict[str, Any]
 _ROWS = {type: {field.name: field for field in fields} for type, fields in TABLE.items()}
-_IN_PLACES_OF_THEIR_OWN = ("containers", "initContainers", "volumes")
+_IN_PLACES_OF_THEIR_OWN = ("containers", "initContainers", "ephemeralContainers", "volumes")
 _OTHERS = "*"
 
 

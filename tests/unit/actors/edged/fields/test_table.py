@@ -106,7 +106,7 @@ def _placed(type: str, field: Field) -> tuple[PodView, str]:
 @pytest.mark.parametrize("runtime", [DOCKER, PROCESS])
 @pytest.mark.parametrize(("type", "field"), ROWS, ids=[f"{type}.{field.name}" for type, field in ROWS])
 def test_what_has_no_effect_is_named_and_what_is_refused_says_why(type: str, field: Field, runtime: str) -> None:
-    if field.name in ("containers", "initContainers", "volumes", "name"):
+    if field.name in ("containers", "initContainers", "ephemeralContainers", "volumes", "name"):
         return
     made, path = _placed(type, field)
     support = field.support("process" if runtime is PROCESS else "docker")
