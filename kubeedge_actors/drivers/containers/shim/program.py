@@ -90,6 +90,8 @@ class Shim:
         self._log_until_the_end(reader, wake)
         oom_killed = self._code == KILLED and self._had_an_oom_kill()
         self._end_descendants(wake)
+        with suppress(OSError):  # there is none, or the container has made others in it: then the edge removes them
+            os.rmdir(self._arguments.cgroup)
         os.set_blocking(reader, False)
         with suppress(BlockingIOError):
             while data := os.read(reader, PIECE):
