@@ -161,7 +161,7 @@ class Routes:
         return self._known_sub(request, target, resource, sub)
 
     def _known_sub(self, request: Request, target: RequestInfo, resource: Resource, sub: Subresource) -> Answer:
-        if sub.name == "status":
+        if sub.name in ("status", "ephemeralcontainers"):
             if request.method == "GET":
                 return self._to.reader.get(request, target, resource)
             write = self._to.writer.update if request.method == "PUT" else self._to.writer.patch

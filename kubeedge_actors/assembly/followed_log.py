@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
 
 import msgspec
@@ -25,8 +25,10 @@ CONTEXT = 1024
 class FollowedLog:
     """One reader's log."""
 
-    def __init__(self, tunnels: TunnelRegistry, query: PodLogRequest) -> None:
-        self._tunnels, self._query = tunnels, query
+    def __init__(
+        self, tunnels: TunnelRegistry, query: PodLogRequest, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tunnels, self._query, self._clock = tunnels, query, clock
         self._read, self._end = 0, b""
 
     def pieces(self) -> Iterator[bytes]:
@@ -65,9 +67,9 @@ class FollowedLog:
 
     def _wait_for_node(self, error: LinkError) -> Iterator[bytes]:
         """Until the node is back; `error` when that lasts too long, or it is none of ours: a kubelet would begin anew."""
-        deadline = time.monotonic() + RETURN_SECONDS
+        deadline = self._clock() + RETURN_SECONDS
         while not self._tunnels.is_native(self._query.node):
-            if self._query.node in self._tunnels.nodes() or time.monotonic() > deadline:
+            if self._query.node in self._tunnels.nodes() or self._clock() > deadline:
                 raise error
             yield b""
             self._tunnels.wait_for_change(NEXT_SECONDS)

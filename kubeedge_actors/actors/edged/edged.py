@@ -103,11 +103,11 @@ class Edged(Module):
     ) -> None:
         self._node_name, self._address, self._product = node_name, address, product
         self._host, self._manifests, self._labels = host, manifests, labels or {}
-        self._link = link or LinkState()
+        self._link = link = link or LinkState()
         machine = host.info()
         context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory, api=api)
         self._state = SharedSyncState(
-            context, link_up=self._link.up, cloud_is_native=self._link.cloud_renews_lease, events_to_any_cloud=events
+            context, link_up=link.up, cloud_is_native=link.cloud_renews_lease, events_to_any_cloud=events
         )
         self._pods = PodManager(node_name)
         self._executor = ActionExecutor(runtime, folders, prober, workers)

@@ -71,7 +71,9 @@ def parse_log_request(request: Request, pod: Json) -> PodLogRequest:
 
 def log_container(request: Request, pod: str, spec: Json) -> str:
     """The container that is meant; it need not be named when there is one only. Raises 400."""
-    names = [c["name"] for field in ("containers", "initContainers") for c in spec.get(field, ())]
+    names = [
+        c["name"] for field in ("containers", "initContainers", "ephemeralContainers") for c in spec.get(field, ())
+    ]
     name = request.query.get("container", "")
     if name:
         if name not in names:

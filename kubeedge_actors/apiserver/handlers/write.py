@@ -38,6 +38,7 @@ from ..registry.object_meta import (
 from ..request_info import RequestInfo
 from ..storage.entry import Entry
 from ..storage.store import Store
+from ..strategies.ephemeral_containers import SUBRESOURCE, ephemeral_container_errors, with_ephemeral_containers
 from ..strategies.validation import metadata_errors as metadata_complaints
 from .read import get_or_404
 
@@ -224,6 +225,12 @@ class Writer:
             complaints = [*metadata_complaints(new["metadata"], False), *finalizer_errors(new, old)]
             complaints.extend(self._intake.validate(new, resource) if resource.is_custom else ())
             self._raise_invalid(resource, target.name, complaints)
+            return new
+        if target.subresource == SUBRESOURCE:
+            new = with_ephemeral_containers(requested, old)
+            self._intake.default(new, resource)
+            self._raise_invalid(resource, target.name, list(ephemeral_container_errors(new, old)))
+            update_generation(resource, new, old)
             return new
         new = prepare_update(resource, requested, old)
         if resource.has_status:

@@ -144,6 +144,7 @@ POD_FIELDS = (
 )
 POD_SUBRESOURCES = (
     Subresource("binding", "Binding", verbs=("create",)),
+    Subresource("ephemeralcontainers", "Pod", "", "v1"),
     Subresource("eviction", "Eviction", "policy", "v1", ("create",)),
     Subresource("log", verbs=("get",)),
     STATUS,

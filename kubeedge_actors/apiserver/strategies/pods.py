@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...kubernetes.names import file_path_errors
-from ..errors import FieldError, Json, forbidden_field, invalid_value, required, unsupported_value
+from ..errors import FieldError, Json, forbidden_field, invalid, invalid_value, required, unsupported_value
 from . import pod_security, validation
 from .strategy import ErrorList, Strategy
 
@@ -21,7 +21,7 @@ TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 def default_pod_spec(spec: Json) -> None:
     """Defaults of a pod's spec that templates have as well."""
-    for field in ("initContainers", "containers"):
+    for field in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(field, ()):
             default_container(container)
     for volume in spec.get("volumes", ()):
@@ -110,6 +110,9 @@ def default_pod(pod: Json) -> None:
 def prepare_pod(pod: Json) -> None:
     """At creation: tolerations that every pod gets, and a status of the server's own."""
     spec = pod.setdefault("spec", {})
+    if spec.get("ephemeralContainers"):
+        error = forbidden_field("spec.ephemeralContainers", "cannot be set on create")
+        raise invalid("", "Pod", pod.get("metadata", {}).get("name", ""), [error])
     tolerations = spec.setdefault("tolerations", [])
     for key in TOLERATED:
         if not any(tolerates(toleration, key) for toleration in tolerations):

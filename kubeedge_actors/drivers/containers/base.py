@@ -114,7 +114,8 @@ class PodNetwork(DriverValue, frozen=True):
 class ContainerSpec(DriverValue, frozen=True):
     """Description of a container to create. `memory` in bytes, `cpu` in cores, 0 for no limit; `user` is "uid" or "uid:gid",
     `groups` are further gids, `hosts` names with their addresses. `cpu_request`: its share of the cores, in cores. `shares_pids`: it
-    is in the process namespace of the pod network. `seccomp`: empty (the engine's default), RuntimeDefault, Unconfined, or
+    is in the process namespace of the pod network. `beside`: the container whose network it joins in place of the pod's; `pids_of`: the
+    one whose processes it sees (process runtime: neither has an effect). `seccomp`: empty (the engine's default), RuntimeDefault, Unconfined, or
     `Localhost/<path of a profile>`. `apparmor` likewise, with the name of a profile. `selinux`: labels as `level:s0`.
 
     `hash` tells one version of the container's description from the next; it comes back in `Container`.
@@ -146,6 +147,8 @@ class ContainerSpec(DriverValue, frozen=True):
     host_pids: bool = False
     host_ipc: bool = False
     shares_pids: bool = False
+    beside: str = ""
+    pids_of: str = ""
     seccomp: str = ""
     apparmor: str = ""
     selinux: tuple[str, ...] = ()

@@ -143,7 +143,7 @@ class DockerRuntime:
             forms.pod_of(row["Labels"]).uid: forms.address_of(row.get("NetworkSettings") or {})
             for row in sandboxes.values()
         }
-        lost = {row["Id"]: forms.sandbox_lost(row, sandboxes, self._boot_id) for row in rows}
+        lost = forms.lost_sandboxes(rows, sandboxes, self._boot_id)
         return [
             msgspec.structs.replace(
                 container,

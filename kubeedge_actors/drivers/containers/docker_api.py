@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import re
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from kubeedge_actors.drivers.containers.base import (
@@ -137,12 +137,14 @@ def _names(
 
 
 def _host_config(spec: ContainerSpec, log_limits: LogLimits, profile: str) -> dict[str, Any]:
-    sandbox = f"{IN_SANDBOX}{engine_name(spec.pod, SANDBOX_NAME)}"
+    sandbox = f"{IN_SANDBOX}{spec.beside or engine_name(spec.pod, SANDBOX_NAME)}"
+    pids = f"{IN_SANDBOX}{spec.pids_of}" if spec.pids_of else sandbox if spec.shares_pids else ""
+    shares_ipc = spec.network == "pod" and not spec.beside  # that of a container is its own
     network = {"own": "", "host": "host", "pod": sandbox}[spec.network]
     config = {
         "Mounts": [_mount(mount) for mount in spec.mounts],
         "NetworkMode": network,
-        "IpcMode": "host" if spec.host_ipc else sandbox if spec.network == "pod" else "",
+        "IpcMode": "host" if spec.host_ipc else sandbox if shares_ipc else "",
         "PortBindings": _bindings(spec.ports) if spec.network == "own" else {},
         "Memory": spec.memory,
         "MemorySwap": spec.memory,
@@ -153,7 +155,7 @@ def _host_config(spec: ContainerSpec, log_limits: LogLimits, profile: str) -> di
         "GroupAdd": [str(group) for group in spec.groups],
         "ReadonlyRootfs": spec.read_only_root,
         "SecurityOpt": security_options(spec, profile),
-        "PidMode": "host" if spec.host_pids else sandbox if spec.shares_pids else "",
+        "PidMode": "host" if spec.host_pids else pids,
         **({} if spec.network == "pod" else _names(spec.hosts, spec.resolver, spec.sysctls)),
     }
     logs = {"max-size": str(log_limits.max_size), "max-file": str(log_limits.max_files)}
@@ -171,6 +173,12 @@ def sandbox_config(owner: str, network: PodNetwork, image: str) -> dict[str, Any
     host_config["PortBindings"] = _bindings(network.ports)
     config |= {"ExposedPorts": _exposed(network.ports), "HostConfig": host_config}
     return config | ({"Hostname": network.hostname} if network.hostname else {})
+
+
+def lost_sandboxes(rows: Sequence[dict[str, Any]], sandboxes: Collection[str], boot_id: str) -> dict[str, bool]:
+    """Of each listed container, whether its sandbox is lost; what is beside a container has the network of that."""
+    alive = {*sandboxes, *(row["Id"] for row in rows)}
+    return {row["Id"]: sandbox_lost(row, alive, boot_id) for row in rows}
 
 
 def sandbox_lost(row: dict[str, Any], sandboxes: Collection[str], boot_id: str) -> bool:

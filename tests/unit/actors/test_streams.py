@@ -474,7 +474,8 @@ def test_a_tunnel_is_kept_while_the_link_is_up_and_attempts_become_rarer(caplog:
         bench.publish(LinkUp())
         ((url, headers),) = wires[0].opened
         assert url == "wss://c:10004/v1/kubeedge/connect"
-        assert dict(headers) == {"SessionHostNameOverride": "e1", "SessionInternalIP": "192.0.2.7"}
+        own = {"Kubeedge-Actors-Stream": "1"}
+        assert dict(headers) == {"SessionHostNameOverride": "e1", "SessionInternalIP": "192.0.2.7"} | own
         wires[0].events.on_close(CloseReason("refused"))
         bench.advance(RETRY_INITIAL + 0.1)
         assert len(wires) == 2

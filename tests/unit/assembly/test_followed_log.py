@@ -10,7 +10,7 @@ import pytest
 
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.apiserver import PodLogRequest
-from kubeedge_actors.assembly.followed_log import FollowedLog
+from kubeedge_actors.assembly.followed_log import RETURN_SECONDS, FollowedLog
 from kubeedge_actors.drivers.link.base import Peer
 from kubeedge_actors.errors import LinkError
 from kubeedge_actors.wire import constants, tunnel
@@ -23,6 +23,7 @@ class Node:
     def __init__(self, *, native: bool = True) -> None:
         self.tunnels, self.said, self._native = TunnelRegistry(), list[Frame](), native
         self.tunnels.attach(self._hear, lambda peer, why: None, lambda node: None)
+        self.now = 0.0
         self.connect()
 
     def _hear(self, peer: Peer, text: str) -> None:
@@ -50,7 +51,8 @@ class Node:
 
 
 def reading(node: Node, **options: object) -> Iterator[bytes]:
-    return FollowedLog(node.tunnels, PodLogRequest("default", "p", "e1", "c", **options)).pieces()  # type: ignore[arg-type]
+    query = PodLogRequest("default", "p", "e1", "c", **options)  # type: ignore[arg-type]
+    return FollowedLog(node.tunnels, query, lambda: node.now).pieces()
 
 
 def begun(node: Node, text: bytes, **options: object) -> Iterator[bytes]:
@@ -89,5 +91,15 @@ def test_a_node_of_another_make_and_a_log_that_is_not_followed_end_with_the_reas
     pieces = begun(node, b"one\n", follow=follow)
     node.leave()
     node.connect()
+    with pytest.raises(LinkError, match="it was restarted"):
+        list(pieces)
+
+
+def test_a_node_that_stays_away_ends_what_is_followed() -> None:
+    node = Node()
+    pieces = begun(node, b"one\n", follow=True)
+    node.leave()
+    assert next(pieces) == b""
+    node.now += RETURN_SECONDS + 1
     with pytest.raises(LinkError, match="it was restarted"):
         list(pieces)

@@ -36,7 +36,7 @@ POD_SPEC: Final[Fields] = (
     Field("runtimeClassName", REFUSED, NO_EFFECT, refusal='RuntimeClass "{value}" not found'),
     Field("resourceClaims", REFUSED, REFUSED, refusal="resource claims are not supported by this node"),
     Field("os", HONOURED, HONOURED, type="PodOS"),
-    Field("ephemeralContainers", NO_EFFECT, NO_EFFECT),
+    Field("ephemeralContainers", HONOURED, HONOURED, "of `kubectl debug`; Docker: in the network of the pod and the processes of the target"),
     *each("overhead resources", NO_EFFECT, note="of containers they are honoured"),
     *each("evictionResponders schedulingGroup", CLUSTER),
     *each("affinity nodeSelector tolerations topologySpreadConstraints schedulerName schedulingGates", CLUSTER),

@@ -11,7 +11,7 @@ from kubeedge_actors.drivers.containers.base import PodName
 from kubeedge_actors.kubernetes.names import is_dns_label, is_dns_subdomain, is_uid
 
 Json = dict[str, Any]
-ContainerKind = Literal["init", "sidecar", "main"]
+ContainerKind = Literal["init", "sidecar", "main", "ephemeral"]
 
 DEFAULT_GRACE, MIN_GRACE = 30.0, 2.0
 TERMINAL = ("Succeeded", "Failed")
@@ -19,7 +19,9 @@ HASH_ANNOTATION = "kubernetes.io/config.hash"
 
 
 class ContainerView(msgspec.Struct, frozen=True):
-    """One container. An init container ends before the next begins, a sidecar runs before and beside the main ones."""
+    """One container. An init container ends before the next begins, a sidecar runs before and beside the main ones, an ephemeral one was put
+    into the pod while that ran, and runs once.
+    """
 
     name: str
     kind: ContainerKind
@@ -77,7 +79,12 @@ class PodView(msgspec.Struct, frozen=True):
     @property
     def init_containers(self) -> tuple[ContainerView, ...]:
         """Init containers and sidecars, in start order."""
-        return tuple(container for container in self.containers if container.kind != "main")
+        return tuple(container for container in self.containers if container.kind in ("init", "sidecar"))
+
+    @property
+    def ephemeral_containers(self) -> tuple[ContainerView, ...]:
+        """The containers of `kubectl debug`."""
+        return tuple(container for container in self.containers if container.kind == "ephemeral")
 
     def container(self, name: str) -> ContainerView | None:
         """The container of that name."""
@@ -88,8 +95,11 @@ def parse_pod(pod: Json) -> PodView:
     """The view of a v1.Pod. Errors: KeyError, ValueError when it has no name or its numbers are malformed."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     policy = spec.get("restartPolicy") or "Always"
-    inits = tuple(_container(container, policy, init=True) for container in spec.get("initContainers") or ())
-    mains = tuple(_container(container, policy, init=False) for container in spec.get("containers") or ())
+    inits = tuple(
+        _container(container, policy, _init_kind(container)) for container in spec.get("initContainers") or ()
+    )
+    mains = tuple(_container(container, policy, "main") for container in spec.get("containers") or ())
+    ephemeral = tuple(_container(each, policy, "ephemeral") for each in spec.get("ephemeralContainers") or ())
     phase = (pod.get("status") or {}).get("phase", "")
     active = spec.get("activeDeadlineSeconds")
     return PodView(
@@ -97,7 +107,7 @@ def parse_pod(pod: Json) -> PodView:
             namespace=metadata.get("namespace") or "default", name=metadata["name"], uid=metadata.get("uid") or ""
         ),
         raw=pod,
-        containers=inits + mains,
+        containers=inits + mains + ephemeral,
         policy=policy,
         grace=_grace(metadata, spec),
         deleting=bool(metadata.get("deletionTimestamp")),
@@ -125,11 +135,13 @@ def _grace(metadata: Json, spec: Json) -> float:
     return max(float(DEFAULT_GRACE if seconds is None else seconds), MIN_GRACE)
 
 
-def _container(raw: Json, policy: str, *, init: bool) -> ContainerView:
-    kind: ContainerKind = "main"
-    if init:
-        kind = "sidecar" if raw.get("restartPolicy") == "Always" else "init"
+def _init_kind(raw: Json) -> ContainerKind:
+    return "sidecar" if raw.get("restartPolicy") == "Always" else "init"
+
+
+def _container(raw: Json, policy: str, kind: ContainerKind) -> ContainerView:
     policies = {"main": policy, "sidecar": "Always", "init": "Never" if policy == "Never" else "OnFailure"}
+    policies["ephemeral"] = "Never"
     own = raw.get("restartPolicy") if kind != "sidecar" else None
     image = str(raw.get("image") or "")
     # only the image of a container may change in a pod, so name and image tell its versions apart (source: kubelet

@@ -69,7 +69,7 @@ class PodState:
 
     def restart_now(self) -> list[str]:
         """Have the running containers stopped and started anew, without the waits of a crash loop; their names."""
-        again = {view.name for view in self.view.containers if view.kind != "init"}
+        again = {view.name for view in self.view.containers if view.kind in ("main", "sidecar")}
         running = [each for each in self.containers if each.phase == "running" and each.name in again]
         self.runtime.restart_now([container.id for container in running])
         return [container.name for container in running]

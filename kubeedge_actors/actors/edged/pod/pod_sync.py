@@ -211,6 +211,9 @@ class _Planner:
         if self.initialized():
             for main in self.view.app_containers:
                 self.ensure_running(main)
+            for debug in self.view.ephemeral_containers:
+                if any(container.phase == "running" for container in self.containers):
+                    self.ensure_running(debug)
 
     def clean_up(self) -> None:
         """End what does not belong here, and remove all but the two newest of each name."""

@@ -86,10 +86,15 @@ class VolatilePodState(msgspec.Struct):
 
     def is_ready(self, pod: PodView, name: str, container_id: str) -> bool:
         """Whether a running container is ready: past its startup probe, its readiness probe, if any, has passed, and it
-        is not about to be restarted.
+        is not about to be restarted. An ephemeral one never is: nobody waits for it.
         """
         view = pod.container(name)
-        if view is None or container_id in self.to_restart or not self.has_started(pod, name, container_id):
+        if (
+            view is None
+            or view.kind == "ephemeral"
+            or container_id in self.to_restart
+            or not self.has_started(pod, name, container_id)
+        ):
             return False
         if view.probe("readiness") is None:
             return True

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from kubeedge_actors.actors.edged.pod.pod_spec import ContainerView, PodView
 from kubeedge_actors.actors.edged.runtime import security_context as security
 from kubeedge_actors.actors.edged.runtime.pod_config_references import SERVICES, ConfigError, ConfigReference, Objects
-from kubeedge_actors.drivers.containers.base import ContainerSpec, Mount, Network, PodNetwork, Port, Resolver
+from kubeedge_actors.drivers.containers.base import Container, ContainerSpec, Mount, Network, PodNetwork, Port, Resolver
 from kubeedge_actors.kubernetes.objects import service_account_name
 from kubeedge_actors.kubernetes.quantity import parse_quantity
 from kubeedge_actors.kubernetes.service_environment import api_variables, service_variables
@@ -149,6 +149,24 @@ def _with_privileges(
         selinux=security.selinux(context),
         sysctls=security.sysctls(pod),
     )
+
+
+def in_running_pod(spec: ContainerSpec, view: ContainerView, containers: Sequence[Container]) -> ContainerSpec:
+    """The same for an ephemeral container: in the network of a container that runs, and in the process namespace of its target.
+
+    Errors: ConfigError when that does not run.
+    """
+    if view.kind != "ephemeral":
+        return spec
+    running = {container.name: container.id for container in containers if container.phase == "running"}
+    target = str(view.raw.get("targetContainerName") or "")
+    if target and target not in running:
+        raise ConfigError(f"target container {target} does not run")
+    beside = running.get(target) or next(iter(running.values()), "")
+    alone = spec.network == "own"
+    network: Network = "pod" if alone else spec.network
+    spec = msgspec.structs.replace(spec, network=network, beside=beside if alone else "")
+    return msgspec.structs.replace(spec, pids_of=running.get(target, ""))
 
 
 def _hosts(pod: PodView) -> tuple[tuple[str, str], ...]:

@@ -22,6 +22,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     container_spec,
     environment,
     for_pod,
+    in_running_pod,
     network_mode,
     pod_network,
 )
@@ -163,6 +164,7 @@ class RuntimeManager:
             env = environment(action_input.pod, view, action_input.objects, context)
             user = functools.partial(self._runtime.image_user, view.image)
             spec = container_spec(action_input.pod, view, action.restart_count, env, action_input.paths, user)
+            spec = in_running_pod(spec, view, action_input.containers)
             last_words = termination_mount(self._folders, action_input.pod.name.uid, view, action.restart_count)
             spec = msgspec.structs.replace(spec, mounts=spec.mounts + last_words)
         except ConfigError as error:

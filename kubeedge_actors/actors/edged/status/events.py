@@ -94,7 +94,9 @@ def _new_series(pod: PodView, kind: str, reason: str, message: str, now: float, 
     about = {"kind": "Pod", "apiVersion": "v1", "namespace": pod.name.namespace, "name": pod.name.name}
     view = pod.container(container)
     if view is not None:
-        place = "spec.containers" if view.kind == "main" else "spec.initContainers"
+        place = {"main": "spec.containers", "ephemeral": "spec.ephemeralContainers"}.get(
+            view.kind, "spec.initContainers"
+        )
         about["fieldPath"] = f"{place}{{{container}}}"
     name = f"{pod.name.name}.{new_id().replace('-', '')[:16]}"
     about["uid"] = pod.name.uid

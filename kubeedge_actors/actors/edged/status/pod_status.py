@@ -51,6 +51,8 @@ def pod_status(
     mains = [shown[view.name] for view in pod.app_containers]
     status |= {"initContainerStatuses": inits} if inits else {}
     status |= {"containerStatuses": mains} if mains else {}
+    debugs = [shown[view.name] for view in pod.ephemeral_containers]
+    status |= {"ephemeralContainerStatuses": debugs} if debugs else {}
     status["conditions"] = pod_conditions(pod, inits, mains, phase, containers, status, now)
     return status
 

@@ -20,6 +20,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     expand_variables,
     field_ref_value,
     for_pod,
+    in_running_pod,
     network_mode,
     pod_network,
     resource_field_ref_value,
@@ -32,7 +33,7 @@ from kubeedge_actors.actors.edged.runtime.pod_config_references import (
     config_references,
 )
 from kubeedge_actors.actors.edged.runtime.pod_volumes import pod_volumes
-from kubeedge_actors.drivers.containers.base import RegistryAuth, Resolver
+from kubeedge_actors.drivers.containers.base import Container, RegistryAuth, Resolver
 from kubeedge_actors.drivers.machine.base import HealthProbe
 from kubeedge_actors.kubernetes.quantity import parse_quantity
 from kubeedge_actors.kubernetes.time import format_micro_time, format_time, parse_time
@@ -426,3 +427,16 @@ def test_a_container_may_have_a_restart_policy_of_its_own() -> None:
         ("main", "Always"),
     ]
     assert view({"restartPolicy": "Never"}, restartPolicy="Always").app_containers[0].policy == "Never"
+
+
+def test_an_ephemeral_container_joins_what_runs_already() -> None:
+    debug = {"name": "look", "image": "tools:1", "targetContainerName": "main"}
+    viewed = view(ephemeralContainers=[debug])
+    (look,) = viewed.ephemeral_containers
+    plain = container_spec(viewed, look, 0, {}, {})
+    main = Container(id="c1", pod=viewed.name, name="main", image="i", phase="running")
+    joined = in_running_pod(plain, look, [main])
+    assert (joined.network, joined.beside, joined.pids_of) == ("pod", "c1", "c1")
+    assert in_running_pod(plain, viewed.app_containers[0], [main]) == plain
+    with pytest.raises(ConfigError, match="target container main does not run"):
+        in_running_pod(plain, look, [msgspec.structs.replace(main, phase="exited")])
