@@ -38,6 +38,7 @@ class Process:
         self.folder, self.log = folder, folder.with_suffix(".log")
         self.seconds = 0.0
         """From its last start to its ready line."""
+        self.options = options
         program = program or ("-m", f"kubeedge_actors.{command}")
         self._command = (sys.executable, *program, "--data-dir", str(folder), *options)
         self._environment = {**os.environ, **(environment or {})}

@@ -81,10 +81,16 @@ class EdgeConfig:
     mqtt_key: str = ""
     manifests: str = ""
     metaserver: str = ""
+    metaserver_tls_cert: str = ""
+    metaserver_tls_key: str = ""
+    metaserver_readers: tuple[str, ...] = ()
     dmi: str = ""
     modules: tuple[str | ModuleEntry, ...] = ()
     module_config: str = ""
     metrics_host: str = METRICS_HOST
+    metrics_tls_cert: str = ""
+    metrics_tls_key: str = ""
+    metrics_token_file: str = ""
     metrics_port: int = 0
     heartbeat: float = 15.0
     project: str = DEFAULT_PROJECT
@@ -142,6 +148,9 @@ class CloudConfig:
     modules: tuple[str | ModuleEntry, ...] = ()
     module_config: str = ""
     metrics_host: str = METRICS_HOST
+    metrics_tls_cert: str = ""
+    metrics_tls_key: str = ""
+    metrics_token_file: str = ""
     metrics_port: int = 0
     log_level: str = "warning"
     allow_faults: bool = False

@@ -1,4 +1,4 @@
-"""What is said of something that goes and comes back: each outage once, with its end, and one that flaps not all the time."""
+"""What the log says once: of something that goes and comes back each outage, with its end, and one that flaps not all the time; of a key once in a while."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import re
 import threading
 
 QUIET = 60.0
+WARN_INTERVAL = 60.0
+MAX_KEY = 300
+"""Characters of a key that count: it may be a node's own words, of any length."""
 
 
 class OutageLog:
@@ -54,3 +57,26 @@ class OutageLog:
         """It is there: said at WARNING, as the outage was, if that was said. `subject` is the beginning of the sentence."""
         if (away := self.on_recovery(now)) is not None:
             log.warning("%s after %.0f s", subject, away)
+
+
+class OncePerInterval:
+    """Limits logging to once per key in `seconds`: warnings about one node do not drown those about others.
+
+    Of more than `max_keys` different things in that time, the first ones are forgotten.
+    """
+
+    def __init__(self, seconds: float = WARN_INTERVAL, max_keys: int = 10_000) -> None:
+        self._seconds = seconds
+        self._max_keys = max_keys
+        self._next: dict[str, float] = {}
+
+    def allow(self, key: str, now: float) -> bool:
+        """Whether this key may be logged now."""
+        key = key[:MAX_KEY]
+        if now < self._next.get(key, now):
+            return False
+        self._next.pop(key, None)  # so that the oldest is always the first
+        while len(self._next) >= self._max_keys:
+            del self._next[next(iter(self._next))]
+        self._next[key] = now + self._seconds
+        return True

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
+from kubeedge_actors.assembly.local_doors import metrics_access
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import CloudConfig, EdgeConfig
 from kubeedge_actors.control import SOCKET, ControlSocket
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.control.streams import NOTHING_MORE, MoreCommands
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
-from kubeedge_actors.osutil.sockets import is_loopback
 from kubeedge_actors.supervisors import ActorSystem
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from kubeedge_actors.control.metrics import MetricsServer
 
 MODULES = "modules"
 """The supervisor of modules of one's own."""
@@ -46,20 +47,28 @@ def serve_admin_endpoints(
     )
     stack.callback(control.close)
     control.bind()
-    host, port = config.metrics_host, config.metrics_port
-    if not port:
+    if not config.metrics_port:
         return control.start
-    if not is_loopback(host):
-        log.warning("--metrics-host %s: whoever reaches this address reads the names of nodes, modules and kinds", host)
-    from kubeedge_actors.control.metrics import MetricsServer
 
-    server = MetricsServer(lambda: {"tree": system.tree(), "dead_letters": system.dead_letters.total, **process_info()})
-    stack.callback(server.close)
-    with naming_port_options(ChosenPort("--metrics-port", port, "--metrics-host", host)):
-        server.bind(host, port)
+    def look() -> dict[str, Any]:
+        return {"tree": system.tree(), "dead_letters": system.dead_letters.total, **process_info()}
+
+    metrics = _metrics(look, config)
+    stack.callback(metrics.close)
 
     def start() -> None:
         control.start()
-        server.start()
+        metrics.start()
 
     return start
+
+
+def _metrics(look: Callable[[], dict[str, Any]], config: EdgeConfig | CloudConfig) -> MetricsServer:
+    from kubeedge_actors.control.metrics import MetricsServer  # late: most nodes serve none
+
+    host, port = config.metrics_host, config.metrics_port
+    context, token = metrics_access(config)
+    server = MetricsServer(look, context=context, token=token)
+    with naming_port_options(ChosenPort("--metrics-port", port, "--metrics-host", host)):
+        server.bind(host, port)
+    return server

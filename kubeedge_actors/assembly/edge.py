@@ -23,6 +23,7 @@ from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
 from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
+from kubeedge_actors.assembly.local_doors import metaserver_tls
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
@@ -200,18 +201,19 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     if not config.metaserver:
         return []
     from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
+    from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, TokenAuthorizer
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 
     host, port = _metaserver_address(config)
-    site = StdlibHttpServer(host, port)
+    site = StdlibHttpServer(host, port, context=metaserver_tls(config, host))
     with naming_port_options(ChosenPort("--metaserver", port, "--metaserver", host)):
         site.bind()
     stack.callback(site.close)
-    local = is_loopback(host)
-    if not local:
-        log.warning("--metaserver %s: whoever reaches this address reads all objects of this node but Secrets", host)
-    return [MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time, local))]
+    authorizer = TokenAuthorizer(meta, config.metaserver_readers, ANYBODY if is_loopback(host) else None, time.time)
+    return [
+        MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time, authorizer))
+    ]
 
 
 def edge_stream_specs(

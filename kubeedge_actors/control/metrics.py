@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,8 @@ from kubeedge_actors.errors import HttpError
 from kubeedge_actors.osutil.sockets import error_text, is_loopback
 
 if TYPE_CHECKING:
+    import ssl
+
     from kubeedge_actors.drivers.http.listener import HttpListener
     from kubeedge_actors.osutil.connection_limits import ServerLimits
 
@@ -192,11 +195,25 @@ def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
-class MetricsServer:
-    """Serves `exposition(look())` at http://host:port/metrics in a thread of its own."""
+def _sent(header: str | None) -> bytes:
+    return (header or "").encode("utf-8", "replace")
 
-    def __init__(self, look: Callable[[], Mapping[str, Any]], limits: ServerLimits | None = None) -> None:
-        self._look, self._limits = look, limits
+
+class MetricsServer:
+    """Serves `exposition(look())` at http://host:port/metrics in a thread of its own.
+
+    `context`: by TLS; `token`: to who shows it only (`Authorization: Bearer ...`), empty: to anybody.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Mapping[str, Any]],
+        limits: ServerLimits | None = None,
+        context: ssl.SSLContext | None = None,
+        token: str = "",
+    ) -> None:
+        self._look, self._limits, self._context = look, limits, context
+        self._authorization = f"Bearer {token}".encode() if token else b""
         self._server: HttpListener | None = None
 
     def bind(self, host: str, port: int) -> int:
@@ -204,11 +221,14 @@ class MetricsServer:
         from kubeedge_actors.drivers.http.listener import LIMITS, HttpListener
         from kubeedge_actors.drivers.http.request_handler import LimitedRequestHandler
 
-        look = self._look
+        look, authorization = self._look, self._authorization
 
         class Handler(LimitedRequestHandler):
             def do_GET(self) -> None:
                 self.close_if_body()
+                if authorization and not hmac.compare_digest(authorization, _sent(self.headers.get("Authorization"))):
+                    self.send_error(401, "the token of these metrics is needed: Authorization: Bearer ...")
+                    return
                 if self.path.partition("?")[0] != PATH:
                     self.send_error(404, f"there is only {PATH}")
                     return
@@ -221,7 +241,12 @@ class MetricsServer:
 
         try:
             self._server = HttpListener(
-                host, port, Handler, limits=self._limits or LIMITS, names=() if is_loopback(host) else None
+                host,
+                port,
+                Handler,
+                limits=self._limits or LIMITS,
+                names=() if is_loopback(host) else None,
+                context=self._context,
             )
         except HttpError as error:
             reason = error_text(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from kubeedge_actors.errors import AskTimeout, FrameError, MailboxFull
-from kubeedge_actors.hubs.rate_limits import OncePerInterval, Quota
+from kubeedge_actors.hubs.rate_limits import Quota
 from kubeedge_actors.module import Module
+from kubeedge_actors.outage_log import OncePerInterval
 from kubeedge_actors.supervisors import Ref
 from kubeedge_actors.wire.custom_messages import classes_of, from_custom
 from kubeedge_actors.wire.messages import CustomMessage, LinkMessage, MessageNotRead

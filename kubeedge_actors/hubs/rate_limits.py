@@ -1,33 +1,6 @@
-"""Rate limits: of joining nodes; by key, of logging and as a quota; a token bucket. Pure: monotonic seconds come in; the memory is bounded."""
+"""Rate limits: of joining nodes; a quota by key; a token bucket. Pure: monotonic seconds come in; the memory is bounded."""
 
 from __future__ import annotations
-
-WARN_INTERVAL = 60.0
-MAX_KEY = 300
-"""Characters of a key that count: it may be a node's own words, of any length."""
-
-
-class OncePerInterval:
-    """Limits logging to once per key in `seconds`: warnings about one node do not drown those about others.
-
-    Of more than `max_keys` different things in that time, the first ones are forgotten.
-    """
-
-    def __init__(self, seconds: float = WARN_INTERVAL, max_keys: int = 10_000) -> None:
-        self._seconds = seconds
-        self._max_keys = max_keys
-        self._next: dict[str, float] = {}
-
-    def allow(self, key: str, now: float) -> bool:
-        """Whether this key may be logged now."""
-        key = key[:MAX_KEY]
-        if now < self._next.get(key, now):
-            return False
-        self._next.pop(key, None)  # so that the oldest is always the first
-        while len(self._next) >= self._max_keys:
-            del self._next[next(iter(self._next))]
-        self._next[key] = now + self._seconds
-        return True
 
 
 class Quota:

@@ -138,7 +138,12 @@ KEYS = Setting(
 )
 WATCHING = (
     Setting("metrics-port", PORT, "serve Prometheus metrics at this port (default: not)"),
-    Setting("metrics-host", text_kind("ADDRESS"), "address to serve them on (default: {})"),
+    Setting(
+        "metrics-host", text_kind("ADDRESS"), "address to serve them on (default: {}); others need TLS and a token"
+    ),
+    Setting("metrics-tls-cert", FILE, "serve them by TLS with this certificate"),
+    Setting("metrics-tls-key", FILE, "its key, when the certificate's file does not hold it"),
+    Setting("metrics-token-file", FILE, "who asks for them has to show the token in this file"),
     Setting("log-level", choice_kind(*LEVELS), "what goes to standard error (default: {})"),
     Setting("allow-faults", YES_OR_NO, "let the control socket crash actors, to see what happens (default: not)"),
 )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import os
 import socket
+import struct
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+if TYPE_CHECKING:
+    import ssl
+
 BACKLOG = 128
+SIOCGIFADDR = 0x8915
+"""Asks for the address of an interface (netdevice(7))."""
 ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
 """What listens on all addresses of a machine."""
 
@@ -51,6 +59,31 @@ def error_text(error: OSError) -> str:
     """
     # a host name that is none has a negative number of its own
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+
+
+def tls_context(certificate: str, key: str = "") -> ssl.SSLContext:
+    """To serve TLS with a PEM file, whose key is in another one or in it. Errors: OSError, which ssl.SSLError is."""
+    import ssl  # late: who serves loopback only does not need it
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key or None)
+    return context
+
+
+def interface_address(name: str) -> str:
+    """The IPv4 address of a network interface of this machine; empty when there is none.
+
+    >>> interface_address("lo"), interface_address("nowhere0")
+    ('127.0.0.1', '')
+    """
+    request = struct.pack("256s", name.encode()[:15])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            answer = fcntl.ioctl(asking, SIOCGIFADDR, request)
+        except OSError:
+            return ""
+    return socket.inet_ntoa(answer[20:24])
 
 
 def is_loopback(host: str) -> bool:

@@ -44,6 +44,11 @@ class Ref(ABC):
         """Whether what it takes is in a file by then."""
         return False
 
+    @property
+    def depth(self) -> int:
+        """Messages that wait for it, as far as this process knows."""
+        return 0
+
     def __repr__(self) -> str:
         return f"<Ref {self.name}>"
 
@@ -62,6 +67,11 @@ class LocalRef(Ref):
     def durable(self) -> bool:
         """As its mailbox is."""
         return self._mailbox.durable is not None
+
+    @property
+    def depth(self) -> int:
+        """Messages in the mailbox."""
+        return len(self._mailbox.queue)
 
     def tell(self, message: object, sender: str = "") -> None:
         """Append while there is room, else as the mailbox's policy says."""

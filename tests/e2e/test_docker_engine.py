@@ -87,3 +87,71 @@ def test_the_node_says_that_its_engine_is_away_and_all_is_well_when_it_is_back(
     # the pod may leave the API a moment before its container is removed
     eventually(lambda: found(docker_engine, away, "goes", "-a") == [], "the deleted pod's container is removed")
     assert "containers can be run again" in away.edge.log.read_text(encoding="utf-8")
+
+
+TWO = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: two}}
+spec:
+  nodeName: edge-1
+  terminationGracePeriodSeconds: 1
+  initContainers:
+  - {{name: init, image: {image}, imagePullPolicy: IfNotPresent, command: ["true"]}}
+  containers:
+  - {{name: main, image: {image}, imagePullPolicy: IfNotPresent, command: ["sleep", "100000"]}}
+  - {{name: second, image: {image}, imagePullPolicy: IfNotPresent, command: ["sleep", "100000"]}}
+"""
+COUNTS = "{.status.initContainerStatuses[*].restartCount} {.status.containerStatuses[*].restartCount}"
+MEMORY_KIB = 64 << 10
+
+
+def resident_kib(env: CloudAndEdge) -> int:
+    """The memory of the edge's process."""
+    assert env.edge.process is not None
+    text = Path(f"/proc/{env.edge.process.pid}/status").read_text(encoding="ascii")
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS:")))
+
+
+def counts(env: CloudAndEdge) -> str:
+    """Restart counts: of the init container, and of the others."""
+    return env.out("get", "pod", "two", "-o", f"jsonpath={COUNTS}")
+
+
+def end(engine: DockerEngine, *command: str) -> None:
+    """Do it to a container, as an operator with Docker's own command."""
+    subprocess.run(("docker", "-H", engine.address, *command), check=True, capture_output=True)
+
+
+def sandbox(engine: DockerEngine, env: CloudAndEdge) -> list[str]:
+    """The pause container of the pod, while it runs."""
+    return found(engine, env, "two", "--filter", "label=io.kubernetes.docker.type=podsandbox")
+
+
+@pytest.mark.slow
+def test_an_engine_that_comes_back_without_its_containers_runs_the_pods_again_and_costs_no_memory(
+    away: CloudAndEdge, relay: EngineRelay, docker_engine: DockerEngine
+) -> None:
+    away.apply(TWO.format(image=docker_engine.image))
+    eventually(lambda: phase(away, "two") == "Running", "pod Running")
+    before = resident_kib(away)
+    relay.stop()
+    eventually(lambda: ready(away).startswith("False"), "node NotReady")
+    end(docker_engine, "rm", "-f", *found(docker_engine, away, "two", "-a"))
+    tried = away.edge.log.read_text(encoding="utf-8").count("does not answer")
+    assert tried <= 3, "an engine that is away is said once"
+    relay.start()
+    eventually(lambda: len(found(docker_engine, away, "two")) == 3, "the pause container and both others run")
+    eventually(lambda: counts(away) == "1 1 1" and ready(away).startswith("True"), "told, init container first")
+    assert resident_kib(away) - before < MEMORY_KIB
+
+
+@pytest.mark.slow
+def test_the_end_of_a_pause_container_is_seen_at_once(away: CloudAndEdge, docker_engine: DockerEngine) -> None:
+    away.apply(TWO.format(image=docker_engine.image))
+    eventually(lambda: counts(away) == "0 0 0" and phase(away, "two") == "Running", "pod Running")
+    (old,) = sandbox(docker_engine, away)
+    end(docker_engine, "kill", old)
+    eventually(lambda: counts(away) == "1 1 1", "begun anew, init container first")
+    eventually(lambda: sandbox(docker_engine, away) not in ([], [old]), "in a new sandbox")
+    assert "SandboxChanged" in away.out("get", "events")

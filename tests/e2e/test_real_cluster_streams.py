@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kubeedge_actors.apiserver.http_messages import Request, json_response
@@ -98,6 +99,10 @@ def test_logs_and_commands_come_through_either_replica_and_the_node_keeps_its_ad
         eventually(lambda client=client: b"line 0" in client.get("/containerLogs/default/talk/main").body, "a log")  # type: ignore[misc]
         came, _ = client.exec_over_spdy("/exec/default/talk/main?command=cat&input=1&output=1&error=1", b"typed")
         assert (came[5], exit_status(came)) == (b"typed", "Success")
+        proxied = {"X-Forwarded-Uri": "/api/v1/nodes/edge-1/proxy/stats/summary"}
+        used = client.get("/stats/summary", **proxied)
+        assert (used.status, used.headers["content-type"]) == (200, "application/json"), used
+        assert msgspec.json.decode(used.body)["node"]["nodeName"] == "edge-1"
     addresses = {entry["type"]: entry["address"] for entry in cluster.status()["addresses"]}
     assert addresses == {"InternalIP": "192.0.2.7", "Hostname": "edge-1", "InternalDNS": "cloud.example"}
     assert cluster.asked(1, "somebody").get("/containerLogs/default/talk/main").status == 403

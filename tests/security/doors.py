@@ -26,6 +26,7 @@ from kubeedge_actors.drivers.pki.bootstrap_tokens import split_token
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.worker_protocol import execute
 from kubeedge_actors.osutil.connection_limits import ServerLimits
+from kubeedge_actors.osutil.sockets import tls_context
 from tests.support.certificates import TestCa
 from tests.support.fakes.link_recorders import ServerRecorder
 from tests.support.waiting import PATIENCE
@@ -120,12 +121,18 @@ def _bootstrap(stack: ExitStack, folder: Path, limits: ServerLimits) -> Door:
     return Door(server.start("127.0.0.1", 0, tls), _trusting(tls.ca), credentials, "/edge.crt")
 
 
-def _metaserver(stack: ExitStack, folder: Path, limits: ServerLimits) -> Door:
-    server = StdlibHttpServer("127.0.0.1", 0, limits)
+def _metaserver(stack: ExitStack, folder: Path, limits: ServerLimits, context: ssl.SSLContext | None = None) -> Door:
+    server = StdlibHttpServer("127.0.0.1", 0, limits, context)
     server.bind()
     stack.callback(server.close)
     server.serve(lambda request: ServerResponse(200, b"{}"))
     return Door(int(server.address.rpartition(":")[2]))
+
+
+def _metaserver_tls(stack: ExitStack, folder: Path, limits: ServerLimits) -> Door:
+    ca = TestCa(folder)
+    files = ca.server("127.0.0.1")
+    return _metaserver(stack, folder, limits, tls_context(files.cert, files.key))._replace(context=_trusting(ca.path))
 
 
 def _servicebus(stack: ExitStack, folder: Path, limits: ServerLimits) -> Door:
@@ -170,6 +177,7 @@ DOORS: dict[str, Callable[[ExitStack, Path, ServerLimits], Door]] = {
     "metaserver": _metaserver,
     "servicebus": _servicebus,
     "metrics": _metrics,
+    "metaserver-tls": _metaserver_tls,
     "kubelets": _kubelets,
 }
 WITH_TLS = ("api", "hub", "bootstrap", "kubelets")

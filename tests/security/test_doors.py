@@ -60,7 +60,7 @@ def test_a_head_of_60_kib_is_read(name: str, tmp_path: Path) -> None:
 # --- deadlines
 
 
-@every_tls_door
+@pytest.mark.parametrize("name", [*WITH_TLS, "metaserver-tls"])
 def test_a_handshake_has_a_deadline(name: str, tmp_path: Path) -> None:
     with opened(name, tmp_path, ServerLimits(handshake_seconds=SHORT)) as door, door.dial() as connection:
         assert said(connection) == b""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from kubeedge_actors.actors.metamanager.metaserver.meta_server import ReadApiHandler
+from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, Reader, TokenAuthorizer
 from kubeedge_actors.control import ControlSocket
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.drivers.http.base import ServerRequest
@@ -73,12 +75,14 @@ class OneSecret:
 
 @pytest.mark.parametrize("path", ["/api/v1/secrets", "/api/v1/namespaces/default/secrets/a"])
 @pytest.mark.parametrize("query", [{}, {"watch": "1"}])
-def test_secrets_do_not_leave_by_an_open_address(path: str, query: dict[str, str]) -> None:
-    def answer(secrets: bool) -> int:
-        api = ReadApiHandler(OneSecret(), lambda *terms: Selector(*terms).matches, lambda: 0.0, secrets)  # type: ignore[arg-type]
+def test_secrets_are_given_to_nobody_who_shows_no_token(path: str, query: dict[str, str]) -> None:
+    def answer(anonymous: Reader | None) -> int:
+        store: Any = OneSecret()
+        authorizer = TokenAuthorizer(store, (), anonymous, lambda: 0.0)
+        api = ReadApiHandler(store, lambda *terms: Selector(*terms).matches, lambda: 0.0, authorizer)
         return api(ServerRequest("GET", path, query)).status
 
-    assert (answer(True), answer(False)) == (200, 403)
+    assert (answer(ANYBODY), answer(None)) == (403, 401)
 
 
 @pytest.fixture

@@ -7,7 +7,15 @@ from collections import Counter, deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.cloudhub.frame_limits import MAX_ID, MAX_UNREAD, OBJECT, SMALL, UnreadFrames
+from kubeedge_actors.actors.cloudhub.frame_limits import (
+    MAX_ID,
+    MAX_UNREAD,
+    MAX_UNREAD_FRAMES,
+    OBJECT,
+    SMALL,
+    UnreadFrames,
+)
+from kubeedge_actors.actors.cloudhub.upstream_pressure import BEHIND, BURST, RATE, UpstreamPressure, controllers
 from kubeedge_actors.actors.devicecontroller.controller import child_specs
 from kubeedge_actors.actors.devicecontroller.unknown_reports import MAX_BYTES, MAX_REPORTS, UnknownReports
 from kubeedge_actors.actors.devicecontroller.upstream import MAX_PROPERTIES, StatusBatch
@@ -16,7 +24,7 @@ from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.hubs.node_budget import BudgetedQueue, NodeBudget
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND
 from kubeedge_actors.testing import inline
-from kubeedge_actors.wire import constants
+from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
     InsertPod,
     LinkMessage,
@@ -145,6 +153,58 @@ def test_unread_frames_of_one_connection_are_bounded_and_others_are_read() -> No
     assert not unread.add(2, 1)
     unread.remove(1, piece)
     assert unread.add(1, piece)
+
+
+def test_so_many_frames_of_one_connection_wait_however_small_they_are() -> None:
+    unread = UnreadFrames()
+    assert sum(unread.add(1, 0) for _ in range(2 * MAX_UNREAD_FRAMES)) == MAX_UNREAD_FRAMES
+    assert unread.add(2, 10)
+    unread.remove(1, 0)
+    assert unread.add(1, 0) and not unread.add(1, 0)
+
+
+class Behind:
+    """A controller."""
+
+    def __init__(self, name: str = constants.DEVICECONTROLLER, depth: int = 0) -> None:
+        self.name, self.depth = name, depth
+
+
+def test_while_a_controller_is_behind_each_node_is_read_at_a_pace_of_its_own() -> None:
+    """Who floods waits; who says little is read at once. When the controller has caught up, all are read again."""
+    receiver = Behind()
+    pressure = UpstreamPressure(controllers(lambda type: [receiver] if type is TwinReported else []))
+    assert all(pressure.admits(1, 0.0) for _ in range(10_000))
+    receiver.depth = BEHIND + 1
+    flood = [pressure.admits(1, 0.0) for _ in range(10_000)]
+    assert sum(flood) == BURST
+    assert all(pressure.admits(2, now / RATE) for now in range(1_000))
+    assert sum(pressure.admits(1, 1.0) for _ in range(1_000)) == RATE
+    receiver.depth = BEHIND
+    assert pressure.admits(1, 1.0)
+    pressure.forget(1)
+    receiver.depth = BEHIND + 1
+    assert pressure.admits(1, 1.0)
+
+
+def test_a_module_of_a_user_that_is_slow_holds_no_node_up() -> None:
+    slow = Behind("my-module", 1_000_000)
+    pressure = UpstreamPressure(controllers(lambda type: [slow]))
+    assert all(pressure.admits(1, 0.0) for _ in range(10_000))
+
+
+def test_a_flood_of_reports_is_read_no_faster_than_the_controller_works() -> None:
+    """The controller stands: what a node says beyond its pace stays in its connection, not in the memory of the cloud."""
+    receiver = Behind(depth=BEHIND + 1)
+    hub = CloudHubEnv(accepting=lambda type: (receiver,))
+    evil, good = hub.join(EVIL), hub.join(GOOD)
+    frame = beehive.encode(mapping.to_beehive(twin(EVIL, "none"), 1))
+    for _ in range(20):
+        taken = sum(hub.server.events.on_text(evil, frame) for _ in range(100))
+        hub.harness.run()
+    assert taken == 0
+    assert hub.server.events.on_text(good, beehive.encode(mapping.to_beehive(twin(GOOD, "soon"), 1)))
+    hub.harness.stop()
 
 
 # --- queues -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors import depth_limit, yaml_documents
-from kubeedge_actors.actors.devicecontroller.upstream import parse_state_report
+from kubeedge_actors.actors.devicecontroller.device_status import parse_state_report
 from kubeedge_actors.actors.devicetwin.dttypes import NOT_JSON, Rejection, TwinRequest, parse, parse_update
 from kubeedge_actors.actors.edged.runtime.image_pull import registry_credentials
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_query_response

@@ -43,6 +43,9 @@ MAX_ID: Final = 256
 MAX_UNREAD: Final = 16 * 1024 * 1024
 """Characters of one connection that wait in the hub's mailbox; then the connection is not read until there is room. One frame may be longer."""
 
+MAX_UNREAD_FRAMES: Final = 256
+"""Frames of one connection that wait there: one turn of the hub."""
+
 
 def too_large_sentence(message: LinkMessage, size: int) -> str:
     """Why a frame of `size` characters is too large for what it says; empty when it is not."""
@@ -52,26 +55,26 @@ def too_large_sentence(message: LinkMessage, size: int) -> str:
 
 
 class UnreadFrames:
-    """Characters of each connection that wait in the mailbox. Thread-safe: the link's thread adds, the hub takes away."""
+    """Characters and frames of each connection that wait in the mailbox. Thread-safe: the link's thread adds, the hub takes away."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._unread: Counter[int] = Counter()
+        self._frames: Counter[int] = Counter()
 
     def add(self, peer: int, size: int) -> bool:
         """Whether there is room for one more frame; counts it."""
         with self._lock:
-            unread = self._unread[peer]
-            if unread and unread + size > MAX_UNREAD:
+            unread, frames = self._unread[peer], self._frames[peer]
+            if frames and (unread + size > MAX_UNREAD or frames >= MAX_UNREAD_FRAMES):
                 return False
-            self._unread[peer] = unread + size
+            self._unread[peer], self._frames[peer] = unread + size, frames + 1
             return True
 
     def remove(self, peer: int, size: int) -> None:
         """A frame was read, or did not get into the mailbox."""
         with self._lock:
-            left = self._unread[peer] - size
-            if left > 0:
-                self._unread[peer] = left
-            else:
-                del self._unread[peer]
+            self._unread[peer] -= size
+            self._frames[peer] -= 1
+            if self._frames[peer] <= 0:
+                del self._unread[peer], self._frames[peer]

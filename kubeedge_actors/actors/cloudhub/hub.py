@@ -39,11 +39,13 @@ from kubeedge_actors.actors.cloudhub.upgrade_headers import (
     node_of,
     wants_upstream_acks,
 )
+from kubeedge_actors.actors.cloudhub.upstream_pressure import controllers
 from kubeedge_actors.drivers.link.base import LinkServer, Peer
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.hubs.durable_inbox import DurableInbox, FanOut
-from kubeedge_actors.hubs.rate_limits import JoinRateLimiter, OncePerInterval, Quota
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter, Quota
 from kubeedge_actors.module import Module, on
+from kubeedge_actors.outage_log import OncePerInterval
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, Ref, Undeliverable
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
@@ -106,12 +108,10 @@ class CloudHub(Module):
         join_limiter: JoinRateLimiter | None = None,
         traffic: TrafficCounters | None = None,
     ) -> None:
-        self._server = server
-        self._listen = listen
+        self._server, self._listen = server, listen
         self._cluster_ca = cluster_ca
-        self._limit = node_limit
-        self._keepalive = keepalive
-        self._accepting = accepting
+        self._limit, self._keepalive = node_limit, keepalive
+        self._accepting, self._controllers = accepting, controllers(accepting)
         self._join_limiter = join_limiter or JoinRateLimiter()
         self._traffic = traffic or TrafficCounters()
         self._sessions: dict[str, NodeSession] = {}
@@ -119,8 +119,7 @@ class CloudHub(Module):
         fan_out = FanOut(self, accepting, types)
         self._inbox = DurableInbox(fan_out.hand_out, lambda: self.after(ACK_DELAY, DelayedAcksDue()))
         self._takeovers = TakeoverDetector()
-        self._warned = OncePerInterval()
-        self._unknown_quota = Quota(UNKNOWN_PER_MINUTE, 60.0)
+        self._warned, self._unknown_quota = OncePerInterval(), Quota(UNKNOWN_PER_MINUTE, 60.0)
 
     @classmethod
     def spec(cls, factory: Callable[[], Any] | None = None, **overrides: Any) -> ChildSpec:
@@ -129,7 +128,9 @@ class CloudHub(Module):
 
     def on_start(self) -> None:
         """Start to serve; take over the connections that outlived a crash."""
-        self._gate = ServerEventsAdapter(self.ref, self.clock, self._join_limiter, self._traffic, self._full)
+        self._gate = ServerEventsAdapter(
+            self.ref, self.clock, self._join_limiter, self._traffic, self._full, self._controllers
+        )
         self._server.start(self._listen.host, self._listen.port, self._listen.tls, self._gate)
         for peer in self._server.peers():
             self._join(peer)

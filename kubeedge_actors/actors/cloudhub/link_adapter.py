@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kubeedge_actors.actors.cloudhub.frame_limits import UnreadFrames
 from kubeedge_actors.actors.cloudhub.messages import FrameReceived, PeerJoined, PeerLeft
 from kubeedge_actors.actors.cloudhub.peer_authorization import admit
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.actors.cloudhub.upstream_pressure import Receiver, UpstreamPressure
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
-from kubeedge_actors.hubs.rate_limits import JoinRateLimiter, OncePerInterval
+from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
+from kubeedge_actors.outage_log import OncePerInterval
 from kubeedge_actors.supervisors import Clock, Ref
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ ADMITTED = 101
 class ServerEventsAdapter:
     """The link server's events for the hub behind `ref`; it works on while the hub is being restarted.
 
-    `full`: whether there is no room for this peer's node.
+    `full`: whether there is no room for this peer's node; `receivers`: whom messages of nodes are for.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class ServerEventsAdapter:
         join_limiter: JoinRateLimiter,
         traffic: TrafficCounters,
         full: Callable[[Peer], bool],
+        receivers: Callable[[], Iterable[Receiver]] = tuple,
     ) -> None:
         self._ref = ref
         self._clock = clock
@@ -42,6 +45,7 @@ class ServerEventsAdapter:
         self._warned = OncePerInterval()
         self._unannounced: set[int] = set()
         self._unread = UnreadFrames()
+        self._pressure = UpstreamPressure(receivers)
 
     def admit(self, peer: Peer) -> UpgradeResponse:
         """Authorize a connection; rejections are counted, and logged if an operator has to act."""
@@ -61,14 +65,15 @@ class ServerEventsAdapter:
             self._unannounced.add(peer.id)
 
     def on_text(self, peer: Peer, text: str) -> bool:
-        """Pass a text to the mailbox; False while that is full, or has too much of this peer."""
+        """Pass a text to the mailbox; False while that is full or has too much of this peer, or the controllers are behind and it has said enough."""
         if peer.id in self._unannounced:
             if not self._ref.offer(PeerJoined(peer=peer)):
                 return False
             self._unannounced.discard(peer.id)
+        now = self._clock.monotonic()
         if not self._unread.add(peer.id, len(text)):
             return False
-        taken = self._ref.offer(FrameReceived(peer=peer, text=text, at=self._clock.monotonic()))
+        taken = self._pressure.admits(peer.id, now) and self._ref.offer(FrameReceived(peer=peer, text=text, at=now))
         if not taken:
             self._unread.remove(peer.id, len(text))
         return taken
@@ -79,6 +84,7 @@ class ServerEventsAdapter:
 
     def on_close(self, peer: Peer, reason: str) -> None:
         """Tell the hub that a node has left; if the mailbox is full, it finds out by the missing keepalive."""
+        self._pressure.forget(peer.id)
         if peer.id in self._unannounced:
             self._unannounced.discard(peer.id)
         else:

@@ -12,10 +12,10 @@ from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
 from kubeedge_actors.drivers.cluster.base import Cluster, EventType, InformerSet, InformerSpec, WatchEvent
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow, NodeOutboxStore
 from kubeedge_actors.errors import AnswerLost, StoreError, WireError
-from kubeedge_actors.hubs.rate_limits import OncePerInterval
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NODE_KIND
 from kubeedge_actors.module import on
+from kubeedge_actors.outage_log import OncePerInterval
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, ReplyTo, Undeliverable
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from kubeedge_actors.hubs.rate_limits import OncePerInterval
+from kubeedge_actors.outage_log import OncePerInterval
 
 TAKEOVERS, WINDOW_SECONDS = 3, 300.0
 

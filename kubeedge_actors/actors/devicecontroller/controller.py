@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kubeedge_actors.actors.devicecontroller.device_status import parse_state_report, parse_twin_report
 from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
 from kubeedge_actors.actors.devicecontroller.unknown_reports import UnknownReports
 from kubeedge_actors.actors.devicecontroller.upstream import (
     DeviceStatusQueue,
+    RecordEvent,
     RemoveStatus,
     ReportAck,
     StatusBatch,
     StatusWriter,
     StatusWriterState,
     WriteStatus,
-    parse_state_report,
-    parse_twin_report,
 )
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller, worker_for
 from kubeedge_actors.drivers.cluster.base import (
@@ -136,6 +136,15 @@ class DeviceController(Controller):
         messages = self._model(change) if change.kind == DEVICEMODEL_KIND else self._device(change)
         for message in messages:
             self.publish(message)
+        if change.type is not EventType.DELETED and not change.initial:
+            self._record_misfits(change)
+
+    def _record_misfits(self, change: WatchEvent) -> None:
+        """An Event for each desired value that no edge takes."""
+        roster = self._state.downstream
+        devices = roster.devices_of(change.object) if change.kind == DEVICEMODEL_KIND else [change.object]
+        for event in roster.desired_events(devices, self.clock.now()):
+            self.tell(self._writer(event["involvedObject"]["name"]), RecordEvent(event))
 
     def _model(self, change: WatchEvent) -> list[LinkMessage]:
         roster = self._state.downstream
@@ -155,7 +164,10 @@ class DeviceController(Controller):
         if change.initial:
             roster.add_existing(device)
             return []
+        moved = roster.is_moved(device)
         messages = roster.put_device(device, now)
+        if moved:
+            self._state.status_queue.add(device_id(device), StatusBatch(reset=True))
         if change.type is EventType.ADDED:
             self.tell(self._writer(device_id(device)), WriteStatus(device, {}, {}))
         self._write_next(device_id(device))
@@ -258,7 +270,9 @@ class DeviceController(Controller):
                 self._scheduled.add(device)
                 self.after(delay, DeviceWriteDue(device))
             return
-        future = self.ask(self._writer(device), WriteStatus(device_object, batch.twins, batch.state), WRITE_TIMEOUT)
+        future = self.ask(
+            self._writer(device), WriteStatus(device_object, batch.twins, batch.state, batch.reset), WRITE_TIMEOUT
+        )
         future.then(
             lambda refusal: self._on_write_done(device, refusal), lambda error: self._on_write_done(device, error)
         )

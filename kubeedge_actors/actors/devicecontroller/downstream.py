@@ -8,15 +8,21 @@ it, so that a mapper gets the model first, but not for long.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
+from zlib import crc32
 
 from kubeedge_actors.drivers.cluster.base import object_reference
+from kubeedge_actors.kubernetes.device_values import misfits, property_types
+from kubeedge_actors.kubernetes.events import event
+from kubeedge_actors.kubernetes.object_types import DEVICE_KIND
 from kubeedge_actors.kubernetes.objects import differs_beyond_status
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LinkMessage, MembershipDetail, MembershipUpdate, ObjectPushed
 
 Json = dict[str, Any]
 
+INVALID_DESIRED = "InvalidDesiredValue"
 MODEL_WAIT_SECONDS = 10.0
 """Seconds for which a new device waits for its model."""
 
@@ -35,6 +41,23 @@ class DeviceDownstream:
     def add_existing(self, device: Json) -> None:
         """Add a devices.kubeedge.io Device of the first list: no message follows."""
         self._remember(device_id(device), device)
+
+    def is_moved(self, device: Json) -> bool:
+        """Whether a devices.kubeedge.io Device belongs to another node than before."""
+        old = self.devices.get(device_id(device))
+        return old is not None and bool(node_of(old)) and node_of(old) != node_of(device)
+
+    def desired_events(self, devices: Iterable[Json], now: float) -> list[Json]:
+        """A v1.Event for each desired value that does not fit the type of its property: no edge takes it."""
+        return [
+            _desired_event(device, name, fault, now)
+            for device in devices
+            for name, fault in misfits(device, property_types(self._models.get(model_id(device)) or {})).items()
+        ]
+
+    def devices_of(self, model: Json) -> list[Json]:
+        """The devices of a DeviceModel."""
+        return [device for device in self.devices.values() if model_id(device) == device_id(model)]
 
     def put_device(self, device: Json, now: float) -> list[LinkMessage]:
         """A devices.kubeedge.io Device was added or changed; returns the messages for its node."""
@@ -137,6 +160,24 @@ class DeviceDownstream:
             "removed_devices": [_member(removed)] if removed is not None else None,
         }
         return MembershipUpdate(node=node, content=content)
+
+
+def _desired_event(device: Json, name: str, fault: str, now: float) -> Json:
+    reference, kind = object_reference(device), DEVICE_KIND
+    about = {"kind": kind.kind, "apiVersion": kind.api_version, "namespace": reference.namespace}
+    about |= {"name": reference.name, "uid": reference.uid}
+    text = f"the desired value of {name} is not taken: {fault}"
+    made = event(about, "Warning", INVALID_DESIRED, text, now, constants.DEVICECONTROLLER)
+    # of one value once, whichever replica sees it
+    made["metadata"]["name"] = (
+        f"{reference.name[:200].rstrip('.-')}.{crc32(f'{name}/{reference.uid}/{_value(device, name)}'.encode()):08x}"
+    )
+    return made
+
+
+def _value(device: Json, name: str) -> str:
+    properties = device["spec"].get("properties") or ()
+    return str(next((each.get("desired") for each in properties if each.get("name") == name), ""))
 
 
 def object_push(operation: str, type: str, node: str, object: Json) -> ObjectPushed:

@@ -7,17 +7,15 @@ afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
-from kubeedge_actors import depth_limit
+from kubeedge_actors.actors.devicecontroller.device_status import CLEARED, apply_report, merge_reports
 from kubeedge_actors.actors.devicecontroller.downstream import device_id, property_names
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
-from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICESTATUS_KIND
+from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICESTATUS_KIND, EVENT_KIND
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
@@ -45,14 +43,17 @@ class ReportAck:
 
 @dataclass(slots=True)
 class StatusBatch:
-    """What one write stores."""
+    """What one write stores. `reset`: in the place of all that is there, which another node reported."""
 
     twins: dict[str, Json] = field(default_factory=dict)
     state: Json = field(default_factory=dict)
     acks: list[ReportAck] = field(default_factory=list)
+    reset: bool = False
 
     def add(self, newer: StatusBatch) -> None:
         """Merge a newer batch into this one."""
+        if newer.reset:
+            self.twins, self.state, self.reset = {}, {}, True
         self.twins = merge_reports(self.twins, newer.twins)
         if len(self.twins) > MAX_PROPERTIES:
             self.twins = dict(list(self.twins.items())[-MAX_PROPERTIES:])
@@ -141,7 +142,8 @@ class DeviceStatusQueue:
         line = self._queues.get(device)
         if line is None or line.waiting is None or all(sender.node == node for sender in line.waiting.acks):
             return []
-        senders, line.waiting = line.waiting.acks, None
+        senders, reset = line.waiting.acks, line.waiting.reset
+        line.waiting = StatusBatch(reset=True) if reset else None
         return senders
 
     def mark_unknown(self, device: str, now: float) -> None:
@@ -178,80 +180,6 @@ class DeviceStatusQueue:
         line.waiting, line.in_flight = line.in_flight, None
 
 
-# --- what a report makes of a DeviceStatus ----------------------------------------------------------------------------
-#
-# Pure. Unlike the original the first report of a property is written with its value, and a twin that was deleted at the
-# edge disappears.
-
-
-REPORTED_SIDES = (("reported", "actual"), ("observedDesired", "expected"))
-DELETED = "deleted"
-STATE_FIELDS = ("state", "lastOnlineTime")
-
-
-def parse_twin_report(report: Json) -> dict[str, Json] | None:
-    """The twins of a report by property; None when it is no report."""
-    twins = report.get("twin")
-    if not isinstance(twins, dict):
-        return None
-    return {str(name): entry for name, entry in twins.items() if isinstance(entry, dict)}
-
-
-def parse_state_report(text: str) -> Json | None:
-    """State and last time online of a state report; None when it is no report."""
-    try:
-        report = msgspec.json.decode(depth_limit.check_depth(text))
-    except msgspec.DecodeError:
-        return None
-    device = report.get("device") if isinstance(report, dict) else None
-    if not isinstance(device, dict) or not isinstance(device.get("state"), str):
-        return None
-    return {field: device[field] for field in STATE_FIELDS if isinstance(device.get(field), str)}
-
-
-def merge_reports(older: dict[str, Json], newer: dict[str, Json]) -> dict[str, Json]:
-    """Merge two reports: the newer value of each property and side wins."""
-    return {**older, **{name: {**older.get(name, {}), **entry} for name, entry in newer.items()}}
-
-
-def apply_report(twins: list[Json], report: dict[str, Json], properties: Collection[str]) -> list[Json]:
-    """The `status.twins` that follow from a report; keys that the device does not have are left out."""
-    result = {str(twin.get("propertyName")): twin for twin in twins}
-    for name, entry in report.items():
-        if name not in properties:
-            continue
-        if _type(entry) == DELETED:
-            result.pop(name, None)
-        else:
-            result[name] = _with(result.get(name) or _empty(name), entry)
-    return list(result.values())
-
-
-def _with(twin: Json, entry: Json) -> Json:
-    changed = dict(twin)
-    for key, side in REPORTED_SIDES:
-        reported = entry.get(side)
-        if isinstance(reported, dict) and reported.get("value") is not None:
-            changed[key] = {"value": str(reported["value"]), "metadata": _metadata(reported, _type(entry))}
-    return changed
-
-
-def _empty(name: str) -> Json:
-    return {"propertyName": name, "observedDesired": {"value": ""}, "reported": {"value": ""}}
-
-
-def _metadata(reported: Json, type: str) -> dict[str, str]:
-    metadata = reported.get("metadata")
-    timestamp = metadata.get("timestamp") if isinstance(metadata, dict) else None
-    fields = {"timestamp": str(timestamp) if timestamp is not None else "", "type": type}
-    return {key: value for key, value in fields.items() if value}
-
-
-def _type(entry: Json) -> str:
-    metadata = entry.get("metadata")
-    return str(metadata.get("type", "")) if isinstance(metadata, dict) else ""
-
-
 # --- the actors that write DeviceStatus objects -----------------------------------------------------------------------
 
 
@@ -262,12 +190,20 @@ MAX_TRIES = 4
 class WriteStatus:
     """Store the reported twins and state of `device` (a devices.kubeedge.io Device); answered when done.
 
-    Nothing reported: see that its DeviceStatus exists.
+    Nothing reported: see that its DeviceStatus exists. `reset`: in the place of all that is there.
     """
 
     device: Json
     twins: dict[str, Json]
     state: Json
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvent:
+    """Create a v1.Event, unless there is one of that name."""
+
+    event: Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,9 +247,19 @@ class StatusWriter(Module):
             except ClusterError as error:
                 return error
             else:
-                self._copy(order.device, status)
+                self._copy(order.device, CLEARED | status if order.reset else status)
                 return None
         return refusal
+
+    @on
+    def on_record_event(self, order: RecordEvent) -> None:
+        """Create an Event; one that was told before is not told again."""
+        try:
+            self._cluster.create(EVENT_KIND, order.event["metadata"]["namespace"], order.event)
+        except AlreadyExists:
+            self.log.debug("told before: %s", order.event["message"])
+        except ClusterError as error:
+            self.log.warning("the event about %s can not be written: %s", order.event["involvedObject"]["name"], error)
 
     @on
     def on_remove_status(self, order: RemoveStatus) -> None:
@@ -347,8 +293,9 @@ class StatusWriter(Module):
                 "status": status,
             }
             written = self._cluster.create(DEVICESTATUS_KIND, reference.namespace, body)
-        elif order.twins or order.state:
-            status = _updated_status(stored.get("status") or {}, order)
+        elif order.twins or order.state or order.reset:
+            before = {} if order.reset else stored.get("status") or {}
+            status = (CLEARED if order.reset else {}) | _updated_status(before, order)
             patch = {"metadata": {"resourceVersion": object_reference(stored).version}, "status": status}
             written = self._cluster.patch(DEVICESTATUS_KIND, reference.namespace, reference.name, patch)
         else:

@@ -26,9 +26,6 @@ from kubeedge_actors.actors.devicetwin.dttypes import (
 from kubeedge_actors.actors.devicetwin.twin import TwinChange, TwinProperty, Twins
 from kubeedge_actors.actors.devicetwin.twin_annotations import DEFAULT_SETTINGS, ConflictRule, TwinSettings
 
-MODEL_TYPES = {"INT": "int", "FLOAT": "float", "DOUBLE": "float", "BOOLEAN": "boolean"}
-"""Types of a DeviceModel as types of a twin; the others are strings."""
-
 NOTHING = ""
 """Noted for a property that the cloud no longer wants to be anything."""
 
@@ -71,12 +68,6 @@ def _time(metadata: Mapping[str, Any] | None) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
-def property_types(model: Mapping[str, Any]) -> dict[str, str]:
-    """The type of each property of a DeviceModel object."""
-    properties = (model.get("spec") or {}).get("properties") or []
-    return {p["name"]: MODEL_TYPES.get(p.get("type") or "", STRING) for p in properties if p.get("name")}
-
-
 def apply_desired(
     twins: Twins,
     last: Mapping[str, str],
@@ -88,6 +79,12 @@ def apply_desired(
     changes = DesiredChanges(
         TwinChange(), {name: NOTHING for name, value in last.items() if value and name not in values}
     )
+    for key in changes.desired:
+        prop = twins.get(key)
+        if prop is not None and (
+            settings.conflict_rule(key) is ConflictRule.CLOUD or _expected_already(prop, last[key])
+        ):
+            _withdraw(changes.change, key, prop)
     for key, desired in values.items():
         prop, rule = twins.get(key), settings.conflict_rule(key)
         if last.get(key) == desired.value and rule is not ConflictRule.CLOUD:
@@ -133,3 +130,15 @@ def _take(change: TwinChange, key: str, prop: TwinProperty | None, side: TwinVal
     change.changed[key] = TwinProperty(shown, version, before.actual_version)
     change.document[key] = TwinDoc(before.shown if prop is not None and prop.is_live else None, shown)
     change.report[key] = MsgTwin(side, None, shown.optional, kind, version)
+
+
+def _withdraw(change: TwinChange, key: str, prop: TwinProperty) -> None:
+    """The cloud wants nothing any more of what nobody else wants: told upwards as an empty object, as in a deletion."""
+    if not prop.is_live or prop.shown.expected is None:
+        return
+    counted = prop.expected_version or TwinVersion()
+    version = TwinVersion(counted.cloud + 1, counted.edge)
+    shown = MsgTwin(None, prop.shown.actual, prop.shown.optional, prop.shown.metadata)
+    change.changed[key] = TwinProperty(shown, version, prop.actual_version)
+    change.document[key] = TwinDoc(prop.shown, shown)
+    change.report[key] = MsgTwin(TwinValue(), None, shown.optional, shown.metadata, version)

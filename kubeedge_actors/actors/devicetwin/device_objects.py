@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.actors.devicetwin import membership
-from kubeedge_actors.actors.devicetwin.desired import desired_values, property_types
+from kubeedge_actors.actors.devicetwin.desired import desired_values
 from kubeedge_actors.actors.devicetwin.dttypes import Member
 from kubeedge_actors.actors.devicetwin.history import renumber_slots
 from kubeedge_actors.actors.devicetwin.transaction import TwinTransaction
 from kubeedge_actors.actors.devicetwin.twin_annotations import TwinSettings, parse_twin_annotations
 from kubeedge_actors.actors.devicetwin.twin_handlers import TwinHandlers
 from kubeedge_actors.drivers.store.base import MetaRow, MetaStore, TwinStore
+from kubeedge_actors.kubernetes.device_values import property_types
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import Json
 

@@ -6,7 +6,6 @@ Field names are the wire's. A field at its default is absent from the text, exce
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from kubeedge_actors import depth_limit
+from kubeedge_actors.kubernetes.device_values import value_type_error
 
 BAD_REQUEST = 400
 NOT_FOUND = 404
@@ -256,10 +256,6 @@ _ERROR = (
 )
 _KEY_ERROR = _ERROR.format("key", 128)
 _VALUE_ERROR = _ERROR.format("value", 512)
-_INT = re.compile(r"[+-]?[0-9]+")
-_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_HEX_FLOAT = re.compile(r"[+-]?0[xX]([0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+")
-_NO_NUMBER = re.compile(r"([+-]?inf(inity)?|nan)", re.IGNORECASE)
 
 
 def key_error(key: str) -> str:
@@ -276,34 +272,7 @@ def type_error(kind: str, value: str | None) -> str:
     """Why a value does not fit the property's type; empty when it does. A side without a value is no request."""
     if value is None:
         return NOT_A_REQUEST
-    if kind in ("", STRING, DELETED):
-        return ""
-    if kind in ("int", "integer"):
-        return "" if _is_int(value) else "the value is not int or integer"
-    if kind == "float":
-        return "" if _is_float(value) else "the value is not float"
-    if kind == "boolean":
-        return "" if value in ("true", "false") else "the bool value must be true or false"
-    return "the value type is not allowed"
-
-
-def _is_int(value: str) -> bool:
-    """True for what Go's ParseInt takes: decimal, 64 bits."""
-    return len(value) <= 512 and _INT.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
-
-
-def _is_float(value: str) -> bool:
-    """True for what Go's ParseFloat takes: decimal or hexadecimal, 64 bits, and the words for no number."""
-    if _NO_NUMBER.fullmatch(value):
-        return True
-    if _FLOAT.fullmatch(value):
-        return math.isfinite(float(value))
-    if not _HEX_FLOAT.fullmatch(value):
-        return False
-    try:
-        return math.isfinite(float.fromhex(value))
-    except OverflowError:
-        return False
+    return "" if kind == DELETED else value_type_error(kind, value)
 
 
 # --- states of a device -----------------------------------------------------------------------------------------------

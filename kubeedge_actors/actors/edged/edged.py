@@ -103,7 +103,7 @@ class Edged(Module):
     ) -> None:
         self._node_name, self._address, self._product = node_name, address, product
         self._host, self._manifests, self._labels = host, manifests, labels or {}
-        link = self._link = link or LinkState()
+        self._link = link or LinkState()
         machine = host.info()
         context = NodeContext(node_name, address, cpus=machine.cpus, memory=machine.memory, api=api)
         self._state = SharedSyncState(
@@ -117,9 +117,7 @@ class Edged(Module):
         self._storage_eviction = StorageEviction(
             self._pods, lambda pod: self._executor.measure(pod.view, self.ref), self._pod_workers.on_evicted
         )
-        self._node_status_manager = NodeStatusManager(
-            node_name, self._node_description, link.up, link.cloud_renews_lease, registered=link.registered
-        )
+        self._node_status_manager = NodeStatusManager(node_name, self._node_description, self._link)
         self._relisted: RuntimeRelisted | None = None
         self._listed, self._statics_known, self._reading = False, manifests is None, False
         self._relisting, self._ticks = False, 0

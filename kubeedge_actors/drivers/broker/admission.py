@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from kubeedge_actors.osutil.sockets import error_text
+from kubeedge_actors.outage_log import OncePerInterval
 
 if TYPE_CHECKING:
     import ssl
@@ -19,8 +20,6 @@ PENDING = 200
 """Connections that have not logged in."""
 PENDING_OF_ONE = 100
 """Of one address."""
-TOLD_EVERY = 60.0
-"""Seconds between two warnings of one kind."""
 ACCEPT_AGAIN = 0.1
 """Seconds until connections are accepted again when the process had no more file descriptors."""
 HELD_BYTES = 64 * 1024 * 1024
@@ -28,16 +27,14 @@ HELD_BYTES = 64 * 1024 * 1024
 
 
 class RareWarnings:
-    """A WARNING at most once in `TOLD_EVERY` seconds."""
+    """A WARNING of one kind, once in a while."""
 
     def __init__(self) -> None:
-        self._told_at: float | None = None
+        self._once = OncePerInterval()
 
     def warn(self, text: str, *arguments: object) -> None:
         """Say it, unless something was said a short while ago."""
-        now = asyncio.get_running_loop().time()
-        if self._told_at is None or now >= self._told_at + TOLD_EVERY:
-            self._told_at = now
+        if self._once.allow("", asyncio.get_running_loop().time()):
             log.warning(text, *arguments)
 
 

@@ -225,6 +225,8 @@ class ProcessRuntime:
             return
         process.kill_leftovers()
         with self._lock:
+            if container_id not in self._processes:  # removed meanwhile, with its folder
+                return
             self._conclude(process, same_boot=True)
             container, watcher = process.container, self._watcher
         watcher(ContainerEnded(id=container.id, pod_uid=container.pod.uid))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +30,8 @@ MAX_BODIES = 20_000_000
 class HttpListener(ThreadingHTTPServer):
     """Has `host`:`port` (0: a free one) from now on, and answers from `start` on, a thread for each connection.
 
-    `names`: what it is called beside `localhost` and its address, in the `Host` of a request; None: whatever it is called. Errors: HttpError when the address can not be had.
+    `names`: what it is called beside `localhost` and its address, in the `Host` of a request; None: whatever it is called. `context`: serve TLS.
+    Errors: HttpError when the address can not be had.
     """
 
     daemon_threads = True
@@ -44,7 +46,9 @@ class HttpListener(ThreadingHTTPServer):
         *,
         limits: ServerLimits = LIMITS,
         names: Collection[str] | None = (),
+        context: ssl.SSLContext | None = None,
     ) -> None:
+        self.context = context
         self.limits, self.bodies = limits, ByteBudget(MAX_BODIES)
         self.names = None if names is None else frozenset((host, *names))
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET

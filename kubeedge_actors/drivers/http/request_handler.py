@@ -74,12 +74,23 @@ class LimitedRequestHandler(BaseHTTPRequestHandler):
     server: HttpListener
 
     def setup(self) -> None:
-        """Read through the limits."""
+        """Shake hands, if there is TLS, and read through the limits. Errors: OSError of a handshake."""
+        if self.server.context is not None:
+            self.request.settimeout(self.server.limits.handshake_seconds)
+            self.request = self.server.context.wrap_socket(self.request, server_side=True)
         super().setup()
         self.rfile.close()
         self._input = LimitedInput(self.connection, self.server.limits)
         self.rfile = io.BufferedReader(self._input, READ_SIZE)
         self._first = True
+
+    def finish(self) -> None:
+        """The connection ends; under TLS it is another object than the listener has."""
+        try:
+            super().finish()
+        finally:
+            if self.server.context is not None:
+                self.connection.close()
 
     def handle_one_request(self) -> None:
         """The library's, in time and not too long."""

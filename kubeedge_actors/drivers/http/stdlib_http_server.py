@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Generator
 from urllib.parse import parse_qsl, urlsplit
@@ -20,10 +21,12 @@ START_SECONDS = 30.0
 
 
 class StdlibHttpServer:
-    """An HttpServer on `host`:`port`; port 0 takes a free one."""
+    """An HttpServer on `host`:`port`; port 0 takes a free one. `context`: serve TLS, under whatever name."""
 
-    def __init__(self, host: str, port: int, limits: ServerLimits = LIMITS) -> None:
-        self._host, self._port, self._limits = host, port, limits
+    def __init__(
+        self, host: str, port: int, limits: ServerLimits = LIMITS, context: ssl.SSLContext | None = None
+    ) -> None:
+        self._host, self._port, self._limits, self._context = host, port, limits, context
         self._server: _Server | None = None
 
     @property
@@ -33,7 +36,7 @@ class StdlibHttpServer:
 
     def bind(self) -> None:
         """See the protocol."""
-        self._server = _Server(self._host, self._port, _RequestHandler, limits=self._limits)
+        self._server = _Server(self._host, self._port, _RequestHandler, self._limits, self._context)
         self._port = self._server.port
         self._server.start("site")
 
@@ -53,9 +56,17 @@ class StdlibHttpServer:
 class _Server(HttpListener):
     handler: RequestHandler
 
-    def __init__(self, host: str, port: int, exchange: type[LimitedRequestHandler], *, limits: ServerLimits) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        exchange: type[LimitedRequestHandler],
+        limits: ServerLimits,
+        context: ssl.SSLContext | None,
+    ) -> None:
         self.ready = threading.Event()
-        super().__init__(host, port, exchange, limits=limits)
+        names = () if context is None else None  # who is called by a name of its certificate is no rebound one
+        super().__init__(host, port, exchange, limits=limits, names=names, context=context)
 
 
 class _RequestHandler(LimitedRequestHandler):
@@ -106,11 +117,15 @@ class _RequestHandler(LimitedRequestHandler):
             pieces.close()
 
     def _is_gone(self) -> bool:
-        """Whether the client has hung up: an empty piece is a chance to look."""
+        """Whether the client has hung up: an empty piece is a chance to look. Under TLS one that says anything more counts as gone."""
         self.connection.setblocking(False)
         try:
+            if isinstance(self.connection, ssl.SSLSocket):
+                self.close_connection = True
+                self.connection.recv(1)
+                return True
             return len(self.connection.recv(1, socket.MSG_PEEK)) == 0
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return False
         finally:
             self.connection.settimeout(self.server.limits.idle_seconds)

@@ -16,13 +16,15 @@ class SharedSyncState:
     * `cloud_is_native`: the last cloud that was there is one of ours.
     * `events_to_any_cloud`: Events are told to others too.
     * `limits`: which limits of a container the runtime holds.
-    * `node_uid`: of the Node, once it is known.
+    * `node_uid`: of the Node, once it is known; mirrors of static pods name it as their owner.
+    * `runtime_version`: name and version of the engine, once it has answered.
     """
 
     def __init__(
         self, node: NodeContext, *, link_up: bool, cloud_is_native: bool = False, events_to_any_cloud: bool = False
     ) -> None:
-        self.node, self.link_up = node, link_up
+        self.node = node
+        self.link_up = link_up
         self.cloud_is_native, self.events_to_any_cloud = cloud_is_native, events_to_any_cloud
         self.ready = False
         self.runtime_error = NOT_YET

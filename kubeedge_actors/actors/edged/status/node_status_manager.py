@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors import depth_limit
+from kubeedge_actors.actors.edged.messages import LinkState
 from kubeedge_actors.actors.edged.status import strategic_diff
 from kubeedge_actors.actors.edged.status.node_status import (
     NodeDescription,
@@ -67,18 +68,10 @@ class NodeStatusManager:
     `is_missing`: since then somebody has deleted it.
     """
 
-    def __init__(
-        self,
-        name: str,
-        description: Callable[[], NodeDescription],
-        link_up: bool = True,
-        cloud_renews_lease: bool = False,
-        *,
-        registered: bool = False,
-    ) -> None:
+    def __init__(self, name: str, description: Callable[[], NodeDescription], link: LinkState) -> None:
         self.name, self._description = name, description
-        self.link_up, self.cloud_renews_lease = link_up, cloud_renews_lease
-        self.registered, self.is_missing = registered, False
+        self.link_up, self.cloud_renews_lease = link.up, link.cloud_renews_lease
+        self.registered, self.is_missing = link.registered, False
         self.node: Json | None = None
         self._lease: Json | None = None
         self._lease_missing = self._labels_checked = self._changed = False

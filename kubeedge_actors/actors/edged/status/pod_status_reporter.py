@@ -17,6 +17,7 @@ from kubeedge_actors.actors.edged.status import strategic_diff
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_object_resp
 from kubeedge_actors.actors.edged.status.pod_status import ORDER
 from kubeedge_actors.actors.edged.status.request_schedule import RESPONSE_TIMEOUT, RequestSchedule
+from kubeedge_actors.hubs.rate_limits import TokenBucket
 from kubeedge_actors.wire.constants import OK
 from kubeedge_actors.wire.messages import DeletePod, InsertPod, LinkMessage, PatchPod
 
@@ -24,6 +25,8 @@ Json = dict[str, Any]
 
 EXISTENCE_CHECK_SPREAD = 30.0
 """Seconds after the begin of the link within which each pod has been named; the pods of many nodes not all at once."""
+PATCH_RATE, PATCH_BURST = 1.0, 20
+"""Patches of one pod a second in the long run, and at once: a cloud whose answers never match is not asked as fast as it answers."""
 KEPT_FIELDS = ("startTime", "phase", "reason", "message", "podIP")
 INFINITY = float("inf")
 
@@ -41,6 +44,7 @@ class PodStatusReporter:
         self._gone = False
         self._last_patch = ""
         self._exists_check_at = 0.0
+        self._pace = TokenBucket(PATCH_RATE, PATCH_BURST)
         self._patch_request, self._insert_request, self._delete_request = (
             RequestSchedule(),
             RequestSchedule(),
@@ -126,6 +130,9 @@ class PodStatusReporter:
         """
         patch = strategic_diff.patch_text({"metadata": {"uid": self.uid}, **changes})
         if not self._patch_request.is_due(now) or patch == self._last_patch:
+            return []
+        if not self._pace.take(now):
+            self._patch_request.due = now + 1.0 / PATCH_RATE
             return []
         self._last_patch = patch
         return [self._patch_request.on_sent(PatchPod(namespace=self._namespace, name=self._name, patch=patch), now)]

@@ -14,6 +14,7 @@ from kubeedge_actors import __version__
 from kubeedge_actors.actors.metamanager.metaserver import discovery
 from kubeedge_actors.actors.metamanager.metaserver.printers import convert_to_table
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
+from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import SECRETS, Reader, TokenAuthorizer
 from kubeedge_actors.actors.metamanager.metaserver.watch import watch_events
 from kubeedge_actors.drivers.http.base import HttpServer, ServerRequest, ServerResponse
 from kubeedge_actors.drivers.store.base import MetaStore, ObjectRow
@@ -26,16 +27,17 @@ from kubeedge_actors.wire.messages import Json
 Matching = Callable[[str, str], Callable[[Json], bool]]
 """Label selector, field selector -> the test of an object; ClusterError for what is no selector."""
 HEALTH = ("/healthz", "/livez", "/readyz")
-SECRETS = "secrets"
 READS = ("GET", "HEAD")
 GIT_VERSION = "v1.32.10-kubeedge-v"
 
 
 class ReadApiHandler:
-    """The handler; may be called from any thread. `secrets`: whether they are shown."""
+    """The handler; may be called from any thread. `authorizer`: who may read what."""
 
-    def __init__(self, store: MetaStore, matching: Matching, now: Callable[[], float], secrets: bool = True) -> None:
-        self._secrets = secrets
+    def __init__(
+        self, store: MetaStore, matching: Matching, now: Callable[[], float], authorizer: TokenAuthorizer
+    ) -> None:
+        self._authorizer = authorizer
         self._store = store
         self._matching = matching
         self._now = now
@@ -55,11 +57,17 @@ class ReadApiHandler:
             return error_reply(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", sentence)
         if request.path.startswith(HEALTH):
             return ServerResponse(200, b"ok", "text/plain")
+        reader = self._reader(request)
+        if reader is None:
+            return error_reply(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
         info = parse(request.path)
         if info is None or not info.plural:
             answer = self._discover(request.path.rstrip("/"), info)
             return _reply(answer) if answer is not None else unknown_path_reply()
-        return self._read(request, info)
+        return self._read(request, info, reader)
+
+    def _reader(self, request: ServerRequest) -> Reader | None:
+        return self._authorizer.reader(request.headers.get("authorization", ""))
 
     # --- discovery ------------------------------------------------------------------------------------------------
 
@@ -82,14 +90,17 @@ class ReadApiHandler:
 
     # --- objects --------------------------------------------------------------------------------------------------
 
-    def _read(self, request: ServerRequest, info: RequestInfo) -> ServerResponse:
+    def _read(self, request: ServerRequest, info: RequestInfo, reader: Reader) -> ServerResponse:
         resource = self._api_resources().get((info.group, info.version, info.plural))
         if resource is None or info.subresource:
             return unknown_path_reply()
-        if info.plural == SECRETS and not self._secrets:
-            sentence = "secrets are shown on loopback only: whoever reaches this address may ask"
+        if info.plural == SECRETS and reader.everything and not reader.secrets:
+            sentence = "Secrets are shown to who has the token of a service account: of a pod that names them, or of a --metaserver-reader"
             return error_reply(HTTPStatus.FORBIDDEN, "Forbidden", sentence)
         if info.name:
+            if not reader.may_read(info.plural, info.namespace, info.name):
+                sentence = f'{info.plural} "{info.name}" is forbidden: the pod of this token does not name it'
+                return error_reply(HTTPStatus.FORBIDDEN, "Forbidden", sentence)
             row = self._store.object(info.key(info.namespace or constants.CLUSTER_SCOPE))
             if row is None:
                 return not_found_reply(info)
@@ -98,7 +109,7 @@ class ReadApiHandler:
             )
         if request.query.get("watch") in ("1", "true"):
             return ServerResponse(200, stream=self._watch(request, info, resource))
-        objects, version = self._list(request, info, resource)
+        objects, version = self._list(request, info, resource, reader)
         listed = {
             "kind": f"{resource.kind}List",
             "apiVersion": info.api_version,
@@ -107,9 +118,13 @@ class ReadApiHandler:
         }
         return _reply(self._shown(request, info, objects, version) or listed)
 
-    def _list(self, request: ServerRequest, info: RequestInfo, resource: ResourceKind) -> tuple[list[Json], str]:
+    def _list(
+        self, request: ServerRequest, info: RequestInfo, resource: ResourceKind, reader: Reader | None
+    ) -> tuple[list[Json], str]:
+        """What of a collection may be read, and its version."""
         matches = self._matching(request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
-        rows = self._store.objects(info.resource, info.namespace)
+        found = self._store.objects(info.resource, info.namespace)
+        rows = [row for row in found if reader and reader.may_read(info.plural, _namespace(row), row.name)]
         version = str(max((row.resource_version for row in rows), default=0))
         return [object for row in rows if matches(object := with_type_meta(row, resource))], version
 
@@ -124,7 +139,14 @@ class ReadApiHandler:
 
         since = request.query.get("resourceVersion", "")
         seconds = float(request.query.get("timeoutSeconds") or 3600)
-        return watch_events(lambda: self._list(request, info, resource)[0], shape, since, seconds)
+        # asked each time: a token may have ended, and what its pod names may be another thing by now
+        return watch_events(
+            lambda: self._list(request, info, resource, self._reader(request))[0], shape, since, seconds
+        )
+
+
+def _namespace(row: ObjectRow) -> str:
+    return "" if row.namespace == constants.CLUSTER_SCOPE else row.namespace
 
 
 def with_type_meta(row: ObjectRow, resource: ResourceKind) -> Json:
@@ -165,17 +187,22 @@ def not_found_reply(info: RequestInfo) -> ServerResponse:
 class MetaServer(Module):
     """Serves what the store holds. Whoever bound the site closes it.
 
-    `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages; `secrets`: whether they are shown.
+    `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages; `authorizer`: who may read what.
     """
 
     name = constants.SOURCE_METASERVER
     group = constants.GROUP_META
 
     def __init__(
-        self, site: HttpServer, store: MetaStore, matching: Matching, now: Callable[[], float], secrets: bool = True
+        self,
+        site: HttpServer,
+        store: MetaStore,
+        matching: Matching,
+        now: Callable[[], float],
+        authorizer: TokenAuthorizer,
     ) -> None:
         self._site = site
-        self._api = ReadApiHandler(store, matching, now, secrets)
+        self._api = ReadApiHandler(store, matching, now, authorizer)
 
     def on_start(self) -> None:
         """Answer."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,8 @@ def become(wanted: dict[str, Any]) -> None:
                 _prctl(libc, PR_CAPBSET_DROP, number)
     if dropped:
         _prctl(libc, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, may_fail=True)
+    if wanted["uid"] is not None and as_root:
+        _give_output(wanted["uid"])
     if wanted["groups"] is not None:
         os.setgroups(wanted["groups"])
     if wanted["gid"] is not None:
@@ -68,6 +71,13 @@ def become(wanted: dict[str, Any]) -> None:
     _prctl(libc, PR_SET_PDEATHSIG, with_parent.value)  # who becomes somebody else loses it
     if with_parent.value and os.getppid() != parent:
         os.kill(os.getpid(), with_parent.value)
+
+
+def _give_output(uid: int) -> None:
+    """Whoever the command is may open /dev/stdout and /dev/stderr, where these are pipes (runc: fixStdioPermissions)."""
+    for fd in (1, 2):
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.fchown(fd, uid, -1)
 
 
 def _prctl(libc: Any, option: int, argument: int, *, may_fail: bool = False) -> int:

@@ -124,7 +124,7 @@ def ended_at(folder: Path) -> float:
 
 def signal_container(folder: Path, number: int) -> None:
     """Send a signal to the container's main process and what has not left its group. Nothing when it has ended."""
-    main = recorded_identity(folder, MAIN)
+    main = recorded_identity(folder, MAIN) or recorded_identity(folder)  # a shim of an earlier version leads the group
     if main is not None and process_identity(main.pid) == main:
         signal_group(main.pid, number)
 

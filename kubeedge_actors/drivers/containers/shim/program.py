@@ -7,6 +7,7 @@ killed. It is run by its path with `python -I -S` and needs nothing but the stan
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -111,6 +112,8 @@ class Shim:
         self._write(PID, _stat("self"))
         status = os.dup(0)  # to whoever waits for the start; a copy is not inherited by programs
         reader, writer = os.pipe()
+        with suppress(OSError):  # a user may have so much in pipes only; the usual 64 KiB will do
+            fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, PIECE)
         shim = os.getpid()
         self._main = os.fork()
         if not self._main:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.hubs.rate_limits import OncePerInterval, Quota
+from kubeedge_actors.hubs.rate_limits import Quota
+from kubeedge_actors.outage_log import OncePerInterval
 
 
 def test_equal_things_are_let_through_once_in_their_time() -> None:

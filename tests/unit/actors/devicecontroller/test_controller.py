@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.devicecontroller.controller import child_specs
+from kubeedge_actors.actors.devicecontroller.device_status import apply_report, merge_reports
 from kubeedge_actors.actors.devicecontroller.upstream import (
     DeviceStatusQueue,
     ReportAck,
     StatusBatch,
-    apply_report,
-    merge_reports,
 )
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.kubernetes.object_types import EVENT_KIND
 from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
@@ -165,6 +165,50 @@ def test_a_device_that_moves_is_removed_there_and_added_here(devices: Devices) -
         pushed(constants.INSERT, constants.DEVICEMODEL, "model", "edge-2"),
         pushed(constants.INSERT, constants.DEVICE, "lamp", "edge-2"),
     ]
+
+
+def test_a_device_that_moves_leaves_what_the_old_node_reported(devices: Devices) -> None:
+    put_device(devices.api)
+    devices.said()
+    devices.report(reported(power=twin(actual="on")), state("online", lastOnlineTime="2026-01-01T00:00:00Z"))
+    assert {each["propertyName"]: each["reported"]["value"] for each in devices.status()["twins"]} == {"power": "on"}
+    devices.api.down = True
+    assert devices.report(reported(level=twin(actual="5"))) == []
+    devices.api.down = False
+    devices.api.patch(DEVICE, "default", "lamp", {"spec": {"nodeName": "edge-2"}})
+    devices.said()
+    devices.harness.advance(5.0)
+    assert devices.status() == {"twins": []}
+    copy = devices.api.get(DEVICE, "default", "lamp")["status"]
+    assert copy == {"twins": []}
+    devices.report(reported(node="edge-2", level=twin(actual="7")))
+    assert [each["propertyName"] for each in devices.status()["twins"]] == ["level"]
+
+
+def test_a_desired_value_that_does_not_fit_is_told_in_an_event_once(devices: Devices) -> None:
+    put_device(devices.api, properties=[{"name": "level", "desired": {"value": "high"}}])
+    devices.said()
+    assert devices.api.peek_all(EVENT_KIND) == []
+    properties = [{"name": "level", "type": "INT"}]
+    for word in ("a", "b"):
+        devices.api.patch(MODEL, "default", "model", {"spec": {"properties": properties, "protocol": word}})
+        devices.said()
+    (told,) = devices.api.peek_all(EVENT_KIND)
+    assert (told["type"], told["reason"], told["involvedObject"]["name"]) == ("Warning", "InvalidDesiredValue", "lamp")
+    assert told["message"] == "the desired value of level is not taken: the value is not int or integer"
+    spec = {"properties": [{"name": "level", "desired": {"value": "1.5"}}]}
+    devices.api.patch(DEVICE, "default", "lamp", {"spec": spec})
+    devices.said()
+    assert len(devices.api.peek_all(EVENT_KIND)) == 2
+
+
+def test_what_the_cloud_wants_no_more_is_not_shown_as_wanted(devices: Devices) -> None:
+    put_device(devices.api)
+    devices.said()
+    devices.report(reported(power=twin(expected="on")))
+    assert devices.status()["twins"][0]["observedDesired"]["value"] == "on"
+    devices.report(reported(power={"expected": {}, "metadata": {"type": "string"}}))
+    assert devices.status()["twins"][0]["observedDesired"] == {"value": ""}
 
 
 def test_the_last_device_takes_its_model_along(devices: Devices) -> None:

@@ -109,14 +109,15 @@ def test_a_sync_of_an_unknown_device_is_answered_with_404(env: DeviceTwinEnv) ->
 
 
 def push(
-    env: DeviceTwinEnv, operation: str = constants.UPDATE, label: str = "", **desired: Any
+    env: DeviceTwinEnv, operation: str = constants.UPDATE, label: str = "", rule: str = "default", **desired: Any
 ) -> list[tuple[str, Any]]:
     """The cloud pushes the Device with these desired values; what was published on its twin topics."""
     env.heard()
     properties = [
         {"name": name, "desired": wish if isinstance(wish, dict) else {"value": wish}} for name, wish in desired.items()
     ]
-    metadata = {"name": "lamp", "namespace": "default", "labels": {"description": label}}
+    metadata: Json = {"name": "lamp", "namespace": "default", "labels": {"description": label}}
+    metadata["annotations"] = {constants.TWIN_CONFLICT_ANNOTATION: f"*={rule}"}
     spec = {"properties": properties, "deviceModelRef": {"name": "lamp-model"}}
     object = {"kind": "Device", "metadata": metadata, "spec": spec}
     env.harness.publish(DeviceChanged(operation=operation, type=constants.DEVICE, object=object))
@@ -152,6 +153,22 @@ def test_what_was_desired_last_is_remembered_over_a_restart(env: DeviceTwinEnv) 
     after = DeviceTwinEnv(store=env.store)
     push(after, power="on")
     assert after.twins()["power"]["expected"]["value"] == "off"
+
+
+@pytest.mark.parametrize("rule", ["default", "cloud-wins", "edge-wins", "last-writer"])
+def test_what_the_cloud_wants_no_more_is_not_wanted_any_more(env: DeviceTwinEnv, rule: str) -> None:
+    push(env, rule=rule, power="on", level="1")
+    env.update({"level": {**actual("2"), **expected("3")}})
+    env.reports()
+    published = dict(push(env, rule=rule))
+    twins = env.twins()
+    assert "expected" not in twins["power"]
+    assert published["update/document"]["twin"]["power"]["last"]["expected"]["value"] == "on"
+    report = env.reports()[-1]
+    assert (report["power"]["expected"], report["power"]["expected_version"]) == ({}, version(2, 0))
+    assert ("expected" in twins["level"]) is (rule != "cloud-wins"), "the edge wants that itself"
+    push(env, rule=rule, power="dim")
+    assert env.twins()["power"]["expected"]["value"] == "dim", "its own old value is not the edge's"
 
 
 def test_a_wish_that_was_taken_back_counts_again(env: DeviceTwinEnv) -> None:

@@ -132,7 +132,9 @@ class Twins(RuleBasedStateMachine):
         known = self.model.get(key)
         kind = known.kind if known is not None and known.kind != "deleted" else "string"
         if not value:
-            self.desired.pop(key, None)
+            old = self.desired.pop(key, None)
+            if old is not None and known is not None and known.kind != "deleted":
+                self.withdraw(known.sides["expected"], old)
         elif self.desired.get(key) != value and fits(kind, value):
             self.desired[key] = value
             if known is None:
@@ -142,6 +144,13 @@ class Twins(RuleBasedStateMachine):
                 known.kind = kind
                 cloud, edge = side.version or (0, 0)
                 side.value, side.version = value, (cloud + 1, edge)
+
+    @staticmethod
+    def withdraw(side: Side, old: str) -> None:
+        """What the cloud wanted, and nobody else, is not wanted any more."""
+        if side.value == old:
+            cloud, edge = side.version or (0, 0)
+            side.value, side.version = None, (cloud + 1, edge)
 
     @rule()
     def restart(self) -> None:

@@ -264,6 +264,22 @@ def test_root_keeps_the_capabilities_that_are_added_and_loses_those_that_are_dro
     assert (seen["Uid"].split()[0], seen["NoNewPrivs"]) == ("0", "0")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_another_user_may_open_its_output_by_name(bench: ProcessContainersEnv) -> None:
+    script = "id -u >/dev/stdout; echo aside >/dev/stderr"
+    container = bench.run(("/bin/sh", "-c", script), user="65534:65534", working_dir="/")
+    assert bench.await_end(container.id).exit_code == 0
+    assert b"".join(bench.runtime.logs(container.id)) == b"65534\naside\n"
+
+
+def test_a_container_of_a_shim_that_led_its_group_is_ended_too(bench: ProcessContainersEnv) -> None:
+    container = bench.run(FOREVER)
+    (folder,) = bench.root.glob("*/containers/*/*")
+    (folder / "main").replace(folder / "pid")  # earlier ones wrote one file, of who led the group
+    bench.runtime.kill(container.id)
+    assert bench.await_end(container.id).exit_code == 137
+
+
 def test_no_variable_is_written_to_the_record(bench: ProcessContainersEnv, tmp_path: Path) -> None:
     bench.run(FOREVER, env={"PASSWORD": "s3cret"})
     (path,) = tmp_path.glob(f"*/containers/*/*/{RECORD}")

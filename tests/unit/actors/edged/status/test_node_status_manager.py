@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kubeedge_actors.actors.edged.messages import LinkState
 from kubeedge_actors.actors.edged.status.node_status import NodeDescription, node_object, node_status
 from kubeedge_actors.actors.edged.status.node_status_manager import LEASE_PERIOD, NodeStatusManager
 from kubeedge_actors.drivers.machine.fake import FakeMachine
@@ -32,7 +33,9 @@ class Talk:
 
     def __init__(self) -> None:
         self.host, self.now, self.trouble = FakeMachine(), NOW, ""
-        self.talk = NodeStatusManager("edge-1", self.facts)
+        link = LinkState()
+        link.up = True
+        self.talk = NodeStatusManager("edge-1", self.facts, link)
         self.said: list[LinkMessage] = []
 
     def facts(self) -> NodeDescription:

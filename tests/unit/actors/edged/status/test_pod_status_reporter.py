@@ -10,7 +10,7 @@ import pytest
 
 from kubeedge_actors.actors.edged.pod.pod_spec import parse_pod
 from kubeedge_actors.actors.edged.runtime.worker_pool import ThreadWorkerPool
-from kubeedge_actors.actors.edged.status.pod_status_reporter import PodStatusReporter
+from kubeedge_actors.actors.edged.status.pod_status_reporter import PATCH_BURST, PATCH_RATE, PodStatusReporter
 from kubeedge_actors.wire.messages import DeletePod, PatchPod
 from tests.support.env.edged import error, patched, pod
 from tests.support.waiting import PATIENCE
@@ -140,6 +140,24 @@ def test_a_difference_that_the_cluster_does_not_keep_does_not_hold_up_the_end(ta
         assert said(talk, failed, ended=True) is None, "the answer comes first"
         talk.on_response(patch.msg_id, {"Object": stored(version, phase="Failed"), "Err": None}, NOW)
     assert isinstance(said(talk, failed, ended=True), DeletePod)
+
+
+def test_a_cloud_whose_answers_never_match_is_asked_at_a_pace(talk: PodStatusReporter) -> None:
+    """Each answer has another status than the pod's: the first are set right at once, the others once a second."""
+    now, asked = NOW, 0
+    for version in range(6, 1_000):
+        patch = said(talk, RUNNING, now)
+        if patch is None:
+            now = talk.next_due()
+            continue
+        asked += 1
+        answer = stored(version, phase="Pending", message=f"another {version}", qosClass=str(version))
+        talk.on_response(patch.msg_id, {"Object": answer, "Err": None}, now)
+    assert asked <= PATCH_BURST + (now - NOW) * PATCH_RATE + 1
+    assert now - NOW > 100
+    talk.on_response("", None, now)
+    last = said(talk, {**RUNNING, "podIP": "203.0.113.7"}, now + 5)
+    assert "203.0.113.7" in last.patch  # and what is new is still said
 
 
 def test_jobs_run_side_by_side_up_to_the_limit() -> None:

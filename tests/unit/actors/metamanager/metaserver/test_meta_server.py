@@ -14,6 +14,7 @@ import pytest
 from kubeedge_actors.actors.metamanager.downstream import object_row
 from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
 from kubeedge_actors.actors.metamanager.metaserver.request_info import parse
+from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, TokenAuthorizer
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 from kubeedge_actors.drivers.store.base import MetaChanges
@@ -57,7 +58,10 @@ class Node:
         self.site = StdlibHttpServer("127.0.0.1", 0)
         self.site.bind()
         matching = lambda *terms: Selector(*terms).matches  # noqa: E731
-        self.harness = inline(MetaServer.spec(lambda: MetaServer(self.site, self.store.meta, matching, lambda: NOW)))
+        authorizer = TokenAuthorizer(self.store.meta, (), ANYBODY, lambda: NOW)
+        self.harness = inline(
+            MetaServer.spec(lambda: MetaServer(self.site, self.store.meta, matching, lambda: NOW, authorizer))
+        )
         self.harness.run()
 
     def put(self, *objects: dict[str, Any]) -> None:
