@@ -25,7 +25,7 @@ LOOPS = {
     "actors/cloudhub/hub.py:_send_all": "no retry: each message is taken from the list once",
     "actors/edgestream/portforward.py:_write": "no retry: waits for what comes next",
     "actors/edged/runtime/worker_pool.py:_work": "no retry: the next job",
-    "assembly/followed_log.py:pieces": "NEXT_SECONDS until the node is back; to one whose tunnel stands a round trip each",
+    "assembly/followed_log.py:pieces": "backoff_delay: doubled up to RETRY_MAX, with jitter; then NEXT_SECONDS until the node is back",
     "assembly/prerequisites.py:_patiently": "LOOK_EVERY, for at most ANSWER_WITHIN",
     "control/server.py:_accept": "AGAIN",
     "drivers/broker/admission.py:accepted": "ACCEPT_AGAIN",
