@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +65,8 @@ def test_a_container_is_put_into_the_network_and_among_the_processes_of_another(
     terminal.await_said(b"42")
     terminal.close()
     assert docker_world.out("get", "pod", "web").splitlines()[1].split()[1:4] == ["1/1", "Running", "0"]
+    image = (f"--image={docker_engine.image}", "--image-pull-policy=IfNotPresent")
+    begun = docker_world.kubectl("debug", "node/edge-1", *image, "--", "ls", "/host/etc/hostname")
+    name = re.search(r"node-debugger-\S+", begun.stdout + begun.stderr)
+    assert name is not None, begun.stderr
+    eventually(lambda: docker_world.out("logs", name[0]) == "/host/etc/hostname", "the whole machine below /host")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kubeedge_actors.drivers.containers.container_record import read_records
 from kubeedge_actors.drivers.containers.shim import launcher
 from tests.support.env.containers import ProcessContainersEnv
 from tests.support.waiting import PATIENCE, eventually
@@ -162,6 +163,8 @@ def test_what_ends_without_an_edge_leaves_nothing_either(tmp_path: Path) -> None
     daemon = killed_edge(tmp_path, "exec sleep 1000")
     os.kill(main_of(tmp_path), signal.SIGKILL)
     eventually(lambda: not runs(daemon), "the shim has killed what was left")
+    ((_, record),) = read_records(tmp_path)
+    eventually(lambda: not record.cgroup or not Path(record.cgroup).exists(), "the cgroup is gone")
 
 
 def test_the_next_edge_kills_what_is_left_where_edge_and_shim_were_killed(tmp_path: Path) -> None:

@@ -104,9 +104,11 @@ def container_config(
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
-    """A bind mount whose source the engine does not make: what is not there any more is an error, not an empty folder."""
+    """A bind mount whose source the engine does not make: what is not there any more is an error, not an empty folder. Of itself the engine mounts
+    privately, but for what its own folder is in, which it refuses to: `kubectl debug node` mounts the whole machine.
+    """
     config = {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
-    return config | {"BindOptions": {"Propagation": mount.propagation}}
+    return config if mount.propagation == "rprivate" else config | {"BindOptions": {"Propagation": mount.propagation}}
 
 
 def _cpu(spec: ContainerSpec) -> dict[str, int]:
