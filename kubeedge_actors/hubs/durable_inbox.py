@@ -15,7 +15,7 @@ from kubeedge_actors.module import Module
 from kubeedge_actors.outage_log import OncePerInterval
 from kubeedge_actors.supervisors import Ref
 from kubeedge_actors.wire.custom_messages import classes_of, from_custom
-from kubeedge_actors.wire.messages import CustomMessage, LinkMessage, MessageNotRead
+from kubeedge_actors.wire.messages import BusUploaded, CustomMessage, LinkMessage, MessageNotRead
 
 OnHandled = Callable[[bool], None]
 
@@ -157,7 +157,8 @@ class DedupWindow:
 # --- ack when all receivers have handled a message --------------------------------------------------------------------
 
 
-HANDLE_TIMEOUT = 300.0
+HANDLE_TIMEOUT, UPLOAD_TIMEOUT = 300.0, 86_400.0
+"""Seconds that a receiver has; with what a node hands up by the bus it may wait until the target of a rule is there again."""
 NOT_READ_PER_MINUTE = 600
 """Messages that nobody can take which become dead letters, of one node in a minute; the rest is dropped."""
 
@@ -223,7 +224,7 @@ class FanOutAck:
     """Waits until all receivers have handled one message.
 
     `on_done(True)` is called in the asking actor's turn once each receiver has handled it, or it has ended as a dead letter, which is kept as
-    well; a durable mailbox that has taken it counts as handled. `on_done(False)` when one of them had no room for it, or did not say within five minutes: the node sends it again. `handled_by`: the
+    well; a durable mailbox that has taken it counts as handled. `on_done(False)` when one of them had no room for it, or did not say in time: the node sends it again. `handled_by`: the
     names of those that are not asked, because they have it from before; the others are added when they have handled it.
     """
 
@@ -245,7 +246,8 @@ class FanOutAck:
             if receiver.durable:
                 answered(None if receiver.offer(message, module.name) else MailboxFull(receiver.name))
             else:
-                module.ask(receiver, message, HANDLE_TIMEOUT).then(answered, answered)
+                timeout = UPLOAD_TIMEOUT if isinstance(message, BusUploaded) else HANDLE_TIMEOUT
+                module.ask(receiver, message, timeout).then(answered, answered)
         self._release()
 
     def _on_answer(self, receiver: str, answer: object) -> None:

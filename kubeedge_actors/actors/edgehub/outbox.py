@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from kubeedge_actors.actors.edgehub.device_reports import DeviceReportQueue, Report, coalescing_key, is_resend_due
 from kubeedge_actors.drivers.store.base import OutboxRow, OutboxStore
 from kubeedge_actors.errors import FrameError, StoreError
-from kubeedge_actors.wire import beehive, mapping
+from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import DeviceStateReported, LinkMessage, TwinReported
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Outbox:
         self._encode = encode
         self._capacity = capacity
         self._reports = DeviceReportQueue()
-        self._cursor = OutboxCursor()
+        self._cursors = (OutboxCursor(lambda row: not is_mqtt_upload(row)), OutboxCursor(is_mqtt_upload))
         self._size = 0
         self._removals: list[str] = []
         self._refusing = False
@@ -62,7 +62,8 @@ class Outbox:
         if self._size + len(rows) > self._capacity * share or not self.write(rows):
             return False
         self._size += len(rows)
-        self._cursor.on_rows_added()
+        for cursor in self._cursors:
+            cursor.on_rows_added()
         return True
 
     def next_frame(self, now: float) -> tuple[str, str]:
@@ -70,10 +71,13 @@ class Outbox:
         report = self._reports.take(now)
         if report is not None:
             return self._encode(report), report.msg_id
-        if self._cursor.needs_rows:
-            self._cursor.load(self._outbox.pending(keyed=False, after=self._cursor.cursor, limit=PAGE))
-        row = self._cursor.take(now)
-        return (row.frame, row.msg_id) if row else ("", "")
+        for cursor in self._cursors:
+            while cursor.needs_rows:
+                cursor.load(self._outbox.pending(keyed=False, after=cursor.cursor, limit=PAGE))
+            row = cursor.take(now)
+            if row is not None:
+                return row.frame, row.msg_id
+        return "", ""
 
     def on_confirmed(self, msg_id: str) -> None:
         """The cloud has stored a report."""
@@ -81,14 +85,15 @@ class Outbox:
 
     def on_acked(self, msg_ids: Iterable[str]) -> None:
         """The cloud has acknowledged these messages; reports are ignored, they have to be confirmed."""
-        done = [msg_id for msg_id in msg_ids if self._cursor.on_acked(msg_id)]
+        done = [msg_id for msg_id in msg_ids if any(cursor.on_acked(msg_id) for cursor in self._cursors)]
         self._size -= len(done)
         self._removals += done
 
     def due_resends(self, now: float) -> list[str]:
         """Frames of reports to send again; messages of the queue come again by themselves."""
         self.write()
-        self._cursor.rewind_if_due(now)
+        for cursor in self._cursors:
+            cursor.rewind_if_due(now)
         return [self._encode(report) for report in self._reports.due_resends(now)]
 
     def on_link_up(self) -> None:
@@ -99,7 +104,8 @@ class Outbox:
         """The link is down: what was not confirmed will be resent."""
         self._reports.on_link_down()
         self.write()
-        self._cursor.rewind()
+        for cursor in self._cursors:
+            cursor.rewind()
 
     def write(self, rows: Sequence[OutboxRow] = ()) -> bool:
         """Write these rows, changed reports and removals in one transaction. False when the store fails."""
@@ -138,12 +144,23 @@ def _report(row: OutboxRow) -> Report | None:
 
 WINDOW = 256
 PAGE = 64
+MQTT_UPLOAD = (
+    f'"route":{{"source":"{constants.SOURCE_BUS}","group":"{constants.GROUP_USER}","operation":"{constants.UPLOAD}"'
+)
+"""In the frame of what an MQTT client has published for the cloud, behind the header; within a text the quotes would be escaped."""
+HEADER_LENGTH = 1_000
+
+
+def is_mqtt_upload(row: OutboxRow) -> bool:
+    """Whether a row may wait for long in the cloud, for the target of a rule: such rows have a window of their own."""
+    return row.frame.find(MQTT_UPLOAD, 0, HEADER_LENGTH) > 0
 
 
 class OutboxCursor:
-    """A cursor over the rows of the store; at most WINDOW of them are under way."""
+    """A cursor over those rows of the store that are `ours`; at most WINDOW of them are under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, ours: Callable[[OutboxRow], bool]) -> None:
+        self._ours = ours
         self.cursor = 0
         self._page: deque[OutboxRow] = deque()
         self._more = True
@@ -156,8 +173,8 @@ class OutboxCursor:
         return self._more and not self._page and len(self._in_flight) < WINDOW
 
     def load(self, rows: Sequence[OutboxRow]) -> None:
-        """The next rows, PAGE of them unless there are no more."""
-        self._page.extend(rows)
+        """The next rows of the store, PAGE of them unless there are no more."""
+        self._page.extend(filter(self._ours, rows))
         self._more = len(rows) == PAGE
         if rows:
             self.cursor = rows[-1].number

@@ -14,7 +14,7 @@ from kubeedge_actors.drivers.http.base import ClientResponse, RestResponse
 from kubeedge_actors.errors import HttpError
 from kubeedge_actors.kubernetes.object_types import RULE_KIND, RULEENDPOINT_KIND
 from kubeedge_actors.supervisors import Future
-from kubeedge_actors.testing import inline
+from kubeedge_actors.testing import crash_at, inline
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
     BusPublish,
@@ -59,9 +59,15 @@ class FakeTarget:
 
 
 class RouterEnv:
-    """One cloud with a Router, to which edge-1 is connected unless `connected` is False."""
+    """One cloud with a Router, to which edge-1 is connected unless `connected` is False. `crashes`: at these messages."""
 
-    def __init__(self, *rules: dict[str, Any], connected: bool = True, cluster: FakeCluster | None = None) -> None:
+    def __init__(
+        self,
+        *rules: dict[str, Any],
+        connected: bool = True,
+        cluster: FakeCluster | None = None,
+        crashes: tuple[int, ...] = (),
+    ) -> None:
         self.cluster = cluster or FakeCluster()
         if cluster is None:
             for each in ENDPOINTS:
@@ -70,9 +76,10 @@ class RouterEnv:
             self.cluster.create(RULE_KIND, "default", each)
         self.target, self.jobs = FakeTarget(), list[Callable[[], None]]()
         state = RouterState(self.cluster)
+        router = Router.spec(lambda: Router(state, self.target, RouterConfig(), self.jobs.append))
         self.harness = inline(
             RuleStatusWriter.spec(lambda: RuleStatusWriter(self.cluster)),
-            Router.spec(lambda: Router(state, self.target, RouterConfig(), self.jobs.append)),
+            crash_at(router, *crashes) if crashes else router,
         )
         self.nodes = self.harness.probe(*TO_NODES)
         self.outbox = self.harness.probe(constants.NODEOUTBOX, BusPublish)

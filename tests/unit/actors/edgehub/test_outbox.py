@@ -142,6 +142,25 @@ def test_a_bounded_number_is_under_way_at_a_time() -> None:
     assert [event.name for event in env.cloud.take()] == [str(number) for number in range(WINDOW, WINDOW + 20)]
 
 
+def test_what_waits_in_the_cloud_for_a_rules_target_does_not_hold_up_the_rest() -> None:
+    env = EdgeHubEnv(cloud=FakeCloud(ours=True)).start()
+    uploads = [BusUploaded(resource="default/test", content=f"{number}") for number in range(WINDOW + 50)]
+    env.tell(*uploads)
+    assert [upload.content for upload in env.cloud.take()] == [f"{number}" for number in range(WINDOW)]
+    (event,) = events(1)
+    answer = BusUploaded(resource="", content={}, source=constants.SERVICEBUS, parent_msg_id="call")
+    env.tell(event, answer)
+    assert [said.msg_id for said in env.cloud.take()] == [event.msg_id, answer.msg_id]
+    env.cut()
+    env.back()
+    again = env.cloud.take()
+    assert [said.msg_id for said in again[:2]] == [event.msg_id, answer.msg_id]
+    assert [said.msg_id for said in again[2:]] == [upload.msg_id for upload in uploads[:WINDOW]]
+    env.cloud.acknowledge(*uploads[:WINDOW])
+    env.harness.run()
+    assert [said.msg_id for said in env.cloud.take()] == [upload.msg_id for upload in uploads[WINDOW:]]
+
+
 def test_a_restart_of_the_process_loses_nothing() -> None:
     before = offline()
     said = [*events(5), report("default/lamp", power=value("on"))]

@@ -228,3 +228,17 @@ def test_deleting_a_rule_ends_what_waits_for_it() -> None:
     env.harness.run()
     assert future.done
     assert len(env.harness.dead_letters) == 1
+
+
+@pytest.mark.parametrize("at", [3, 5, 8, 12, 13, 20])
+def test_crashes_of_the_router_lose_nothing_of_what_waits(at: int) -> None:
+    env = RouterEnv(UP, SERVICE, crashes=(at, at + 4))
+    env.target.answer = lambda body: HttpError("refused")
+    call = env.call("service")
+    futures = [env.upload(f"{number}", msg_id=f"m-{number}") for number in range(10)]
+    env.work()
+    env.advance(5)
+    env.target.answer = lambda body: 200
+    env.advance(70)
+    assert list(dict.fromkeys(env.target.got)) == [b"%d" % number for number in range(10)]
+    assert all(future.done for future in [call, *futures])
