@@ -8,15 +8,17 @@ from __future__ import annotations
 import http.client
 import json
 import queue
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.support.cloud_and_edge import CloudAndEdge
+from tests.support.cloud_and_edge import CloudAndEdge, ending
 from tests.support.mqtt_clients import Paho, paho
 from tests.support.plugins.ports import free_ports
 from tests.support.rules import endpoint, rule
@@ -66,15 +68,25 @@ class EchoServer:
         self._server.server_close()
 
 
+@contextmanager
+def serving(port: int) -> Iterator[EchoServer]:
+    """The target, up."""
+    server = EchoServer(port)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
 class RuleStage(CloudAndEdge):
     """Cloud and edge, the suite's endpoints, and its rules when they are asked for."""
 
     def __init__(self, folder: Path) -> None:
-        self.router, self.service, self.bus = free_ports(3)
+        self.router, self.secure, self.service, self.bus = free_ports(4)
         super().__init__(
             folder,
             *("--runtime", "process", "--service-port", str(self.bus)),
-            cloud_options=("--router-open", str(self.router)),
+            cloud_options=("--router-open", str(self.router), "--router-port", str(self.secure)),
         )
 
     def start(self) -> None:
@@ -110,6 +122,19 @@ class RuleStage(CloudAndEdge):
         finally:
             connection.close()
 
+    def post_by_tls(self, path: str, body: bytes, certificate: tuple[Path, Path] | None = None) -> tuple[int, bytes]:
+        """The same at the port that asks who one is: under the certificate in these files (certificate, key), or none."""
+        context = ssl.create_default_context(cafile=str(self.cloud.data_dir / "certs" / "ca.crt"))
+        if certificate is not None:
+            context.load_cert_chain(*certificate)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.secure, timeout=PATIENCE, context=context)
+        try:
+            connection.request("POST", path, body)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
     def post_when_known(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
         """A request, once the rule is known; the body of its answer."""
         answers: list[bytes] = []
@@ -139,9 +164,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuleStage]:
 
 @pytest.fixture
 def echo(stage: RuleStage) -> Iterator[EchoServer]:
-    server = EchoServer(stage.service)
-    yield server
-    server.close()
+    with serving(stage.service) as server:
+        yield server
 
 
 @pytest.fixture
@@ -157,6 +181,23 @@ def test_rest_to_eventbus(stage: RuleStage, client: Paho) -> None:
     assert client.hear().payload == MESSAGE
     assert stage.post(stage.router, f"/{NODE}/default/nothing", MESSAGE, {})[0] == 404
     assert stage.post(stage.router, "/edge-9/default/ccc", MESSAGE, {})[0] == 500
+
+
+def test_by_tls_an_administrator_may_use_a_rule_and_a_node_may_not(stage: RuleStage, client: Paho) -> None:
+    stage.put(rule("tls", "rest-test", {"path": "/tls"}, "eventbus-test", {"topic": "topic-tls"}))
+    client.subscribe("topic-tls")
+    path = f"/{NODE}/default/tls"
+    stage.post_when_known(path, b"first", {})
+    certs = stage.cloud.data_dir / "certs"
+    assert stage.post_by_tls(path, MESSAGE)[0] == 401
+    assert stage.post_by_tls(path, MESSAGE, _pair(stage.edge.data_dir))[0] == 403
+    assert stage.post_by_tls(path, MESSAGE, (certs / "admin.crt", certs / "admin.key"))[0] == 200
+    assert client.hear_payloads(2) == [b"first", MESSAGE]
+
+
+def _pair(folder: Path) -> tuple[Path, Path]:
+    """The node's certificate and its key."""
+    return next(folder.rglob("node.crt")), next(folder.rglob("node.key"))
 
 
 def test_eventbus_to_rest(stage: RuleStage, echo: EchoServer, client: Paho) -> None:
@@ -187,29 +228,24 @@ def test_servicebus_to_rest(stage: RuleStage, echo: EchoServer) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_messages_of_an_edge_that_is_cut_off_arrive_in_order_whoever_is_killed(
-    stage: RuleStage, client: Paho
-) -> None:
-    stage.put(stage.upward())
-    echo = EchoServer(stage.service)
-    try:
-        eventually(lambda: _arrives(client, echo), "the rule acts")
-        stage.cloud.kill()
-        for number in range(1000):
-            client.publish("default/test", b"%d" % number, qos=1)
-        stage.edge.kill()
-    finally:
-        echo.close()
-    stage.edge.start()
-    stage.cloud.start()  # and the target is down
-    stage.wait_ready()
-    echo = EchoServer(stage.service)
-    try:
+def test_a_thousand_messages_of_an_edge_that_is_cut_off_arrive_in_order_whoever_is_killed(tmp_path: Path) -> None:
+    stage = RuleStage(tmp_path)
+    with ending(stage.edge, stage.cloud):
+        stage.start()
+        stage.put(stage.upward())
+        with serving(stage.service) as echo, paho(stage.mqtt) as client:
+            eventually(lambda: _arrives(client, echo), "the rule acts")
+            stage.cloud.kill()
+            for number in range(1000):
+                client.publish("default/test", b"%d" % number, qos=1)
+            stage.edge.kill()
+        stage.edge.start()
+        stage.cloud.start()  # and the target is down
+        stage.wait_ready()
         heard: list[tuple[bytes, str]] = []
-        while not heard or heard[-1][0] != b"999":
-            heard.append(echo.bodies.get(timeout=PATIENCE))
-    finally:
-        echo.close()
+        with serving(stage.service) as echo:
+            while not heard or heard[-1][0] != b"999":
+                heard.append(echo.bodies.get(timeout=PATIENCE))
     first = {key: body for body, key in heard if body != MESSAGE}
     assert list(first.values()) == [b"%d" % number for number in range(1000)]
 
