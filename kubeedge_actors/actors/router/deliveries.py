@@ -19,6 +19,8 @@ MAX_DELIVERIES = 32
 """Targets that are called at the same time."""
 NODE_DELIVERIES, NODE_BYTES = 2_000, 32 << 20
 """What may wait of one node. An honest node of ours has 256 messages under way."""
+ALL_BYTES = 256 << 20
+"""What may wait of all nodes."""
 BACKOFF, BACKOFF_LONGEST = 0.5, 30.0
 Settle = Callable[[bool], object]
 
@@ -53,16 +55,18 @@ class Deliveries:
         self._queues: dict[QueueKey, _Queue] = {}
         self._known: dict[tuple[QueueKey, str], Delivery] = {}
         self._budget = NodeBudget(NODE_DELIVERIES, NODE_BYTES)
-        self._busy = 0
+        self._busy = self._bytes = 0
 
     def add(self, key: QueueKey, delivery: Delivery) -> bool:
-        """Let it wait; one that is said again waits once, and all who said it hear of it. False: its node has too many."""
+        """Let it wait; one that is said again waits once, and all who said it hear of it. False: its node has too many, or all have."""
         known = self._known.get((key, delivery.upload.msg_id))
         if known is not None:
             known.settle += delivery.settle
             return True
-        if not self._budget.take(key.node, len(delivery.body)):
+        size = len(delivery.body)
+        if self._bytes + size > ALL_BYTES or not self._budget.take(key.node, size):
             return False
+        self._bytes += size
         self._known[key, delivery.upload.msg_id] = delivery
         self._queues.setdefault(key, _Queue()).waiting.append(delivery)
         return True
@@ -122,6 +126,7 @@ class Deliveries:
         delivery = queue.waiting.popleft()
         del self._known[key, delivery.upload.msg_id]
         self._budget.release(key.node, len(delivery.body))
+        self._bytes -= len(delivery.body)
         return delivery
 
     def _forget_empty(self, key: QueueKey) -> None:

@@ -92,6 +92,13 @@ def test_the_default_cloudcore_file_gives_a_cloud(cloud: Read) -> None:
     assert (config.metrics_host, config.metrics_port, config.kubeconfig) == ("127.0.0.1", 9091, "")
 
 
+def test_a_router_that_is_enabled_is_served_by_tls(cloud: Read) -> None:
+    assert "router_port" not in cloud()
+    found = cloud(modules__router__enable=True, modules__router__port=9444, modules__router__restTimeout=5)
+    assert (found["router_port"], found["router_timeout"]) == (9444, 5.0)
+    assert "router_open" not in found
+
+
 def test_the_minimal_cloudcore_file_gives_a_cloud(tmp_path: Path) -> None:
     assert file_settings(CloudConfig, changed(tmp_path, "cloudcore-minimal", {}))["node_limit"] == 1000
 

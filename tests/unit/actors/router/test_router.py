@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
@@ -11,7 +12,7 @@ from kubeedge_actors.drivers.http.base import RestResponse
 from kubeedge_actors.errors import AskTimeout, HttpError
 from kubeedge_actors.kubernetes.object_types import RULE_KIND, RULEENDPOINT_KIND
 from kubeedge_actors.supervisors import Reason
-from kubeedge_actors.wire import constants
+from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.messages import (
     BusPublish,
     BusUploaded,
@@ -20,7 +21,7 @@ from kubeedge_actors.wire.messages import (
     SessionClosed,
 )
 from tests.support.env.router import DOWN, PROGRAMS, SERVICE, UP, RouterEnv, response
-from tests.support.rules import ENDPOINTS, rule
+from tests.support.rules import ENDPOINTS, endpoint, rule
 
 
 def brief(messages: list[object]) -> list[tuple[str, str, str]]:
@@ -228,6 +229,47 @@ def test_deleting_a_rule_ends_what_waits_for_it() -> None:
     env.harness.run()
     assert future.done
     assert len(env.harness.dead_letters) == 1
+
+
+RECORDED = {
+    "subscribe": ("router_eventbus", "default/temp", None),
+    "start": ("router_servicebus", "http://127.0.0.1:28190/svc", None),
+    "publish": ("router_eventbus", "down", "body text"),
+    "POST": (
+        "router_servicebus",
+        "9060:/local/more?x=1",
+        {"header": {"User": ["I am user"]}, "body": "Ym9keSB0ZXh0", "method": "POST", "url": ""},
+    ),
+}
+"""What a genuine cloudcore says to the nodes of such rules: source, resource and content by operation, in the group `user`."""
+
+
+def test_what_nodes_are_told_is_what_a_genuine_cloud_says() -> None:
+    env = RouterEnv(
+        rule("a", "eventbus", {"topic": "temp", "node_name": "edge-1"}, "rest", {"resource": "http://x/"}),
+        rule(
+            "b",
+            "servicebus",
+            {"target_url": RECORDED["start"][1], "node_name": "edge-1"},
+            "rest",
+            {"resource": "http://x/"},
+        ),
+        rule("c", "rest", {"path": "/a"}, "eventbus", {"topic": "down"}),
+        rule("d", "rest", {"path": "/b"}, "local", {"path": "/local"}),
+        connected=False,
+    )
+    env.cluster.create(RULEENDPOINT_KIND, "default", endpoint("local", "servicebus", service_port="9060"))
+    said = env.connect()
+    env.call("c", body=b"body text")
+    env.call("d", "more", query="x=1", body=b"body text")
+    found = {}
+    for message in [*said, *env.outbox.take(), *env.told()]:
+        frame = json.loads(beehive.encode(mapping.to_beehive(message, 1)))
+        route = frame["route"]
+        assert route.pop("group") == "user"
+        assert frame["header"].keys() == {"msg_id", "timestamp"}
+        found[route["operation"]] = (route["source"], route["resource"], frame["content"])
+    assert found == RECORDED
 
 
 @pytest.mark.parametrize("at", [3, 5, 8, 12, 13, 20])
