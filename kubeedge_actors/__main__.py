@@ -15,7 +15,7 @@ from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.options.parsers import SCRIPT, main_parser, parser, program_name
 
 PACKAGES = ("control", "dashboard", "deadletters", "demo")
-AT_THE_NODE = ("pods", "describe", "logs", "exec", "restart", "events", "ctl")
+AT_THE_NODE = ("pods", "describe", "logs", "exec", "restart", "release", "events", "ctl")
 """Commands that the package ctl carries out."""
 
 

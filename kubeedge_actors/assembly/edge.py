@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
 from kubeedge_actors.assembly.local_doors import metaserver_tls
+from kubeedge_actors.assembly.node_address import LOOPBACK, node_address
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
@@ -129,14 +129,18 @@ def service_port_error(config: EdgeConfig, targets: NameStore) -> str:
 
 def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState) -> Edged:
     """Edged with the drivers of this machine; `link` outlives it."""
-    pods = config.data_dir / "pods"
+    pods, address = config.data_dir / "pods", config.node_ip or node_address(config.cloud)
+    if config.cloud and not config.node_ip and address == LOOPBACK:
+        log.warning(
+            "this node tells %s as its address, which nobody else can use: give another one with --node-ip", address
+        )
     return Edged(
         node_name=config.name,
         runtime=containers,
         folders=LocalPodVolumes(pods),
         host=LinuxMachine(config.data_dir),
         prober=NetworkProber(),
-        address=config.node_ip or _address(config.cloud),
+        address=address,
         product=__version__,
         manifests=StaticPodFolder(Path(config.manifests), parse_yaml_documents) if config.manifests else None,
         labels=dict(label.split("=", 1) for label in config.labels),
@@ -223,7 +227,7 @@ def edge_stream_specs(
     if not (config.cloud and config.streams):
         return []
     address, links, stream_state = (
-        config.node_ip or _address(config.cloud),
+        config.node_ip or node_address(config.cloud),
         WebSocketLinks("latin-1", TUNNEL_PATIENCE),
         EdgeStreamState(),
     )
@@ -243,14 +247,3 @@ def token_reader(config: EdgeConfig) -> Callable[[], str]:
             raise CertificateError(f"the token file {path} can not be read: {error}") from error
 
     return (lambda: config.token) if config.token or not config.token_file else read
-
-
-def _address(cloud: str) -> str:
-    """This machine's address as the cloud sees it; a UDP socket finds the route without sending anything."""
-    url = urlsplit(cloud)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((url.hostname or "192.0.2.1", url.port or 9))
-        except OSError:
-            return "127.0.0.1"  # no route at all: the node works alone
-        return str(probe.getsockname()[0])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.drivers.pki.file_authority import ALWAYS
+from kubeedge_actors.osutil.sockets import route_address
 
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 
@@ -20,18 +21,8 @@ def names_of_machine(host: str) -> list[str]:
         names = {str(info[4][0]) for info in socket.getaddrinfo(own, None)}
     except OSError:
         names = set()  # a host name that resolves to nothing
-    names |= {own, *_routed()}
+    names |= {own, *filter(None, [route_address()])}  # its name often stands for loopback only
     return sorted(names, key=lambda name: (name.startswith("127."), name))
-
-
-def _routed() -> list[str]:
-    """The address by which this machine goes out, if it does; its name often stands for loopback only. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return []
-        return [str(probe.getsockname()[0])]
 
 
 def how_to_reach(config: CloudConfig, *, has_streams: bool) -> str:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from kubeedge_actors.actors.edged.messages import ListNodePods, ListPodEvents, RestartPod
+from kubeedge_actors.actors.edged.messages import ListNodePods, ListPodEvents, ReleaseHeldPods, RestartPod
+from kubeedge_actors.actors.edged.pod.hold_upgrade import ANNOTATION, is_held, is_marked
 from kubeedge_actors.actors.edgestream.stream_params import LogOptions, StreamTarget, find_container, parse_moment
 from kubeedge_actors.assembly.pod_streams import ExecConversation, LogText
 from kubeedge_actors.control.streams import ControlStream, MoreCommands
@@ -19,7 +20,7 @@ from kubeedge_actors.wire import constants
 Json = dict[str, Any]
 PATIENCE = 5.0
 """Seconds that Edged has to answer."""
-ADMIN_QUERIES = frozenset({ListNodePods, ListPodEvents, RestartPod})
+ADMIN_QUERIES = frozenset({ListNodePods, ListPodEvents, ReleaseHeldPods, RestartPod})
 """Messages that no actor sends: they come from the control socket."""
 
 
@@ -27,7 +28,12 @@ def pod_commands(system: ActorSystem, runtime: ContainerRuntime) -> MoreCommands
     """The commands about the pods of an edge node."""
     pods = NodePods(system, runtime)
     return MoreCommands(
-        {"pods": pods.list_pods, "podevents": pods.list_events, "podrestart": pods.restart},
+        {
+            "pods": pods.list_pods,
+            "podevents": pods.list_events,
+            "podrestart": pods.restart,
+            "podrelease": pods.release,
+        },
         {"podlogs": pods.open_log, "podexec": pods.open_exec},
     )
 
@@ -66,6 +72,15 @@ class NodePods:
             raise UsageError(f"pod {request['pod']} is being deleted")
         names: list[str] = self._ask(RestartPod(uid=pod["metadata"]["uid"]))
         return names
+
+    def release(self, request: Json) -> list[str]:
+        """Let held pods begin: the `pod` that is named, else all; those that were held, as NAMESPACE/NAME."""
+        namespace, name = str(request.get("namespace") or ""), str(request.get("pod") or "")
+        if name and not is_held(pod := self._pod(namespace, name)):
+            why = "it has begun" if is_marked(pod) else f"it has no annotation {ANNOTATION}"
+            raise UsageError(f"pod {name} is not held: {why}")
+        released: list[str] = self._ask(ReleaseHeldPods(namespace=namespace, name=name))
+        return released
 
     def _pod(self, namespace: str, name: str) -> Json:
         for pod in self._ask(ListNodePods()):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from kubeedge_actors import deploy
 from kubeedge_actors.drivers.cluster.base import Json
-from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
+from kubeedge_actors.drivers.cluster.kubernetes import SETTLING_SECONDS, KubernetesCluster
 from kubeedge_actors.errors import AlreadyExists, ClusterError, DriverError, NotFound, Unreachable, UsageError
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
@@ -36,7 +36,7 @@ NEEDED = (
 SERVED_WITHIN, LOOK_EVERY = 30.0, 0.2
 ANSWER_WITHIN = 30.0
 """Seconds that the API is given to come up; then whatever started us should start us again."""
-REFUSED = {401: "does not accept these credentials", 403: "does not allow it"}
+UNAUTHORIZED, FORBIDDEN = 401, 403
 
 
 def ensure_prerequisites(cluster: KubernetesCluster, asked_to_end: Callable[[], bool] = lambda: False) -> None:
@@ -58,16 +58,24 @@ def ensure_prerequisites(cluster: KubernetesCluster, asked_to_end: Callable[[], 
 
 
 def _patiently(step: Callable[[], None], asked_to_end: Callable[[], bool]) -> None:
-    deadline, level = time.monotonic() + ANSWER_WITHIN, logging.WARNING
+    """Do the step when the API answers. What one that was away a moment ago refuses is tried again as well: it does not know its tokens and
+    roles at once.
+    """
+    deadline, level, was_away = time.monotonic() + ANSWER_WITHIN, logging.WARNING, False
     while True:
         try:
             return step()
         except Unreachable as error:
+            was_away, failure = True, str(error)
             if time.monotonic() > deadline or asked_to_end():
                 raise
-            log.log(level, "%s; retrying", error)
-            level = logging.DEBUG
-            time.sleep(LOOK_EVERY)
+        except UsageError as refusal:
+            failure = str(refusal)
+            if not was_away or time.monotonic() > deadline + SETTLING_SECONDS or asked_to_end():
+                raise
+        log.log(level, "%s; retrying", failure)
+        level = logging.DEBUG
+        time.sleep(LOOK_EVERY)
 
 
 def _namespace(cluster: KubernetesCluster) -> None:
@@ -96,9 +104,14 @@ def _make(cluster: KubernetesCluster, kind: ResourceKind, objects: Iterable[Json
 
 
 def _refusal(error: ClusterError, subject: str) -> Exception:
-    if isinstance(error, Unreachable) or error.code not in REFUSED:
+    if error.code == UNAUTHORIZED:
+        return UsageError(
+            f"{subject}: the API server does not accept these credentials: look at the token or the certificate in the kubeconfig, "
+            "which may have expired or be another cluster's"
+        )
+    if error.code != FORBIDDEN:
         return error
     sources = " ".join(f"-f {source}" for source in (deploy.NAMESPACE, deploy.CRDS, deploy.RBAC))
     return UsageError(
-        f"{subject}: the API server {REFUSED[error.code]}; an administrator has to run: kubectl apply {sources}"
+        f"{subject}: the API server does not allow it; an administrator has to run: kubectl apply {sources}"
     )

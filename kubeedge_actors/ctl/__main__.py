@@ -1,4 +1,4 @@
-"""python -m kubeedge_actors pods, describe, logs, exec, restart, events and ctl: the pods of a node, asked for at the node."""
+"""python -m kubeedge_actors pods, describe, logs, exec, restart, release, events and ctl: the pods of a node, asked for at the node."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from kubeedge_actors.ctl.pod_lookup import Json, named, pod_name
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.parsers import parser
+from kubeedge_actors.options.pods import NODE_WORD
 
 SOCKET = "control.sock"
-VERBS = {"get": "pods"}
+VERBS = {"get": "pods", "unhold-upgrade": "release"}
 """Words of `ctl` that have another name without it."""
 Act = Callable[[argparse.Namespace, ControlClient, Shutdown], int | None]
 
@@ -99,6 +100,19 @@ def _restart(options: argparse.Namespace, client: ControlClient, shutdown: Shutd
         print(f"pod/{name} restarted" + (f": {', '.join(ran)}" if ran else ": none of its containers ran"))
 
 
+def _release(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
+    whole_node = options.all or getattr(options, "resource", "") == NODE_WORD
+    if not whole_node and not options.pods:
+        raise UsageError("name the pods to release, or --all for all that are held at this node")
+    names = [""] if whole_node else [pod_name(text) for text in options.pods]
+    answers = [client.ask("podrelease", namespace=options.namespace, pod=name) for name in names]
+    released = [each for answer in answers for each in answer]
+    for each in released:
+        print(f"pod/{each.rpartition('/')[2]} released")
+    if not released:
+        print("No held pods found.", file=sys.stderr)
+
+
 def _events(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
     events = client.ask("podevents", namespace="" if options.all_namespaces else options.namespace)
     if options.about:
@@ -120,6 +134,7 @@ ACTS: dict[str, Act] = {
     "describe": _describe,
     "logs": _logs,
     "exec": _exec,
+    "release": _release,
     "restart": _restart,
     "events": _events,
 }

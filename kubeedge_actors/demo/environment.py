@@ -86,7 +86,7 @@ class DemoEnvironment:
         self._spawn(
             "edge",
             "kubeedge_actors.edge",
-            *("--name", name),
+            *("--name", name, "--node-ip", "127.0.0.1"),  # what it shows listens on loopback only
             *("--cloud", f"https://127.0.0.1:{self._ports[2]}"),
             *("--hub", f"wss://127.0.0.1:{self.proxy.port}"),
             *("--token-file", str(self.folder / "cloud" / "token")),

@@ -30,7 +30,7 @@ NODE = (
     Setting(
         "node-ip",
         text_kind("ADDRESS"),
-        "address that the node tells (default: the one from which it reaches the cloud)",
+        "address that the node tells (default: the one from which it reaches the cloud; with a cloud on loopback the one by which it goes out)",
     ),
     Setting("labels", LABELS, "a label that the node gives itself; repeatable", option="label"),
 )

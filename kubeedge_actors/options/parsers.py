@@ -298,6 +298,9 @@ COMMANDS = {
         "restart web --data-dir E",
         _at_the_node(pods.add_restart),
     ),
+    "release": Command(
+        "let pods begin that are held at the node", "release web --data-dir E", _at_the_node(pods.add_release)
+    ),
     "events": Command("list the Events of a node's pods", "events -A --data-dir E", _at_the_node(pods.add_events)),
     "ctl": Command("the same with the verbs of `keadm ctl`", "ctl get pod -o wide --data-dir E", _ctl),
     "deadletters": Command(

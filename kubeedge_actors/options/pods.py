@@ -10,6 +10,8 @@ from typing import Any
 
 Add = Callable[[str, str], argparse.ArgumentParser]
 POD_WORDS = ("pod", "pods", "po")
+NODE_WORD = "node"
+"""All pods of the node, for `ctl unhold-upgrade`."""
 EPILOG = "The edge has to run, with or without a cloud; it is found by --data-dir."
 
 
@@ -85,6 +87,17 @@ def add_restart(parser: argparse.ArgumentParser) -> None:
     _add_namespace(parser, everywhere=False)
 
 
+def add_release(parser: argparse.ArgumentParser) -> None:
+    """Release pods."""
+    parser.description = (
+        "Let pods begin that the annotation edge.kubeedge.io/hold-upgrade holds at this node, with or without a cloud."
+    )
+    parser.epilog = EPILOG
+    parser.add_argument("pods", nargs="*", metavar="POD")
+    parser.add_argument("--all", action="store_true", help="all that are held, in all namespaces")
+    _add_namespace(parser, everywhere=False)
+
+
 def add_events(parser: argparse.ArgumentParser) -> None:
     """List Events."""
     parser.description = "The Events of a node's pods since the edge was started, the newest at the end; the last 512 that differ are kept."
@@ -99,7 +112,7 @@ def add_ctl(parser: argparse.ArgumentParser, add: Add) -> None:
     parser.description = (
         "Ask an edge node about its pods, or tell it what to do, with the verbs of KubeEdge's `keadm ctl`."
     )
-    parser.epilog = "`ctl COMMAND --help` tells the rest; `pods`, `describe`, `logs`, `exec`, `restart` and `events` are the same in short."
+    parser.epilog = "`ctl COMMAND --help` tells the rest; `pods`, `describe`, `logs`, `exec`, `restart`, `release` (here `unhold-upgrade`) and `events` are the same in short."
     get = add("get", "list pods")
     _add_resource(get)
     add_pods(get)
@@ -111,6 +124,9 @@ def add_ctl(parser: argparse.ArgumentParser, add: Add) -> None:
     restart = add("restart", "stop the containers of pods and start them anew")
     _add_resource(restart)
     add_restart(restart)
+    release = add("unhold-upgrade", "let held pods begin")
+    release.add_argument("resource", choices=(*POD_WORDS, NODE_WORD), metavar="{pod,pods,po,node}")
+    add_release(release)
 
 
 def _add_resource(parser: argparse.ArgumentParser) -> None:

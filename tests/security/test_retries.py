@@ -26,7 +26,7 @@ LOOPS = {
     "actors/edgestream/portforward.py:_write": "no retry: waits for what comes next",
     "actors/edged/runtime/worker_pool.py:_work": "no retry: the next job",
     "assembly/followed_log.py:pieces": "backoff_delay: doubled up to RETRY_MAX, with jitter; then NEXT_SECONDS until the node is back",
-    "assembly/prerequisites.py:_patiently": "LOOK_EVERY, for at most ANSWER_WITHIN",
+    "assembly/prerequisites.py:_patiently": "LOOK_EVERY, for at most ANSWER_WITHIN, then SETTLING_SECONDS",
     "control/server.py:_accept": "AGAIN",
     "drivers/broker/admission.py:accepted": "ACCEPT_AGAIN",
     "drivers/broker/external.py:_run": "0.25 s doubled up to 5 s, with jitter",

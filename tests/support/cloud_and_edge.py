@@ -91,7 +91,7 @@ class CloudAndEdge:
             "kubeedge_actors.edge",
             folder / "edge",
             *("--name", "edge-1", "--cloud", f"https://127.0.0.1:{self.https}", "--hub", f"wss://127.0.0.1:{self.hub}"),
-            *("--tunnel", f"wss://127.0.0.1:{self.tunnel}"),
+            *("--tunnel", f"wss://127.0.0.1:{self.tunnel}", "--node-ip", "127.0.0.1"),
             *("--token-file", str(folder / "cloud" / "token"), "--mqtt-port", str(self.mqtt)),
             *edge_options,
         )

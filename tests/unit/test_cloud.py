@@ -14,7 +14,7 @@ def test_a_cloud_for_all_addresses_has_the_names_of_the_machine_and_the_one_it_g
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "box")
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", ("127.0.1.1", 0))])
-    monkeypatch.setattr(own_names, "_routed", lambda: ["192.168.1.7"])
+    monkeypatch.setattr(own_names, "route_address", lambda: "192.168.1.7")
     assert own_names.names_of_machine("0.0.0.0") == ["192.168.1.7", "box", "127.0.1.1"]
     assert own_names.names_of_machine("10.0.0.5") == ["10.0.0.5"]
 
@@ -25,7 +25,7 @@ def test_a_machine_whose_name_stands_for_nothing_has_its_name_all_the_same(monke
 
     monkeypatch.setattr(socket, "gethostname", lambda: "box")
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
-    monkeypatch.setattr(own_names, "_routed", list)
+    monkeypatch.setattr(own_names, "route_address", str)
     assert own_names.names_of_machine("::") == ["box"]
 
 

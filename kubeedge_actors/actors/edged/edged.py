@@ -15,6 +15,7 @@ from kubeedge_actors.actors.edged.messages import (
     PodListDue,
     PodStorageMeasured,
     PodSyncDue,
+    ReleaseHeldPods,
     RestartPod,
     RuntimeEventReceived,
     RuntimeRelisted,
@@ -304,6 +305,11 @@ class Edged(Module):
         pod_state = self._pods.get(message.uid)
         return [] if pod_state is None or pod_state.is_ending else self._pod_workers.restart(pod_state)
 
+    @on
+    def on_release_held_pods(self, message: ReleaseHeldPods) -> list[str]:
+        """Let held pods begin."""
+        return self._pod_workers.release(message.namespace, message.name)
+
     # --- the cluster ------------------------------------------------------------------------------------------------
 
     @on
@@ -385,12 +391,5 @@ class Edged(Module):
 
     def _node_description(self) -> NodeDescription:
         trouble = f"{RUNTIME_DOWN}: {self._state.runtime_error}" if self._state.runtime_error else ""
-        return NodeDescription(
-            self._node_name,
-            self._address,
-            self._product,
-            self._state.runtime_version or "unknown://0",
-            self._host.info(),
-            trouble,
-            self._labels,
-        )
+        own, engine = (self._node_name, self._address, self._product), self._state.runtime_version or "unknown://0"
+        return NodeDescription(*own, engine, self._host.info(), trouble, self._labels)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import logging
 import os
 import subprocess
 import threading
@@ -18,6 +19,8 @@ import msgspec
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig, ExecPlugin
 from kubeedge_actors.errors import Unreachable
 
+log = logging.getLogger(__name__)
+
 FILE_LIFE = 60.0
 """Seconds after which a token file is read again: Kubernetes renews it in place."""
 COMMAND_LIFE = 3600.0
@@ -25,6 +28,9 @@ COMMAND_LIFE = 3600.0
 EARLY = 30.0
 """Seconds before its end at which a token of a command is replaced."""
 COMMAND_TIMEOUT = 30.0
+RENEWAL_INITIAL, RENEWAL_MAX = 0.5, 60.0
+"""Seconds between two looks for a new token while the present one is refused or can not be read: doubling."""
+UNAUTHORIZED, FORBIDDEN = 401, 403
 
 
 class _Status(msgspec.Struct):
@@ -44,6 +50,8 @@ class AuthHeaders:
         self._lock = threading.Lock()
         self._token = ""
         self._fresh_until = 0.0
+        self._renewals, self._next_renewal = 0, 0.0
+        self._unreadable = ""
 
     def headers(self) -> dict[str, str]:
         """The headers to send. Errors: Unreachable when there is no token, OSError of its file."""
@@ -55,11 +63,27 @@ class AuthHeaders:
             return {"Authorization": f"Basic {pair}"}
         return {}
 
-    def on_unauthorized(self, sent_headers: dict[str, str]) -> bool:
-        """The API did not accept what was sent; whether there is something else to send now."""
+    def on_refused(self, sent_headers: dict[str, str], code: int) -> bool:
+        """The API answered 401 or 403 to what was sent; whether there is something else to send now.
+
+        The source is looked at at once, and while the refusals go on with back-off. A 403 is as a rule about rights: for its sake
+        no credential plugin runs, but a file is read, which may have been empty or another's for a moment.
+        """
         with self._lock:
+            due = time.monotonic() >= self._next_renewal
+            if not due or (code == FORBIDDEN and self._config.token_file is None):
+                return False
             self._fresh_until = 0.0
+            self._next_renewal = time.monotonic() + self._pause()
         return self.headers() != sent_headers
+
+    def on_accepted(self) -> None:
+        """The API took what was sent: the next refusal is the first again."""
+        self._renewals, self._next_renewal = 0, 0.0
+
+    def _pause(self) -> float:
+        self._renewals += 1
+        return min(RENEWAL_MAX, RENEWAL_INITIAL * 2.0 ** min(self._renewals - 1, 16))
 
     def _current(self) -> str:
         config = self._config
@@ -68,16 +92,34 @@ class AuthHeaders:
         with self._lock:
             if time.monotonic() >= self._fresh_until:
                 if config.token_file is not None:
-                    self._token, life = _read(config.token_file), FILE_LIFE
+                    life = self._read_file(config.token_file)
                 else:
                     assert config.command is not None
                     self._token, life = run_credential_plugin(config.command)
                 self._fresh_until = time.monotonic() + life
             return self._token
 
+    def _read_file(self, path: Path) -> float:
+        """Take the token of the file; the seconds until it is read again. A file that has none for a moment (`kubectl create token > file`
+        empties it first) leaves the token that is known (client-go: cachingTokenSource).
+        """
+        try:
+            self._token, self._unreadable = _read(path), ""
+            return FILE_LIFE
+        except (OSError, ValueError) as error:
+            if not self._token:
+                raise
+            if str(error) != self._unreadable:
+                self._unreadable = str(error)
+                log.warning("the token file can not be read, the token before is used: %s", error)
+            return RENEWAL_INITIAL
+
 
 def _read(path: Path) -> str:
-    return path.read_text(encoding="ascii").strip()
+    token = path.read_text(encoding="ascii").strip()
+    if not token:
+        raise ValueError(f"{path} is empty")
+    return token
 
 
 def run_credential_plugin(command: ExecPlugin) -> tuple[str, float]:

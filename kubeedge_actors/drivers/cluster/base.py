@@ -30,8 +30,10 @@ from kubeedge_actors.kubernetes.object_types import ResourceKind
 Json = dict[str, Any]
 PatchType = Literal["merge", "strategic", "json", "apply"]
 
-TEMPORARY = frozenset({0, 408, 429, 500, 502, 503, 504})
-"""Status codes after which the same request may succeed later; 0 is Unreachable."""
+TEMPORARY = frozenset({0, 401, 408, 429, 500, 502, 503, 504})
+"""Status codes after which the same request may succeed later; 0 is Unreachable. 401 is about who asks: the request itself was not looked at,
+and a token is renewed.
+"""
 
 
 class EventType(enum.Enum):

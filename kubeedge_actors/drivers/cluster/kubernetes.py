@@ -47,7 +47,7 @@ PATCH_TYPES: dict[PatchType, str] = {
 }
 PAGE = 500
 WATCH_SECONDS = 290
-SETTLING_SECONDS = 10.0
+SETTLING_SECONDS = 60.0
 """Seconds after the first answer of an API server within which what it forbids is tried again: it begins to answer before it has read its
 roles and their bindings.
 """

@@ -15,14 +15,15 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from kubeedge_actors.drivers.cluster.auth_headers import AuthHeaders
+from kubeedge_actors.drivers.cluster.auth_headers import FORBIDDEN, UNAUTHORIZED, AuthHeaders
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.errors import Unreachable, UsageError
 
 log = logging.getLogger(__name__)
 
 IDLE_CONNECTIONS = 8
-UNAUTHORIZED, TOO_MANY, UNAVAILABLE = 401, 429, 503
+TOO_MANY, UNAVAILABLE = 429, 503
+REFUSED = (UNAUTHORIZED, FORBIDDEN)
 TRIES = 4
 """Times that a request is made when the API says that it is too busy and when to come back."""
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
@@ -59,13 +60,13 @@ class Transport:
         """Status and body of the answer to one request.
 
         One that the API is too busy for is made again when it says, if that is soon; one whose token it does not
-        accept, with a new one.
+        accept, with a new one, if there is one.
         """
         renewed = False
         for remaining in reversed(range(TRIES)):
             proof = self._auth_headers()
             status, content, pause = self._once(method, target, body, content_type, proof)
-            if status == UNAUTHORIZED and not renewed and self._credentials.on_unauthorized(proof):
+            if self._refused(status, proof) and not renewed:
                 renewed = True
             elif not remaining or status not in (TOO_MANY, UNAVAILABLE) or pause is None or pause > self._timeout:
                 break
@@ -101,8 +102,7 @@ class Transport:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise Unreachable(self._error_text(error)) from error
-        if answer.status == UNAUTHORIZED:
-            self._credentials.on_unauthorized(proof)  # the next attempt brings a new token, if there is one
+        self._refused(answer.status, proof)  # the next attempt brings a new token, if there is one
         return ResponseStream(sock, connection, answer)
 
     def close(self) -> None:
@@ -149,6 +149,16 @@ class Transport:
     def _auth_headers(self) -> dict[str, str]:
         try:
             return self._credentials.headers()
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"the token for {self._config.url} can not be read: {error}") from error
+
+    def _refused(self, status: int, proof: dict[str, str]) -> bool:
+        """Whether the API refused what was sent and there is another token to send."""
+        if status not in REFUSED:
+            self._credentials.on_accepted()
+            return False
+        try:
+            return self._credentials.on_refused(proof, status)
         except (OSError, ValueError) as error:
             raise Unreachable(f"the token for {self._config.url} can not be read: {error}") from error
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,7 +22,7 @@ from kubeedge_actors.assembly.prerequisites import CRD_KIND, NEEDED, ensure_prer
 from kubeedge_actors.config import HTTPS_PORT, HUB_PORT, STREAM_PORT, TUNNEL_PORT
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
-from kubeedge_actors.errors import Unreachable, UsageError
+from kubeedge_actors.errors import ClusterError, Forbidden, Unreachable, UsageError
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND
 from tests.support.guarded_api import GuardedApi, guarded_api
@@ -103,6 +103,36 @@ def test_whoever_may_not_make_it_is_told_the_command(guarded: GuardedApi) -> Non
         ensure_prerequisites(admin)
     assert "\n" not in str(caught.value)
     admin.close()
+
+
+class _RefusingOnce:
+    """A cluster that answers with these errors first, then that there is all."""
+
+    def __init__(self, *errors: ClusterError) -> None:
+        self.errors = list(errors)
+
+    def get(self, *arguments: object) -> object:
+        if self.errors:
+            raise self.errors.pop(0)
+        return {}
+
+    def served_resources(self, group: str, version: str) -> set[str]:
+        return {kind.plural for kind in NEEDED}
+
+
+BAD_TOKEN = ClusterError({"code": 401, "reason": "Unauthorized", "message": "Unauthorized"})
+
+
+def test_who_has_a_bad_token_is_told_so_and_not_to_apply_roles() -> None:
+    with pytest.raises(UsageError, match="does not accept these credentials: look at the token") as caught:
+        ensure_prerequisites(cast(KubernetesCluster, _RefusingOnce(BAD_TOKEN)))
+    assert "kubectl apply" not in str(caught.value)
+
+
+def test_what_an_api_that_has_just_come_up_refuses_is_tried_again() -> None:
+    starting = _RefusingOnce(Unreachable("refused"), BAD_TOKEN, Forbidden({"code": 403, "message": "no roles yet"}))
+    ensure_prerequisites(cast(KubernetesCluster, starting))
+    assert not starting.errors
 
 
 def _all(resource: str) -> dict[str, Any]:

@@ -45,7 +45,17 @@ def test_bash_offers_the_commands_then_their_options_then_their_values() -> None
 
 
 def test_bash_knows_the_commands_of_a_command() -> None:
-    assert bash("ctl", "") == ["-h", "--help", "--version", "get", "describe", "logs", "exec", "restart"]
+    assert bash("ctl", "") == [
+        "-h",
+        "--help",
+        "--version",
+        "get",
+        "describe",
+        "logs",
+        "exec",
+        "restart",
+        "unhold-upgrade",
+    ]
     assert bash("ctl", "get", "p") == ["pod", "pods", "po"]
     assert bash("ctl", "get", "-o", "") == ["wide", "json", "yaml", "name"]
     assert bash("control", "re") == ["restart", "resume", "remove"]

@@ -12,6 +12,7 @@ from kubeedge_actors.actors.edged.messages import PodContainersListed, PodSyncDu
 from kubeedge_actors.actors.edged.pod import pod_config_requests
 from kubeedge_actors.actors.edged.pod import pod_sync as planning
 from kubeedge_actors.actors.edged.pod.admission import NodeOffer, PodAdmission
+from kubeedge_actors.actors.edged.pod.hold_upgrade import HoldUpgrades, held_status, released_status
 from kubeedge_actors.actors.edged.pod.pod_events import PodEvents
 from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
@@ -61,6 +62,7 @@ class PodWorkers:
         self._waiting: dict[str, PodState] = {}
         self._events = PodEvents(actor, state)
         self._admission = PodAdmission(pods, offer, fetch_node, self._on_rejected)
+        self._holds = HoldUpgrades(lambda: actor.store)
 
     def sync_all(self, records: Iterable[PodState]) -> None:
         """Sync several pods."""
@@ -82,6 +84,10 @@ class PodWorkers:
     def sync(self, pod_state: PodState) -> None:
         """Sync a pod: list, compute, start actions, report; or wait for what has to come first."""
         if not self._state.ready or pod_state.listing or self._pods.get(pod_state.uid) is not pod_state:
+            return
+        if self._holds.holds(pod_state):
+            self._report(pod_state, held=True)
+            self._schedule(pod_state, None)
             return
         if not self._admission.is_settled(pod_state):
             return
@@ -128,6 +134,17 @@ class PodWorkers:
             self._events.record(pod_state, NORMAL, "Killing", text, name)
         self.sync(pod_state)
         return names
+
+    def release(self, namespace: str, name: str) -> list[str]:
+        """Let held pods begin: one, or all when no name is given; their names, as NAMESPACE/NAME."""
+        released = []
+        for pod_state in self._admission.in_order():
+            own = pod_state.view.name
+            wanted = not name or (own.namespace, own.name) == (namespace, name)
+            if wanted and self._holds.release(pod_state, self._actor.clock.now()):
+                released.append(f"{own.namespace}/{own.name}")
+                self.sync(pod_state)
+        return released
 
     # --- having things done -----------------------------------------------------------------------------------------
 
@@ -235,6 +252,7 @@ class PodWorkers:
             pod_state.timer.cancel()
         pod_state.runtime.is_cleaned_up = True
         self._pods.forget(pod_state.uid)
+        self._holds.forget(pod_state)
         self._waiting = {key: waiting for key, waiting in self._waiting.items() if waiting is not pod_state}
         if pod_state.static and pod_state.status_reporter.uid:
             self._actor.tell(constants.METAMANAGER, pod_state.status_reporter.deletion_request())
@@ -288,13 +306,17 @@ class PodWorkers:
         self._waiting[message.msg_id] = pod_state
         self._actor.tell(constants.METAMANAGER, message)
 
-    def _report(self, pod_state: PodState) -> None:
+    def _report(self, pod_state: PodState, *, held: bool = False) -> None:
         if pod_state.runtime.is_deleted and not pod_state.static:
             return
         now, state = self._actor.clock.now(), self._state
         scheme, address = state.runtime_version.partition(":")[0], state.node.host_ip
         previous = pod_state.status_reporter.base_status()
-        status = pod_status(pod_state.view, pod_state.containers, pod_state.runtime, previous, address, now, scheme)
+        if held:
+            status = held_status(previous, now)
+        else:
+            status = pod_status(pod_state.view, pod_state.containers, pod_state.runtime, previous, address, now, scheme)
+            status = released_status(status, now)
         pod_state.status_reporter.built = status
         self._events.record_back_offs(pod_state, status)
         if state.link_up:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+import socket
 import stat
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from kubeedge_actors.drivers.cluster import auth_headers
 from kubeedge_actors.drivers.cluster import kubernetes as driver
 from kubeedge_actors.drivers.cluster.auth_headers import AuthHeaders
 from kubeedge_actors.drivers.cluster.base import EventType, is_temporary
@@ -26,6 +30,9 @@ __all__ = ["server"]
 
 BUSY = answer(b'{"kind":"Status","code":429,"reason":"TooManyRequests"}', "429 Too Many Requests", "Retry-After: 0\r\n")
 UNAUTHORIZED = answer(b'{"kind":"Status","code":401,"reason":"Unauthorized"}', "401 Unauthorized")
+FORBIDDEN = answer(
+    b'{"kind":"Status","code":403,"reason":"Forbidden","message":"clusterrole not found"}', "403 Forbidden"
+)
 FINE = answer(b'{"metadata":{"name":"p"}}')
 
 
@@ -122,6 +129,23 @@ def test_a_plugin_of_the_kubeconfig_gives_the_token_and_a_new_one_when_that_is_r
     assert sent == [b"Authorization: Bearer t-1"] * 3 + [b"Authorization: Bearer t-2"]
 
 
+def tokens_sent(server: Server) -> list[str]:
+    """The bearer token of each request."""
+    head = b"Authorization: Bearer "
+    lines = (line for request in server.requests for line in request.split(b"\r\n"))
+    return [line.removeprefix(head).decode() for line in lines if line.startswith(head)]
+
+
+def test_who_asks_being_refused_is_nothing_final_for_what_is_asked(server: Server) -> None:
+    cluster = KubernetesCluster(ClientConfig(url=f"http://127.0.0.1:{server.port}", token="t"), timeout=PATIENCE)
+    server.steps = [FINE, UNAUTHORIZED]
+    cluster.get(POD_KIND, "default", "p")
+    with pytest.raises(ClusterError) as caught:
+        cluster.get(POD_KIND, "default", "p")
+    assert is_temporary(caught.value)
+    cluster.close()
+
+
 def test_a_token_that_stays_refused_is_not_tried_for_ever(server: Server) -> None:
     transport = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}", token="t"), timeout=PATIENCE)
     server.steps = [UNAUTHORIZED]
@@ -142,6 +166,57 @@ def test_a_renewed_token_file_is_taken_when_the_old_token_is_refused(server: Ser
     assert [transport.request("GET", "/x")[0] for _ in range(2)] == [200, 200]
     transport.close()
     assert b"Bearer new" in server.requests[-1]
+
+
+def test_a_token_file_that_is_empty_for_a_moment_makes_nobody_anonymous(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "token"
+    path.write_text("old")
+    monkeypatch.setattr(auth_headers, "FILE_LIFE", 0.0)
+    transport = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}", token_file=path), timeout=PATIENCE)
+    server.steps = [FINE, FINE, FINE]
+    transport.request("GET", "/x")
+    path.write_text("")  # `kubectl create token > file` before it has an answer
+    transport.request("GET", "/x")
+    path.write_text("new")
+    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + auth_headers.RENEWAL_INITIAL)
+    transport.request("GET", "/x")
+    assert tokens_sent(server) == ["old", "old", "new"]
+    transport.close()
+
+
+def test_an_empty_token_file_at_the_start_is_said_and_no_request_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("\n")
+    with pytest.raises(Unreachable, match=r"the token for http://127.0.0.1:9 can not be read: .*token is empty"):
+        Transport(ClientConfig(url="http://127.0.0.1:9", token_file=path)).request("GET", "/x")
+
+
+def test_refusals_read_the_token_file_again_at_once_and_then_with_back_off(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, now = tmp_path / "token", [1000.0]
+    path.write_text("a")
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    transport = Transport(ClientConfig(url=f"http://127.0.0.1:{server.port}", token_file=path), timeout=PATIENCE)
+
+    def renew(token: str) -> Callable[[socket.socket, bytes], None]:
+        def step(held: socket.socket, request: bytes) -> None:
+            path.write_text(token)
+            FORBIDDEN(held, request)
+
+        return step
+
+    server.steps = [renew("b"), FORBIDDEN]
+    assert transport.request("GET", "/x")[0] == 403, "b is not good either"
+    server.steps = [renew("c")]
+    assert transport.request("GET", "/x")[0] == 403, "not read again so soon"
+    now[0] += auth_headers.RENEWAL_INITIAL
+    server.steps = [FORBIDDEN, FINE]
+    assert transport.request("GET", "/x")[0] == 200
+    assert tokens_sent(server) == ["a", "b", "b", "b", "c"]
+    transport.close()
 
 
 @pytest.mark.parametrize(
@@ -173,11 +248,6 @@ def test_a_conflict_is_not_repeated(server: Server) -> None:
     cluster.close()
 
 
-FORBIDDEN = answer(
-    b'{"kind":"Status","code":403,"reason":"Forbidden","message":"clusterrole not found"}', "403 Forbidden"
-)
-
-
 def test_what_an_api_server_forbids_that_has_just_come_up_may_be_tried_again_and_later_not(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +268,7 @@ def test_what_an_api_server_forbids_that_has_just_come_up_may_be_tried_again_and
     away()
     server.steps.append(FORBIDDEN)
     assert refused(), "it was restarted"
+    assert driver.SETTLING_SECONDS >= 60.0, "nothing is final before a minute of it"
     monkeypatch.setattr(driver, "SETTLING_SECONDS", 0.0)
     away()
     server.steps.append(FORBIDDEN)
