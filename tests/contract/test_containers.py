@@ -361,7 +361,9 @@ def test_input_comes_from_one_who_attaches_after_another_also_after_a_restart_of
         if word == b"two":
             attached.close_input()  # which is not the end of the container's
         attached.close()
+        old = bench.runtime
         bench.again()
+        old.close()
     assert bench.state(one.id).phase == "running"
 
 
@@ -371,7 +373,9 @@ def test_with_stdin_once_the_input_ends_with_the_first_who_was_attached(bench: C
     if bench.kind == "fake":  # it runs nothing
         return
     bench.await_output(one.id, b"ready")
+    old = bench.runtime
     bench.again()
+    old.close()  # else it might be the one to tell the end
     attached = bench.runtime.attach(one.id, stdin=True)
     attached.write(b"one\n")
     read_until(attached, b"heard one")

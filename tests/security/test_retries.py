@@ -33,6 +33,7 @@ LOOPS = {
     "drivers/broker/persistence.py:_run": "AGAIN",
     "drivers/cluster/informer.py:_run": "backoff_delay: doubled up to its maximum, with jitter",
     "drivers/containers/docker_events.py:_follow": "0.5, 1, 2, 5 s in _reconnect",
+    "drivers/containers/shim/container_input.py:write": "no retry: waits until the pipe takes more",
     "drivers/containers/docker_events.py:_listen": "QUIET_SECONDS of silence, then asked anew",
     "drivers/containers/shim/program.py:_end_descendants": "RECHECK_MILLISECONDS, and when a child ends",
     "drivers/store/dead_letters.py:_batch": "no retry: takes what waits",
