@@ -337,6 +337,65 @@ def test_who_attaches_sees_what_is_written_and_leaves_the_container_running(benc
     assert bench.state(one.id).phase == "running"
 
 
+READS = ("/bin/sh", "-c", 'echo ready; while read line; do echo "heard $line"; done; exit 5')
+"""Ends with 5 at the end of its input."""
+
+
+def read_until(attached: ExecStream, word: bytes) -> None:
+    said = b""
+    while word not in said:
+        piece = attached.read()[1]
+        assert piece, f"the end, before {word!r}: {said!r}"
+        said += piece
+
+
+def test_input_comes_from_one_who_attaches_after_another_also_after_a_restart_of_the_edge(bench: ContainersEnv) -> None:
+    one = bench.run(READS, stdin=True)
+    if bench.kind == "fake":  # it runs nothing
+        return
+    bench.await_output(one.id, b"ready")
+    for word in (b"one", b"two", b"three"):
+        attached = bench.runtime.attach(one.id, stdin=True)
+        attached.write(word + b"\n")
+        read_until(attached, b"heard " + word)
+        if word == b"two":
+            attached.close_input()  # which is not the end of the container's
+        attached.close()
+        old = bench.runtime
+        bench.again()
+        old.close()
+    assert bench.state(one.id).phase == "running"
+
+
+@pytest.mark.parametrize("leave", ["close_input", "close"])
+def test_with_stdin_once_the_input_ends_with_the_first_who_was_attached(bench: ContainersEnv, leave: str) -> None:
+    one = bench.run(READS, stdin=True, stdin_once=True)
+    if bench.kind == "fake":  # it runs nothing
+        return
+    bench.await_output(one.id, b"ready")
+    old = bench.runtime
+    bench.again()
+    old.close()  # else it might be the one to tell the end
+    attached = bench.runtime.attach(one.id, stdin=True)
+    attached.write(b"one\n")
+    read_until(attached, b"heard one")
+    getattr(attached, leave)()
+    assert bench.await_end(one.id).exit_code == 5
+    attached.close()
+
+
+def test_a_container_without_stdin_has_no_input(bench: ContainersEnv) -> None:
+    one = bench.run(("/bin/sh", "-c", "read line; echo none; sleep 1000"))
+    if bench.kind == "fake":  # it runs nothing
+        return
+    bench.await_output(one.id, b"none")
+    attached = bench.runtime.attach(one.id, stdin=True)
+    attached.write(b"one\n")
+    attached.close_input()
+    attached.close()
+    assert bench.state(one.id).phase == "running"
+
+
 def test_a_port_that_nobody_listens_at_takes_no_connection(bench: ContainersEnv) -> None:
     one = bench.run(FOREVER)
     with pytest.raises(ContainerError, match="nothing takes connections at port 1"):

@@ -188,6 +188,51 @@ def test_who_attaches_reads_on_from_now(talking: CloudAndEdge, over: str) -> Non
     assert second == first + 1 > 1
 
 
+READING = "while read line; do echo heard $line; done; echo ended; sleep 1000"
+
+
+@contextmanager
+def attached_to(env: CloudAndEdge, name: str) -> Iterator[subprocess.Popen[str]]:
+    """A `kubectl attach -i` that is attached."""
+    config = str(env.cloud.data_dir / "kubeconfig")
+    line = ("kubectl", "--kubeconfig", config, "attach", "-i", name)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, bufsize=1)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def heard(client: subprocess.Popen[str], word: str) -> str:
+    """What comes back for a line of input."""
+    assert client.stdin is not None and client.stdout is not None
+    client.stdin.write(f"{word}\n")
+    return client.stdout.readline()
+
+
+def test_input_reaches_what_runs_also_after_kill_9_of_the_edge(env: CloudAndEdge, over: str) -> None:
+    for name, once in (("always", "false"), ("once", "true")):
+        made = manifest(name, READING).replace("name: main,", f"name: main, stdin: true, stdinOnce: {once},")
+        env.apply(made)
+    eventually(lambda: env.out("get", "pods", "--field-selector=status.phase!=Running", "-o", "name") == "", "they run")
+    with attached_to(env, "always") as client:
+        assert heard(client, "one") == "heard one\n"
+    env.edge.kill()
+    env.edge.start()
+    eventually(lambda: env.kubectl("exec", "always", "--", "true").returncode == 0, "the tunnel")
+    with attached_to(env, "always") as client:
+        assert heard(client, "two") == "heard two\n"
+    with attached_to(env, "once") as client:
+        assert heard(client, "one") == "heard one\n"
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.close()
+        assert client.stdout.readline() == "ended\n"
+        client.stdin = None
+    assert env.out("logs", "always") == "heard one\nheard two"
+
+
 def test_ports_are_forwarded_several_connections_at_once(talking: CloudAndEdge, over: str) -> None:
     data = os.urandom(2_000_000)
     with echoing() as one, echoing() as other, forwarding(talking, one, other) as (first, second):

@@ -49,9 +49,7 @@ def _attack_edge(folder: Path) -> int:
     with victim(place) as edge:
         before = edge.outside_files()
         pods = list(evil_pods(edge.outside))
-        for made in pods:
-            edge.cloud.push_pod(made)
-        edge.settle()
+        edge.push_pods(pods)
         planted = edge.outside_files() ^ before
         print(f"{len(pods):9,} pods", *sorted(path for path, _ in planted), sep="\n  ", flush=True)
         return int(bool(planted) or not edge.side.runs)

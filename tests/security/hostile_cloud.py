@@ -6,7 +6,7 @@ import json
 import queue
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,9 @@ def pod(name: str) -> Json:
     return {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}
 
 
+AT_A_TIME = 75
+
+
 def evil_pods(folder: Path) -> Iterator[Json]:
     """A pod for each field and each evil name."""
     for number, place in enumerate(FIELDS):
@@ -185,12 +188,12 @@ class Attacker(FakeCloud):
                 assert not patience.over, "the edge does not come back"
                 self._ending.wait(0.05)
 
-    def push_pod(self, made: Any) -> str:
-        """Push a pod under its own name, or under one of no meaning."""
+    def push_pod(self, made: Any, operation: str = n.INSERT) -> str:
+        """Push a pod, or its deletion, under its own name, or under one of no meaning."""
         name = made["metadata"].get("name")
         segment = name if isinstance(name, str) and name else "x"
         self._objects[f"default/{n.POD}/{segment}"] = made
-        return self.push(n.INSERT, f"default/{n.POD}/{segment}", made)
+        return self.push(operation, f"default/{n.POD}/{segment}", made)
 
     def wait_acked(self, id: str) -> None:
         """Until the edge has acknowledged it."""
@@ -273,13 +276,19 @@ class Victim:
 
     def outside_files(self) -> set[tuple[str, bytes]]:
         """All files and folders beside the data directory, with their contents."""
-        own = (self.folder / "edge", self.folder / "edge.log", self.folder / "cloud")
-        found = [
-            path
-            for path in (*self.folder.parent.iterdir(), *self.folder.rglob("*"))
-            if not any(path.is_relative_to(each) for each in own)
-        ]
+        own = {self.folder / "edge", self.folder / "edge.log", self.folder / "cloud"}  # they change while one looks
+        beside = [path for path in self.folder.iterdir() if path not in own]
+        found = [*self.folder.parent.iterdir(), *beside, *(path for top in beside for path in top.rglob("*"))]
         return {(str(path), path.read_bytes() if path.is_file() else b"") for path in found}
+
+    def push_pods(self, pods: Sequence[Any]) -> None:
+        """Push so many at a time as a node looks into: it rejects what is more than 110, by their number alone."""
+        for start in range(0, len(pods), AT_A_TIME):
+            for made in pods[start : start + AT_A_TIME]:
+                self.cloud.push_pod(made)
+            self.settle()
+            for made in pods[start : start + AT_A_TIME]:
+                self.cloud.push_pod(made, n.DELETE)
 
     def settle(self) -> None:
         """Until an honest pod has run: what was pushed before has been looked at."""

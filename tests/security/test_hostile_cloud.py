@@ -22,8 +22,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
 
 def test_names_that_lead_elsewhere_leave_everything_beside_the_data_directory_as_it_was(edge: Victim) -> None:
     before = edge.outside_files()
-    for made in random.Random(12).sample(list(evil_pods(edge.outside)), PODS):
-        edge.cloud.push_pod(made)
+    edge.push_pods(random.Random(12).sample(list(evil_pods(edge.outside)), PODS))
     for type, object in evil_objects(edge.outside):
         edge.cloud.push(n.INSERT, f"default/{type}/x", object)
     edge.settle()

@@ -13,6 +13,7 @@ import pytest
 from kubeedge_actors.drivers.broker import admission, connections, packets
 from kubeedge_actors.drivers.broker.embedded import EmbeddedBroker, TlsListener
 from kubeedge_actors.drivers.broker.passwords import Passwords, password_line
+from kubeedge_actors.drivers.broker.subscriptions import SLICE
 from kubeedge_actors.drivers.broker.tls import client_context, server_context
 from tests.support.certificates import TestCa
 from tests.support.mqtt_clients import Paho, Raw, connack, paho
@@ -47,6 +48,26 @@ def test_many_subscribes_over_many_retained_messages_hold_up_nobody_else(broker:
         for number in range(20):
             victim.publish("victim", str(number).encode(), 1)
             assert victim.hear().payload == str(number).encode()
+
+
+def test_after_a_slice_of_what_is_retained_the_broker_leaves_the_process_to_others_however_many_ask(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(broker)
+    for name, value in (("PAUSE", 2 * PATIENCE), ("ENDED_WITHIN", 0.1)):
+        monkeypatch.setattr(connections, name, value)
+    with ExitStack() as stack:
+        for name in ("first", "second"):
+            hostile = stack.enter_context(Raw(broker.port, name))
+            hostile.subscribe("+/+/+/nothing", 0)  # is answered at once
+            monkeypatch.setattr(connections, "PAUSE", 0.0)  # the second one waits for the first one's to end
+        victim = stack.enter_context(paho(broker.port, "victim"))
+        victim.subscribe("victim")
+        for number in range(20):
+            victim.publish("victim", str(number).encode(), 1)
+            assert victim.hear().payload == str(number).encode()
+        assert [broker._core.sessions[name].retained_steps for name in ("first", "second")] == [SLICE, SLICE]
+        broker.close()
 
 
 def test_many_subscribes_are_answered_in_time_that_depends_on_what_matches(broker: EmbeddedBroker) -> None:

@@ -33,6 +33,7 @@ from kubeedge_actors.drivers.broker.packets import (
 )
 from kubeedge_actors.drivers.broker.passwords import Passwords
 from kubeedge_actors.drivers.broker.session import Session
+from kubeedge_actors.drivers.broker.subscriptions import SLICE
 
 if TYPE_CHECKING:
     import ssl
@@ -54,6 +55,8 @@ CONNECTIONS = 1_000
 """Clients that have logged in."""
 TURN = 1_000
 """Units of `BrokerCore.work` after which a client that has said a lot waits until the others had their turn."""
+PAUSE = 0.001
+"""Seconds that the broker leaves to other threads after `SLICE` steps in the tree of retained messages."""
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux only."""
 
@@ -116,6 +119,7 @@ class Connections:
         self._peers: dict[asyncio.Task[None], asyncio.StreamWriter | None] = {}
         self._pending, self._incomplete = PendingConnections(), IncompletePackets()
         self._taken_ids = RareWarnings()
+        self._pausing = asyncio.Lock()
         self._expiry: asyncio.TimerHandle | None = None
 
     async def accept(self, listener: socket.socket, context: ssl.SSLContext | None) -> None:
@@ -251,7 +255,7 @@ class Connections:
                 break
             if not core.handle_packet(session, packet):
                 await self._retry(lambda: core.handle_packet(session, packet), connection)  # noqa: B023  awaited
-            if session.retained_delivery is not None:
+            if session.retained_delivery is not None or session.retained_steps >= SLICE:
                 await self._send_retained(connection, session)
             if core.work - begun >= TURN:
                 await self._end_turn()
@@ -272,14 +276,24 @@ class Connections:
         """Send on what a subscription has asked for, while the client takes it and in turns with the others; for a client that goes,
         what its session keeps. Error: ConnectionResetError; it is gone.
         """
-        while (steps := self._core.send_retained(session)) is not None:
+        while session.retained_delivery is not None or session.retained_steps >= SLICE:
             if connection.transport.is_closing() and session.clean:
                 break
-            await self._end_turn()
-            if not steps:
+            await self._pause(session)
+            if not self._core.send_retained(session) and session.retained_delivery is not None:
                 await asyncio.sleep(AGAIN)
             connection.last_read_at = connection.loop.time()
+        self._flush()
         await connection.writer.drain()
+
+    async def _pause(self, session: Session) -> None:
+        """Let the other clients and the other threads of the process have their turn after a slice. A thread that asks for the GIL again
+        at once, as with `sleep(0)`, keeps it from them; one pause after the other for all clients, so that many get no more of it than one.
+        """
+        self._flush()
+        async with self._pausing:
+            await asyncio.sleep(PAUSE)
+        session.retained_steps = 0
 
     def _flush(self) -> None:
         """Write what was said, and see to it that nobody waits too long for a subscriber."""

@@ -190,12 +190,13 @@ class BrokerCore:
         self.send_retained(session)
         return True
 
-    def send_retained(self, session: Session) -> int | None:
-        """Send on what is retained and `session.retained_delivery` has left: how far that came, 0 while the socket of the client
-        is full; None when there is nothing more to send.
+    def send_retained(self, session: Session) -> int:
+        """Send on what is retained and `session.retained_delivery` has left, which is None when there is nothing more: how far that
+        came, 0 while the socket of the client is full.
         """
         steps = self._subscriptions.send_retained(session)
-        self.work += steps or 0
+        self.work += steps
+        session.retained_steps += steps
         return steps
 
     def on_connected(self, session: Session, *, present: bool) -> None:

@@ -43,7 +43,7 @@ class Session:
     were said to it and have not been handed to its socket. `slow`: nobody waits for it until it has caught up. `lost`: messages that did
     not fit since it last kept up, of which `lost_told` were told, at `told_at`. `refused_since`: when a publication for it was first not taken
     because the memory for all is used up. `filter_levels`: of all its filters together. `retained_delivery`: the retained messages that it is
-    still to get (`subscriptions.py`).
+    still to get (`subscriptions.py`), `retained_steps` what was looked at for that since the broker last paused for it.
     """
 
     __slots__ = (
@@ -61,6 +61,7 @@ class Session:
         "recorder",
         "refused_since",
         "retained_delivery",
+        "retained_steps",
         "send",
         "slow",
         "told_at",
@@ -87,6 +88,7 @@ class Session:
         self.unsent_bytes = self.lost = self.lost_told = 0
         self.slow = False
         self.retained_delivery: Iterator[bool] | None = None
+        self.retained_steps = 0
         self.refused_since: float | None = None
         self.told_at: float | None = None
         self.send: Send | None = None

@@ -41,7 +41,7 @@ def read(log: Path, tail: int | None, since: float | None) -> Generator[bytes, N
 
 def follow(log: Path, pid: int | None, tail: int | None, since: float | None) -> Generator[bytes, None, None]:
     """What the log holds and what comes, until the shim `pid` has ended and all is read. It is looked at again and again, with
-    an empty piece each time: a file has no other way to say that it grew. Of a writer that is too fast files are left out.
+    an empty piece each time, and one when what it held is read: a file has no other way to say that it grew. Of a writer that is too fast files are left out.
     """
     files = deque(_open_files(log))
     ended = _pidfd(pid)
@@ -51,6 +51,7 @@ def follow(log: Path, pid: int | None, tail: int | None, since: float | None) ->
     running = ended is not None
     try:
         yield from _read(list(files), tail, since)
+        yield b""
         while True:
             files += _newer_files(log, files[-1] if files else None)
             while len(files) > 1:

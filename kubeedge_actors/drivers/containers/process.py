@@ -2,7 +2,7 @@
 isolates nothing.
 
 A container is a folder `<root>/<pod uid>/containers/<name>/<restart count>` with `container.json`, and the shim's
-`pid`, `main`, `exit`, `log`, `log.1` and so on. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The
+`pid`, `main`, `exit`, `stdin`, `log`, `log.1` and so on. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The
 network is the machine's.
 """
 
@@ -330,10 +330,12 @@ class ProcessRuntime:
         return ProcessExecStream(command, env, cwd, stdin=stdin)
 
     def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
-        """What the process writes from now on; it has no input."""
-        from kubeedge_actors.drivers.containers.attached_log import LogExecStream
+        """What the process writes from now on, and its input where the container has `stdin`."""
+        from kubeedge_actors.drivers.containers.attached_log import attach
 
-        return LogExecStream(self.logs(container_id, tail=0, follow=True))
+        with self._lock:
+            process = self._process_of(container_id)
+        return attach(process.log, process.pid, stdin=stdin)
 
     def dial(self, pod_uid: str, port: int) -> socket.socket:
         """On the machine, whose network its processes have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import cache
@@ -111,6 +112,7 @@ class _Listener:
     def __init__(self) -> None:
         self.limits, self.bodies = ServerLimits(), ByteBudget(1 << 20)
         self.names: frozenset[str] = frozenset()
+        self.context: ssl.SSLContext | None = None
 
 
 @cache

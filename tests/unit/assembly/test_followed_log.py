@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 from collections.abc import Iterator
 from urllib.parse import parse_qs
 
@@ -10,7 +11,7 @@ import pytest
 
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.apiserver import PodLogRequest
-from kubeedge_actors.assembly.followed_log import RETURN_SECONDS, FollowedLog
+from kubeedge_actors.assembly.followed_log import NEXT_SECONDS, RETRY_MAX, RETURN_SECONDS, FollowedLog
 from kubeedge_actors.drivers.link.base import Peer
 from kubeedge_actors.errors import LinkError
 from kubeedge_actors.wire import constants, tunnel
@@ -24,10 +25,14 @@ class Node:
         self.tunnels, self.said, self._native = TunnelRegistry(), list[Frame](), native
         self.tunnels.attach(self._hear, lambda peer, why: None, lambda node: None)
         self.now = 0.0
+        self.tunnels.wait_for_change = self._wait  # type: ignore[method-assign]
         self.connect()
 
     def _hear(self, peer: Peer, text: str) -> None:
         self.said.append(tunnel.decode(text))
+
+    def _wait(self, seconds: float) -> None:
+        self.now += seconds
 
     def connect(self) -> None:
         headers = {"sessionhostnameoverride": "e1", "sessioninternalip": "192.0.2.7"}
@@ -52,7 +57,7 @@ class Node:
 
 def reading(node: Node, **options: object) -> Iterator[bytes]:
     query = PodLogRequest("default", "p", "e1", "c", **options)  # type: ignore[arg-type]
-    return FollowedLog(node.tunnels, query, lambda: node.now).pieces()
+    return FollowedLog(node.tunnels, query, lambda: node.now, random.Random(1)).pieces()
 
 
 def begun(node: Node, text: bytes, **options: object) -> Iterator[bytes]:
@@ -103,3 +108,39 @@ def test_a_node_that_stays_away_ends_what_is_followed() -> None:
     node.now += RETURN_SECONDS + 1
     with pytest.raises(LinkError, match="it was restarted"):
         list(pieces)
+
+
+def test_a_node_whose_tunnel_stands_while_each_stream_breaks_is_asked_later_and_later() -> None:
+    node = Node()
+    pieces = begun(node, b"one\n", follow=True)
+    opened, asked_at = node.tunnels.open_stream, list[float]()
+
+    def open_and_break(*arguments: object, **more: object) -> object:
+        stream = opened(*arguments, **more)  # type: ignore[arg-type]
+        asked_at.append(node.now)
+        node.leave()
+        node.connect()
+        return stream
+
+    node.tunnels.open_stream = open_and_break  # type: ignore[method-assign, assignment]
+    node.leave()
+    node.connect()
+    while node.now < 600:
+        assert next(pieces) == b""
+    waits = [later - sooner for sooner, later in zip([0.0, *asked_at], asked_at, strict=False)]
+    longest = [min(RETRY_MAX, 0.2 * 2.0**number) for number in range(len(waits))]
+    assert all(most / 2 <= wait <= most + 1e-6 for wait, most in zip(waits, longest, strict=True)), waits
+    assert 10 < len(waits) < 50
+
+
+def test_a_log_that_went_on_for_a_while_is_asked_for_soon_again() -> None:
+    node = Node()
+    pieces = begun(node, b"one\n", follow=True)
+    for _ in range(4):
+        node.now += 60.0
+        node.leave()
+        node.connect()
+        before, count = node.now, len(node.opened)
+        while len(node.opened) == count:
+            assert next(pieces) == b""
+        assert node.now - before <= NEXT_SECONDS

@@ -56,7 +56,7 @@ def become(wanted: dict[str, Any]) -> None:
     if dropped:
         _prctl(libc, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, may_fail=True)
     if wanted["uid"] is not None and as_root:
-        _give_output(wanted["uid"])
+        _give_pipes(wanted["uid"])
     if wanted["groups"] is not None:
         os.setgroups(wanted["groups"])
     if wanted["gid"] is not None:
@@ -73,9 +73,9 @@ def become(wanted: dict[str, Any]) -> None:
         os.kill(os.getpid(), with_parent.value)
 
 
-def _give_output(uid: int) -> None:
-    """Whoever the command is may open /dev/stdout and /dev/stderr, where these are pipes (runc: fixStdioPermissions)."""
-    for fd in (1, 2):
+def _give_pipes(uid: int) -> None:
+    """Whoever the command is may open /dev/stdin, /dev/stdout and /dev/stderr, where these are pipes (runc: fixStdioPermissions)."""
+    for fd in (0, 1, 2):
         if stat.S_ISFIFO(os.fstat(fd).st_mode):
             os.fchown(fd, uid, -1)
 

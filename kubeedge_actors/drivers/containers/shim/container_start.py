@@ -12,7 +12,7 @@ from kubeedge_actors.drivers.containers.process_environment import environment, 
 from kubeedge_actors.drivers.containers.shim import launcher
 from kubeedge_actors.drivers.containers.shim.leftovers import MARK
 from kubeedge_actors.drivers.containers.shim.limits import HeldLimits
-from kubeedge_actors.drivers.containers.shim.program import ShimArguments
+from kubeedge_actors.drivers.containers.shim.program import STDIN, STDIN_ONCE, ShimArguments
 from kubeedge_actors.errors import ContainerError
 
 
@@ -32,6 +32,7 @@ def start_container(
         log_max_files=str(log_limits.max_files),
         cgroup=held.cgroup,
         max_data=str(held.max_data),
+        stdin=(STDIN_ONCE if spec.stdin_once else STDIN) if spec.stdin else "",
     )
     return launcher.spawn(arguments, privileged_command(folder, spec), env | {MARK: container_id})
 

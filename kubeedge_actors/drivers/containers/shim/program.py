@@ -1,8 +1,8 @@
 """Shim: the parent of a container's process, a program of its own that outlives the edge (containerd-shim, conmon).
 
 It is the subreaper of all that the container starts, so that nothing leaves it by a double fork; it keeps and rotates the container's log; it writes its
-own identity to `pid`, that of the container's main process to `main`, and the exit code to `exit`. When the main process ends, all that it started is
-killed. It is run by its path with `python -I -S` and needs nothing but the standard library.
+own identity to `pid`, that of the container's main process to `main`, and the exit code to `exit`. Standard input it only holds open: the edge writes to
+it. When the main process ends, all that it started is killed. It is run by its path with `python -I -S` and needs nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from collections import namedtuple
 from contextlib import suppress
 
 PID, MAIN, EXIT, LOG = "pid", "main", "exit", "log"
+STDIN, STDIN_ONCE = "stdin", "stdin-once"
+"""Of a container with `stdin`: a link to the pipe of its standard input, there while somebody may write to it; and a FIFO that is opened for writing by
+whoever is attached to the input of a container with `stdinOnce`, so that the shim sees the end of that, however it comes.
+"""
 OOM_KILLED = "OOMKilled"
 """Second line of `exit` where the kernel killed the container, because its cgroup had no memory left."""
 KILLED = 128 + signal.SIGKILL
@@ -26,9 +30,10 @@ DEFERRED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal
 """What would end the shim before its container; its child has the defaults again."""
 
 
-ShimArguments = namedtuple("ShimArguments", "folder cwd title log_max_size log_max_files cgroup max_data")
+ShimArguments = namedtuple("ShimArguments", "folder cwd title log_max_size log_max_files cgroup max_data stdin")
 """What a shim is told, as words of its command line; the container's command follows. `cgroup`: the container's, may be empty;
-`max_data`: its RLIMIT_DATA in bytes, 0 for none. Without `typing`, which would be a third of the memory of a shim and of its time to start.
+`max_data`: its RLIMIT_DATA in bytes, 0 for none; `stdin`: empty for a container without one, else STDIN, or STDIN_ONCE for one that ends.
+Without `typing`, which would be a third of the memory of a shim and of its time to start.
 """
 
 
@@ -73,6 +78,28 @@ class RotatingLog:
         os.close(old)
 
 
+class HeldInput:
+    """The container's standard input, held open for the edges that come and go; `reader` is the container's end, `once` is readable for hang-up only."""
+
+    def __init__(self, folder: str, *, once: bool) -> None:
+        self._path = os.path.join(folder, STDIN)
+        # no FIFO: who opens /dev/stdin after the end of the input would wait for a writer
+        self.reader, self._writer = os.pipe()
+        os.symlink(f"/proc/{os.getpid()}/fd/{self._writer}", self._path)
+        self.once = -1
+        if once:
+            path = os.path.join(folder, STDIN_ONCE)
+            os.mkfifo(path, 0o600)
+            self.once = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def end(self) -> None:
+        """No more input, for ever."""
+        with suppress(OSError):  # the folder has been removed
+            os.unlink(self._path)
+        os.close(self._writer)
+        os.close(self.once)
+
+
 class Shim:
     """One shim, from its start to its end."""
 
@@ -111,6 +138,7 @@ class Shim:
         self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         os.chdir(arguments.cwd)
         self._log = RotatingLog(arguments.folder, int(arguments.log_max_size), int(arguments.log_max_files))
+        self._input = HeldInput(arguments.folder, once=arguments.stdin == STDIN_ONCE) if arguments.stdin else None
         self._write(PID, _stat("self"))
         status = os.dup(0)  # to whoever waits for the start; a copy is not inherited by programs
         reader, writer = os.pipe()
@@ -122,6 +150,8 @@ class Shim:
             self._become_container(shim, writer, status)
         self._write(MAIN, _stat(str(self._main)))
         os.close(writer)
+        if self._input is not None:
+            os.close(self._input.reader)  # who writes to a container that has closed its input is told so
         _detach(os.open(os.devnull, os.O_RDWR), 0, 1, 2)
         os.close(status)
         return reader, wake
@@ -134,7 +164,7 @@ class Shim:
             if os.getppid() == shim:
                 for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and that would be inherited
                     signal.signal(number, signal.SIG_DFL)
-                _detach(os.open(os.devnull, os.O_RDONLY), 0)
+                _detach(os.open(os.devnull, os.O_RDONLY) if self._input is None else self._input.reader, 0)
                 _detach(output, 1, 2)
                 self._limit()
                 os.execvp(self._command[0], self._command)
@@ -185,10 +215,15 @@ class Shim:
         poll = select.poll()
         poll.register(reader, select.POLLIN)
         poll.register(wake, select.POLLIN)
+        if self._input is not None and self._input.once >= 0:
+            poll.register(self._input.once, 0)
         while self._code is None:
             for fd, _ in poll.poll():
                 if fd == wake:
                     self._reap(wake)
+                elif self._input is not None and fd == self._input.once:
+                    poll.unregister(fd)
+                    self._input.end()
                 elif data := os.read(reader, PIECE):
                     self._log.write(data)
                 else:  # nobody writes any more, and the container runs on

@@ -122,11 +122,26 @@ def test_one_who_asks_for_retained_messages_again_and_again_gets_them_as_it_read
         assert 500 <= sum(taken) < 700  # with the answer, and one message more
         assert not mind.exchange.handle_packet(session, each)
     heard = 0
-    while mind.exchange.send_retained(session) is not None:
+    while session.retained_delivery is not None:
+        mind.exchange.send_retained(session)
         mind.exchange.flush()
         heard, taken[:] = heard + sum(taken), []
     assert heard > 100 * 100 * 50
     assert mind.exchange.counters.dropped == 0
+
+
+@pytest.mark.parametrize("messages", [1, 100, subscriptions.SLICE, 2 * subscriptions.SLICE + 7])
+def test_all_that_is_looked_at_for_a_subscription_counts_as_work_of_its_client(messages: int) -> None:
+    mind = Mind()
+    for n in range(messages):
+        mind.exchange.publish(Publish(f"t/{n}", b"x", 0, True))
+    before, session = mind.exchange.work, mind.client("c")
+    mind.take(session, packets.encode_subscribe(1, [("+/+", 0)]))
+    while session.retained_delivery is not None:
+        mind.exchange.send_retained(session)
+    steps = messages + 2  # the root, `t`, and each of the last level
+    assert session.retained_steps == steps
+    assert mind.exchange.work - before == steps + core.FILTER_WORK + 1
 
 
 def test_filters_of_one_packet_and_levels_of_a_topic_are_bounded() -> None:
