@@ -37,6 +37,9 @@ spec:
     def state(self, name: str) -> str:
         return self.out("get", "pod", name, "-o", f"jsonpath={HELD}")
 
+    def wait_state(self, name: str, state: str) -> None:
+        eventually(lambda: self.state(name) == state, f"{name} is {state}")
+
     def post(self, resource: str, target: str) -> int:
         with closing(http.client.HTTPConnection("127.0.0.1", self.metaserver, timeout=PATIENCE)) as client:
             client.request("POST", f"/api/v1/{resource}/unhold-upgrade", target, {"Content-Type": "text/plain"})
@@ -58,13 +61,13 @@ def test_held_pods_wait_over_a_kill_and_are_released_one_by_one_and_by_node(held
     for name in ("a", "b", "c"):
         held.held_pod(name)
     for name in ("a", "b", "c"):
-        eventually(lambda name=name: held.state(name) == "Pending True", f"{name} is held")
+        held.wait_state(name, "Pending True")
     held.edge.kill()
     held.edge.start()
     assert held.post("pods", "default/a") == 200
-    eventually(lambda: held.state("a") == "Running False", "a runs")
+    held.wait_state("a", "Running False")
     assert {held.state(name) for name in ("b", "c")} == {"Pending True"}
     assert held.post("pods", "default/a") == 400
     assert held.post("nodes", "edge-1") == 200
     for name in ("b", "c"):
-        eventually(lambda name=name: held.state(name) == "Running False", f"{name} runs")
+        held.wait_state(name, "Running False")
