@@ -216,7 +216,9 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     stack.callback(site.close)
     authorizer = TokenAuthorizer(meta, config.metaserver_readers, ANYBODY if is_loopback(host) else None, time.time)
     return [
-        MetaServer.spec(lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time, authorizer))
+        MetaServer.spec(
+            lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time, authorizer, config.name)
+        )
     ]
 
 

@@ -6,16 +6,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from kubeedge_actors.actors.edged.messages import ListNodePods, ListPodEvents, ReleaseHeldPods, RestartPod
-from kubeedge_actors.actors.edged.pod.hold_upgrade import ANNOTATION, is_held, is_marked
+from kubeedge_actors.actors.edged.messages import ListNodePods, ListPodEvents, RestartPod
+from kubeedge_actors.actors.edged.pod.hold_upgrade import is_held
 from kubeedge_actors.actors.edgestream.stream_params import LogOptions, StreamTarget, find_container, parse_moment
 from kubeedge_actors.assembly.pod_streams import ExecConversation, LogText
 from kubeedge_actors.control.streams import ControlStream, MoreCommands
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
 from kubeedge_actors.errors import ClusterError, ContainerError, UsageError
+from kubeedge_actors.kubernetes.objects import HOLD_ANNOTATION, is_hold_asked
 from kubeedge_actors.supervisors import ActorSystem
 from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import ReleaseHeldPods
 
 Json = dict[str, Any]
 PATIENCE = 5.0
@@ -77,7 +79,7 @@ class NodePods:
         """Let held pods begin: the `pod` that is named, else all; those that were held, as NAMESPACE/NAME."""
         namespace, name = str(request.get("namespace") or ""), str(request.get("pod") or "")
         if name and not is_held(pod := self._pod(namespace, name)):
-            why = "it has begun" if is_marked(pod) else f"it has no annotation {ANNOTATION}"
+            why = "it has begun" if is_hold_asked(pod) else f"it has no annotation {HOLD_ANNOTATION}"
             raise UsageError(f"pod {name} is not held: {why}")
         released: list[str] = self._ask(ReleaseHeldPods(namespace=namespace, name=name))
         return released

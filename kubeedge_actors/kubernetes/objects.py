@@ -11,6 +11,8 @@ SERVER_METADATA = frozenset({"resourceVersion", "generation", "managedFields"})
 DEFAULT_SERVICE_ACCOUNT = "default"
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 """On the mirror of a static pod: the uid of that."""
+HOLD_ANNOTATION = "edge.kubeedge.io/hold-upgrade"
+"""`true` holds a pod at its node (KubeEdge)."""
 
 
 def differs_beyond_status(old: Json | None, new: Json) -> bool:
@@ -39,6 +41,11 @@ def service_account_name(spec: Json) -> str:
 def is_mirror(pod: Json) -> bool:
     """Whether the v1.Pod is the mirror of a static pod."""
     return MIRROR_ANNOTATION in ((pod.get("metadata") or {}).get("annotations") or {})
+
+
+def is_hold_asked(pod: Json) -> bool:
+    """Whether the v1.Pod asks its node to hold it until somebody there releases it."""
+    return ((pod.get("metadata") or {}).get("annotations") or {}).get(HOLD_ANNOTATION) == "true"
 
 
 def owner_reference(api_version: str, kind: str, name: str, uid: str, **flags: bool) -> Json:

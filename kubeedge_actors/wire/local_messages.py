@@ -152,6 +152,15 @@ class ListPods(Message, frozen=True, kw_only=True):
     """Ask MetaManager for all stored pods; the answer is a list of Pod objects."""
 
 
+class ReleaseHeldPods(Message, frozen=True, kw_only=True):
+    """Orders held pods to begin (`edge.kubeedge.io/hold-upgrade`): the one of this name, or without a name all; the answer: those that
+    were held, as NAMESPACE/NAME.
+    """
+
+    namespace: str = ""
+    name: str = ""
+
+
 class PodChanged(Message, frozen=True, kw_only=True):
     """A v1.Pod of this node was stored, or is gone.
 

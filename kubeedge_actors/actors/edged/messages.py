@@ -84,15 +84,6 @@ class RestartPod(Message, frozen=True, kw_only=True):
     uid: str
 
 
-class ReleaseHeldPods(Message, frozen=True, kw_only=True):
-    """Orders held pods to begin (`edge.kubeedge.io/hold-upgrade`): the one of this name, or without a name all; the answer: those that
-    were held, as NAMESPACE/NAME.
-    """
-
-    namespace: str = ""
-    name: str = ""
-
-
 class LinkState:
     """Whether the link is up, as last heard, whether the cloud renews the lease, and whether the node has registered since the edge was
     started. Made outside of the factory, it lets a restarted Edged know at once.

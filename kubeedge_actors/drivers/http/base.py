@@ -80,13 +80,20 @@ class UploadServer(Protocol):
         """Serve no more."""
 
 
+def _no_body() -> bytes | None:
+    return b""
+
+
 class ServerRequest(msgspec.Struct, frozen=True):
-    """A request to an HttpServer: `path` without the query, header names in lower case."""
+    """A request to an HttpServer: `path` without the query, header names in lower case. `read_body`, once it is known that the client may do
+    what it asks for: the whole body; None for one that is too long, of no stated length, or more than there is room for.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    read_body: Callable[[], bytes | None] = _no_body
 
 
 class ServerResponse(msgspec.Struct, frozen=True):
@@ -130,7 +137,7 @@ RestHandler = Callable[[RestRequest], RestResponse]
 
 
 class HttpServer(Protocol):
-    """Serves pages to programs of this machine; reads only."""
+    """Serves programs of this machine."""
 
     @property
     def address(self) -> str:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Generator
 from urllib.parse import parse_qsl, urlsplit
 
-from kubeedge_actors.drivers.http.base import RequestHandler, ServerRequest, ServerResponse
+from kubeedge_actors.drivers.http.base import BODY_LIMIT, RequestHandler, ServerRequest, ServerResponse
 from kubeedge_actors.drivers.http.listener import LIMITS, HttpListener
 from kubeedge_actors.drivers.http.request_handler import LimitedRequestHandler
 from kubeedge_actors.osutil.connection_limits import ServerLimits
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 30.0
 """How long a question waits for the first handler."""
+MAX_DIGITS = 9
+"""Of a length."""
 
 
 class StdlibHttpServer:
@@ -69,6 +71,29 @@ class _Server(HttpListener):
         super().__init__(host, port, exchange, limits=limits, names=names, context=context)
 
 
+class _Body:
+    """The body of one request, read when it is asked for, out of the room for all."""
+
+    def __init__(self, connection: LimitedRequestHandler) -> None:
+        self._connection, self._size = connection, 0
+
+    def read(self) -> bytes | None:
+        """See ServerRequest."""
+        headers, bodies = self._connection.headers, self._connection.server.bodies
+        length = headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in headers or not length.isdecimal() or len(length) > MAX_DIGITS:
+            return None
+        if self._size or int(length) > BODY_LIMIT or not bodies.take(int(length)):
+            return None
+        self._size = int(length)
+        body = self._connection.rfile.read(self._size)
+        return body if len(body) == self._size else None
+
+    def give_back(self) -> None:
+        """The request is done."""
+        self._connection.server.bodies.give_back(self._size)
+
+
 class _RequestHandler(LimitedRequestHandler):
     server: _Server
 
@@ -77,7 +102,8 @@ class _RequestHandler(LimitedRequestHandler):
         self.close_if_body()
         url = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = ServerRequest(self.command, url.path, dict(parse_qsl(url.query, keep_blank_values=True)), headers)
+        query, body = dict(parse_qsl(url.query, keep_blank_values=True)), _Body(self)
+        request = ServerRequest(self.command, url.path, query, headers, body.read)
         if not self.server.ready.wait(START_SECONDS):
             self._say(ServerResponse(503, b"not ready", "text/plain"))
             return
@@ -86,6 +112,8 @@ class _RequestHandler(LimitedRequestHandler):
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             reply = ServerResponse(500, b"internal error, see the log", "text/plain")
+        finally:
+            body.give_back()
         self._say(reply)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer

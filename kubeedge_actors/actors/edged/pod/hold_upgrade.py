@@ -9,22 +9,16 @@ from collections.abc import Callable
 
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
-from kubeedge_actors.kubernetes.objects import get_condition
+from kubeedge_actors.kubernetes.objects import get_condition, is_hold_asked
 from kubeedge_actors.kubernetes.time import format_time
 from kubeedge_actors.supervisors.durable.store import ModuleStore
 
-ANNOTATION, HELD_CONDITION = "edge.kubeedge.io/hold-upgrade", "HeldUpgrade"
+HELD_CONDITION = "HeldUpgrade"
 PENDING = "Pending"
 RELEASED = "released/"
 """Before the uid of a pod in the store, until the pod is gone."""
 HELD = ("True", "HoldUpgradeEnabled", "Upgrade is currently held due to edge-hold-upgrade annotation")
 NOT_HELD = ("False", "HoldUpgradeReleased", "Released at the node, or no longer asked for")
-
-
-def is_marked(pod: Json) -> bool:
-    """Whether a v1.Pod asks to be held."""
-    annotations = (pod.get("metadata") or {}).get("annotations") or {}
-    return bool(annotations.get(ANNOTATION) == "true")
 
 
 def is_held(pod: Json) -> bool:
@@ -41,7 +35,7 @@ class HoldUpgrades:
     def holds(self, pod_state: PodState) -> bool:
         """Whether the pod has to wait."""
         has_begun = pod_state.containers or pod_state.busy or pod_state.runtime.phase
-        if not is_marked(pod_state.view.raw) or pod_state.static or pod_state.is_ending or has_begun:
+        if not is_hold_asked(pod_state.view.raw) or pod_state.static or pod_state.is_ending or has_begun:
             return False
         waits = pod_state.view.status.get("phase", PENDING) == PENDING
         return waits and not pod_state.is_admitted and not self._store().get(RELEASED + pod_state.uid, bool)
@@ -56,7 +50,7 @@ class HoldUpgrades:
 
     def forget(self, pod_state: PodState) -> None:
         """The pod is gone."""
-        if is_marked(pod_state.view.raw):
+        if is_hold_asked(pod_state.view.raw):
             self._store().delete(RELEASED + pod_state.uid)
 
 

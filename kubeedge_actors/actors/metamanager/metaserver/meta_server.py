@@ -1,4 +1,4 @@
-"""HTTP handler of the read-only Kubernetes API, answered from the store: get, list, watch, discovery; errors as a Status.
+"""HTTP handler of the read-only Kubernetes API, answered from the store: get, list, watch, discovery; errors as a Status. Held pods are released.
 
 Source of paths and forms: KubeEdge edge/pkg/metamanager/metaserver, Kubernetes API conventions.
 """
@@ -15,29 +15,37 @@ from kubeedge_actors.actors.metamanager.metaserver import discovery
 from kubeedge_actors.actors.metamanager.metaserver.printers import convert_to_table
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
 from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import SECRETS, Reader, TokenAuthorizer
+from kubeedge_actors.actors.metamanager.metaserver.unhold_upgrade import PATHS, UnholdUpgrade
 from kubeedge_actors.actors.metamanager.metaserver.watch import watch_events
 from kubeedge_actors.drivers.http.base import HttpServer, ServerRequest, ServerResponse
 from kubeedge_actors.drivers.store.base import MetaStore, ObjectRow
 from kubeedge_actors.errors import ClusterError, StoreError
 from kubeedge_actors.kubernetes.object_types import ResourceKind
-from kubeedge_actors.module import Module
+from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.messages import Json
+from kubeedge_actors.wire.messages import Json, ReleaseHeldPods
 
 Matching = Callable[[str, str], Callable[[Json], bool]]
 """Label selector, field selector -> the test of an object; ClusterError for what is no selector."""
 HEALTH = ("/healthz", "/livez", "/readyz")
 READS = ("GET", "HEAD")
+RELEASE_TIMEOUT = 5.0
 GIT_VERSION = "v1.32.10-kubeedge-v"
 
 
 class ReadApiHandler:
-    """The handler; may be called from any thread. `authorizer`: who may read what."""
+    """The handler; may be called from any thread. `authorizer`: who may read what; `unhold`: releases held pods, None: nobody does."""
 
     def __init__(
-        self, store: MetaStore, matching: Matching, now: Callable[[], float], authorizer: TokenAuthorizer
+        self,
+        store: MetaStore,
+        matching: Matching,
+        now: Callable[[], float],
+        authorizer: TokenAuthorizer,
+        unhold: UnholdUpgrade | None = None,
     ) -> None:
         self._authorizer = authorizer
+        self._unhold = unhold
         self._store = store
         self._matching = matching
         self._now = now
@@ -52,6 +60,8 @@ class ReadApiHandler:
             return error_reply(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", str(error))
 
     def _answer(self, request: ServerRequest) -> ServerResponse:
+        if request.method == "POST" and request.path in PATHS and self._unhold is not None:
+            return self._release(request, self._unhold)
         if request.method not in READS:
             sentence = "this API of an edge node can only be read: change objects in the cloud"
             return error_reply(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", sentence)
@@ -65,6 +75,18 @@ class ReadApiHandler:
             answer = self._discover(request.path.rstrip("/"), info)
             return _reply(answer) if answer is not None else unknown_path_reply()
         return self._read(request, info, reader)
+
+    def _release(self, request: ServerRequest, unhold: UnholdUpgrade) -> ServerResponse:
+        """For who may read everything: a program on loopback, or a reader with its token; the token of a mere pod does not start others."""
+        reader = self._reader(request)
+        if reader is None:
+            return error_reply(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
+        if not reader.everything:
+            sentence = (
+                "held pods are released by programs on loopback and by who has the token of a --metaserver-reader"
+            )
+            return error_reply(HTTPStatus.FORBIDDEN, "Forbidden", sentence)
+        return unhold.answer(request)
 
     def _reader(self, request: ServerRequest) -> Reader | None:
         return self._authorizer.reader(request.headers.get("authorization", ""))
@@ -187,11 +209,13 @@ def not_found_reply(info: RequestInfo) -> ServerResponse:
 class MetaServer(Module):
     """Serves what the store holds. Whoever bound the site closes it.
 
-    `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages; `authorizer`: who may read what.
+    `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages; `authorizer`: who may read what; `node`: the
+    name of this one.
     """
 
     name = constants.SOURCE_METASERVER
     group = constants.GROUP_META
+    emits = (ReleaseHeldPods,)
 
     def __init__(
         self,
@@ -200,10 +224,23 @@ class MetaServer(Module):
         matching: Matching,
         now: Callable[[], float],
         authorizer: TokenAuthorizer,
+        node: str = "",
     ) -> None:
         self._site = site
-        self._api = ReadApiHandler(store, matching, now, authorizer)
+        unhold = UnholdUpgrade(store, node, self._ask_release)
+        self._api = ReadApiHandler(store, matching, now, authorizer, unhold)
 
     def on_start(self) -> None:
         """Answer."""
         self._site.serve(self._api)
+
+    def _ask_release(self, namespace: str, name: str) -> list[str]:
+        """On a thread of the server: wait for what Edged says to this actor."""
+        order = ReleaseHeldPods(namespace=namespace, name=name)
+        return list(self.ref.ask(order, RELEASE_TIMEOUT).get())
+
+    @on
+    def on_release_held_pods(self, message: ReleaseHeldPods) -> None:
+        """Pass it to Edged, and its answer back."""
+        reply = self.reply_later()
+        self.ask(constants.EDGED, message, RELEASE_TIMEOUT).then(reply.send, reply.fail)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.edged.messages import ReleaseHeldPods
-from kubeedge_actors.actors.edged.pod.hold_upgrade import ANNOTATION, HELD_CONDITION
-from kubeedge_actors.kubernetes.objects import get_condition
+from kubeedge_actors.actors.edged.pod.hold_upgrade import HELD_CONDITION
+from kubeedge_actors.kubernetes.objects import HOLD_ANNOTATION, get_condition
+from kubeedge_actors.wire.messages import ReleaseHeldPods
 from tests.support.env.edged import EdgedEnv, pod
 
 Json = dict[str, Any]
@@ -26,7 +26,7 @@ def bench(tmp_path: Path) -> Iterator[EdgedEnv]:
 def marked(number: int = 1, mark: str = "true") -> Json:
     """The pod `p<number>` with the annotation."""
     made = pod(f"u-{number}", f"p{number}")
-    made["metadata"]["annotations"] = {ANNOTATION: mark}
+    made["metadata"]["annotations"] = {HOLD_ANNOTATION: mark}
     return made
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from kubeedge_actors.drivers.http.base import BODY_LIMIT, ClientRequest, Headers
+from kubeedge_actors.drivers.http.base import BODY_LIMIT, ClientRequest, Headers, ServerRequest, ServerResponse
 from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
+from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 from kubeedge_actors.drivers.http.stdlib_upload_server import StdlibUploadServer
 from kubeedge_actors.errors import HttpError
 from tests.support.waiting import PATIENCE
@@ -109,3 +110,31 @@ def test_an_answer_that_is_too_long_is_cut_off() -> None:
     finally:
         big.close()
     assert threading.active_count() < 20
+
+
+@pytest.mark.parametrize(
+    ("head", "answer"),
+    [
+        (b"Content-Length: 5\r\n\r\nhello", b"hello"),
+        (b"\r\n", b""),
+        (b"Content-Length: %d\r\n\r\n" % (BODY_LIMIT + 1), b"<none>"),
+        (b"Content-Length: -1\r\n\r\n", b"<none>"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"<none>"),
+    ],
+)
+def test_a_handler_reads_the_body_of_a_request_when_it_wants_it(head: bytes, answer: bytes) -> None:
+    def echo(request: ServerRequest) -> ServerResponse:
+        body = request.read_body()
+        return ServerResponse(200, b"<none>" if body is None else body, "text/plain")
+
+    site = StdlibHttpServer("127.0.0.1", 0)
+    site.bind()
+    site.serve(echo)
+    host, _, port = site.address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), PATIENCE) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + head)
+            with connection.makefile("rb") as reading:
+                assert reading.read().partition(b"\r\n\r\n")[2] == answer
+    finally:
+        site.close()

@@ -60,7 +60,7 @@ class Node:
         matching = lambda *terms: Selector(*terms).matches  # noqa: E731
         authorizer = TokenAuthorizer(self.store.meta, (), ANYBODY, lambda: NOW)
         self.harness = inline(
-            MetaServer.spec(lambda: MetaServer(self.site, self.store.meta, matching, lambda: NOW, authorizer))
+            MetaServer.spec(lambda: MetaServer(self.site, self.store.meta, matching, lambda: NOW, authorizer, "edge-1"))
         )
         self.harness.run()
 
