@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +29,7 @@ from kubeedge_actors.errors import ClusterError, LinkError, UsageError
 from kubeedge_actors.kubernetes import kubelet_address
 from kubeedge_actors.kubernetes.kubelet_address import KubeletAddress
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND
+from kubeedge_actors.osutil.sockets import bracketed, is_address
 from kubeedge_actors.supervisors import ChildSpec
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class KubeletSide:
     def __init__(self, config: CloudConfig, loop: LoopThread, stack: ExitStack) -> None:
         self._config, self._loop, self._stack = config, loop, stack
         names = names_of_machine(config.host)  # not what is advertised: that may lead to any replica
-        self._host = next(filter(_is_address, names), names[0])
+        self._host = next(filter(is_address, names), names[0])
         self.address: KubeletAddress | None = None
         if config.kubelet_address:
             self.address = kubelet_address.parse(config.kubelet_address)
@@ -78,7 +79,7 @@ class KubeletSide:
         server = KubeletServer(self._loop, own)
         if not self._bind(server):
             return
-        address = f"{_bracketed(self._host)}:{self._port}"
+        address = f"{bracketed(self._host)}:{self._port}"
         replica = ReplicaConfig(address, subject_of_ca(str(side.authority.ca_path)))
         proxy = KubeletProxy(side.tunnels, side.cluster, KubeletAuthorizer(side.cluster), replica, self.address)
         server.start(self._shown(side.tls), clients, proxy.answer)
@@ -137,10 +138,11 @@ class KubeletSide:
             raise UsageError("--stream-cert and --stream-key are given together or not at all")
         return TlsPaths(tls.ca, config.stream_cert, config.stream_key) if config.stream_cert else tls
 
-    def _kubelet_port(self, cluster: Cluster) -> TunnelPort | FixedPort:
+    def _kubelet_port(self, cluster: Cluster) -> Callable[[], int]:
         if self.address is None:
             return TunnelPort(cluster, self._host)
-        return FixedPort(self.address.port or self._port)
+        port = self.address.port or self._port
+        return lambda: port
 
 
 def serve_kubelets(config: CloudConfig, loop: LoopThread, stack: ExitStack, side: ClusterSide) -> KubeletSide:
@@ -148,16 +150,6 @@ def serve_kubelets(config: CloudConfig, loop: LoopThread, stack: ExitStack, side
     kubelet = KubeletSide(config, loop, stack)
     kubelet.serve(side)
     return kubelet
-
-
-class FixedPort:
-    """A port that is known."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    def __call__(self) -> int:
-        return self._port
 
 
 def client_ca(config: CloudConfig, access: ClientConfig, cluster: Cluster) -> bytes:
@@ -176,13 +168,3 @@ def client_ca(config: CloudConfig, access: ClientConfig, cluster: Cluster) -> by
         log.info("the CA of the cluster's clients is not told by %s/%s: %s", namespace, name, error)
         told = ""
     return told.encode() or access.ca
-
-
-def _is_address(name: str) -> bool:
-    with suppress(ValueError):
-        return bool(ipaddress.ip_address(name))
-    return False
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -137,3 +137,12 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before a port.
+
+    >>> bracketed("10.0.0.1"), bracketed("::1")
+    ('10.0.0.1', '[::1]')
+    """
+    return f"[{host}]" if ":" in host else host

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,16 +16,6 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kubectl
 STATE = "jsonpath={.status.ephemeralContainerStatuses[0].state}"
-
-
-@pytest.fixture
-def docker_world(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[CloudAndEdge]:
-    env = CloudAndEdge(tmp_path, "--runtime", "docker", "--docker-host", docker_engine.address)
-    try:
-        env.start()
-        yield env
-    finally:
-        env.stop()
 
 
 def test_a_process_is_put_beside_a_pod_that_runs_and_told_of(env: CloudAndEdge) -> None:

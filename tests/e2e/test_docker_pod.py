@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,16 +28,6 @@ spec:
     command: ["sh", "-c", "echo hello > /tmp/index.html && exec httpd -f -p 8080 -h /tmp"]
     ports: [{{containerPort: 8080, hostPort: {port}}}]
 """
-
-
-@pytest.fixture
-def docker_world(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[CloudAndEdge]:
-    env = CloudAndEdge(tmp_path, "--runtime", "docker", "--docker-host", docker_engine.address)
-    try:
-        env.start()
-        yield env
-    finally:
-        env.stop()
 
 
 def containers(engine: DockerEngine, uid: str) -> list[str]:

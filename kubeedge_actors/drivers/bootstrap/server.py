@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import logging
-import socket
-import ssl
 from collections.abc import Coroutine
 from typing import cast
 
@@ -18,11 +16,11 @@ import h11
 
 from kubeedge_actors.drivers.bootstrap.handlers import BootstrapHandler, Request, Response, text_response
 from kubeedge_actors.drivers.bootstrap.protocol import CERTIFICATE_PATH
-from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
+from kubeedge_actors.drivers.link.listening_port import ListeningPort
+from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server_connection import identity_of
-from kubeedge_actors.drivers.link.server_tls import bootstrap_context, reload_certificate
+from kubeedge_actors.drivers.link.server_tls import bootstrap_context
 from kubeedge_actors.drivers.pki.base import TlsPaths
-from kubeedge_actors.osutil.acceptor import Acceptor
 from kubeedge_actors.osutil.connection_limits import ByteBudget, ConnectionSlot, ServerLimits
 
 log = logging.getLogger(__name__)
@@ -43,28 +41,22 @@ class BootstrapServer:
     ) -> None:
         self.limits, self.bodies = limits, ByteBudget(bodies)
         self._rules = rules
-        self._loop = loop
-        self._socket: socket.socket | None = None
-        self._acceptor: Acceptor | None = None
-        self._context: ssl.SSLContext | None = None
+        self._port = ListeningPort(loop)
         self._open: set[_Connection] = set()
 
     def start(self, host: str, port: int, tls: TlsPaths) -> int:
         """Serve; the bound port. `LinkError`: it can not be had; `CertificateError`: a file does not serve."""
-        self._socket = bind_socket(host, port)
-        self._loop.run_coroutine(self._serve(tls))
-        return int(self._socket.getsockname()[1])
+        bound = self._port.bind(host, port)
+        self._port.serve(lambda slot: _Connection(self, slot), bootstrap_context(tls), self.limits)
+        return bound
 
     def reload_certificate(self, tls: TlsPaths) -> None:
         """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
-        if self._context is not None:
-            self._loop.run_coroutine(self._renew(self._context, tls))
+        self._port.reload_certificate(tls)
 
     def stop(self) -> None:
         """Close the port and every connection. Idempotent."""
-        acceptor, self._acceptor = self._acceptor, None
-        if acceptor is not None:
-            self._loop.run_coroutine(self._end(acceptor))
+        self._port.stop(self._end_connections)
 
     def max_body(self, path: str) -> int:
         """Bytes of the longest body that is read for this path."""
@@ -86,18 +78,7 @@ class BootstrapServer:
         """Forget a connection."""
         self._open.discard(exchange)
 
-    @staticmethod
-    async def _renew(context: ssl.SSLContext, tls: TlsPaths) -> None:
-        reload_certificate(context, tls)
-
-    async def _serve(self, tls: TlsPaths) -> None:
-        assert self._socket is not None
-        self._context = bootstrap_context(tls)
-        self._acceptor = Acceptor(self._socket, lambda slot: _Connection(self, slot), self._context, self.limits)
-        self._acceptor.start(BACKLOG)
-
-    async def _end(self, acceptor: Acceptor) -> None:
-        acceptor.close()
+    async def _end_connections(self) -> None:
         for connection in list(self._open):
             connection.abort()
 

@@ -14,6 +14,7 @@ import msgspec
 
 from kubeedge_actors import depth_limit, yaml_documents
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.osutil.sockets import bracketed
 
 POD_DIRECTORY = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 UNSUPPORTED = ("auth-provider", "impersonate", "as")
@@ -72,11 +73,10 @@ def in_cluster_config(directory: Path = POD_DIRECTORY, environment: Mapping[str,
     host, port = (environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443"))
     if not host:
         raise UsageError("this is not a pod: KUBERNETES_SERVICE_HOST is not set; give a kubeconfig")
-    bracketed = f"[{host}]" if ":" in host else host
     ca, token = directory / "ca.crt", directory / "token"
     if not token.is_file():
         raise UsageError(f"{token} does not exist: the pod has no service account token")
-    return ClientConfig(url=f"https://{bracketed}:{port}", ca=_bytes(ca), token_file=token)
+    return ClientConfig(url=f"https://{bracketed(host)}:{port}", ca=_bytes(ca), token_file=token)
 
 
 def _client_config(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ClientConfig:

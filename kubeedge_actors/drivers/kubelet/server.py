@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 from collections.abc import Callable
 from typing import Protocol
 
 from kubeedge_actors.drivers.kubelet.base import Answer, Handler, KubeletRequest
 from kubeedge_actors.drivers.kubelet.connection import KubeletConnection
 from kubeedge_actors.drivers.kubelet.tls import check_replica, kubelet_context, replica_context
-from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
-from kubeedge_actors.drivers.link.server_tls import reload_certificate
+from kubeedge_actors.drivers.link.listening_port import ListeningPort
+from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import DriverError, LinkError
-from kubeedge_actors.osutil.acceptor import Acceptor
 from kubeedge_actors.osutil.connection_limits import ServerLimits
 
 CONNECT_SECONDS = 10.0
@@ -36,34 +33,28 @@ class KubeletServer:
         self._loop, self._own = loop, own
         self._handler: Handler | None = None
         self._shown = own
-        self._context: ssl.SSLContext | None = None
-        self._acceptor: Acceptor | None = None
-        self._socket: socket.socket | None = None
+        self._port = ListeningPort(loop)
         self._open: set[Closable] = set()
 
     def bind(self, host: str, port: int) -> int:
         """Take the port now, serve later; the bound port. `LinkError`: it can not be had."""
-        self._socket = bind_socket(host, port)
-        return int(self._socket.getsockname()[1])
+        return self._port.bind(host, port)
 
     def start(self, tls: TlsPaths, client_ca: bytes, handler: Handler) -> None:
         """Serve; clients show a certificate of `client_ca` (PEM) or of our CA, or none. `CertificateError`: a file does not serve."""
-        self._shown, self._context, self._handler = tls, kubelet_context(tls, client_ca), handler
-        self._loop.run_coroutine(self._serve())
+        context, loop = kubelet_context(tls, client_ca), self._loop.loop
+        self._shown, self._handler = tls, handler
+        self._port.serve(lambda slot: KubeletConnection(self, slot, loop), context, self.limits)
 
     def reload_certificate(self, tls: TlsPaths) -> None:
         """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
-        if self._context is not None:
+        if self._port.is_serving:
             self._shown = tls
-            self._loop.run_coroutine(self._renew(self._context, tls))
+            self._port.reload_certificate(tls)
 
     def stop(self) -> None:
         """Close the port and every connection. Idempotent."""
-        if self._acceptor is not None:
-            self._loop.run_coroutine(self._end(self._acceptor))
-        elif self._socket is not None:
-            self._socket.close()
-        self._acceptor = self._socket = None
+        self._port.stop(self._end_connections)
 
     # --- what connections ask for, in the loop's thread
 
@@ -98,19 +89,6 @@ class KubeletServer:
 
     # --- inside
 
-    @staticmethod
-    async def _renew(context: ssl.SSLContext, tls: TlsPaths) -> None:
-        reload_certificate(context, tls)
-
-    async def _serve(self) -> None:
-        assert self._socket is not None
-        make = self._loop.loop
-        self._acceptor = Acceptor(
-            self._socket, lambda slot: KubeletConnection(self, slot, make), self._context, self.limits
-        )
-        self._acceptor.start(BACKLOG)
-
-    async def _end(self, acceptor: Acceptor) -> None:
-        acceptor.close()
+    async def _end_connections(self) -> None:
         for connection in list(self._open):
             connection.shutdown()

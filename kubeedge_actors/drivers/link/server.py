@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import socket
-import ssl
 from collections import deque
 from collections.abc import Callable
 
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
-from kubeedge_actors.drivers.link.loop_thread import BACKLOG, LoopThread, bind_socket
+from kubeedge_actors.drivers.link.listening_port import ListeningPort
+from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server_connection import ServerConnection
-from kubeedge_actors.drivers.link.server_tls import channel_context, reload_certificate
+from kubeedge_actors.drivers.link.server_tls import channel_context
 from kubeedge_actors.drivers.pki.base import TlsPaths
-from kubeedge_actors.osutil.acceptor import Acceptor
 from kubeedge_actors.osutil.connection_limits import ConnectionSlot, ServerLimits
 
 log = logging.getLogger(__name__)
@@ -48,41 +46,36 @@ class WebSocketServer:
         self.backlog = backlog
         self._own_loop = loop is None
         self._loop = loop or LoopThread()
-        self._socket: socket.socket | None = None
-        self._context: ssl.SSLContext | None = None
+        self._port = ListeningPort(self._loop)
         self._events: ServerEvents | None = None
         self._numbers = itertools.count(1)
         self._all: set[ServerConnection] = set()
         self._in: dict[int, ServerConnection] = {}
         self._outgoing: deque[tuple[int, str, bool, int]] = deque()
         self._drain_scheduled = False
-        self._acceptor: Acceptor | None = None
         self._handshakes = 0
         self._refusal: Callable[[Peer], str] = lambda peer: ""
 
     @property
     def unfinished(self) -> int:
         """TCP connections whose TLS handshake never ended well, or has not yet: wrong or no certificates, scanners."""
-        return self._acceptor.accepted - self._handshakes if self._acceptor is not None else 0
+        return self._port.accepted - self._handshakes if self._port.is_serving else 0
 
     def bind(self, host: str, port: int) -> int:
         """Take the port now, accept later (at `start`); the bound port. `LinkError`: it can not be had."""
-        if self._socket is None:
-            self._socket = bind_socket(host, port)
-        return int(self._socket.getsockname()[1])
+        return self._port.bind(host, port)
 
     def start(self, host: str, port: int, tls: TlsPaths | None, events: ServerEvents) -> int:
         """Accept peers, those of `bind` if that was called; or hand those that are in to new events."""
         bound = self.bind(host, port)
         self._events = events
-        if self._acceptor is None:
-            self._loop.run_coroutine(self._serve(tls))
+        if not self._port.is_serving:
+            self._port.serve(self._connection, channel_context(tls) if tls else None, self.limits)
         return bound
 
     def reload_certificate(self, tls: TlsPaths) -> None:
         """Show another certificate to whoever connects from now on; `CertificateError`: a file does not serve."""
-        if self._context is not None:
-            self._loop.run_coroutine(self._renew(self._context, tls))
+        self._port.reload_certificate(tls)
 
     def refuse_certificates(self, refusal: Callable[[Peer], str]) -> None:
         """Ask `refusal`, which must not block, for a sentence against each peer whose certificate TLS has verified; empty: none."""
@@ -108,11 +101,7 @@ class WebSocketServer:
 
     def stop(self) -> None:
         """Close every connection and the port. Idempotent."""
-        if self._acceptor is not None:
-            self._loop.run_coroutine(self._end(self._acceptor))
-        elif self._socket is not None:
-            self._socket.close()
-        self._acceptor = self._socket = None
+        self._port.stop(self._end_connections)
         if self._own_loop:
             self._loop.stop()
 
@@ -176,18 +165,7 @@ class WebSocketServer:
     def _connection(self, slot: ConnectionSlot) -> ServerConnection:
         return ServerConnection(self, next(self._numbers), self._loop.loop, slot)
 
-    @staticmethod
-    async def _renew(context: ssl.SSLContext, tls: TlsPaths) -> None:
-        reload_certificate(context, tls)
-
-    async def _serve(self, tls: TlsPaths | None) -> None:
-        assert self._socket is not None
-        self._context = channel_context(tls) if tls else None
-        self._acceptor = Acceptor(self._socket, self._connection, self._context, self.limits)
-        self._acceptor.start(BACKLOG)
-
-    async def _end(self, acceptor: Acceptor) -> None:
-        acceptor.close()
+    async def _end_connections(self) -> None:
         for connection in list(self._all):
             connection.end("the server stops")
         until = self._loop.loop.time() + CLOSE_TIMEOUT

@@ -60,10 +60,9 @@ def spawn(arguments: ShimArguments, command: Sequence[str], env: Mapping[str, st
 def process_identity(pid: int) -> ProcessIdentity | None:
     """The ProcessIdentity of the process that has this pid now; None for none."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return _parsed(program.read_stat(str(pid)))
     except OSError:
         return None
-    return _parsed(text)
 
 
 def recorded_identity(folder: Path, name: str = PID) -> ProcessIdentity | None:
@@ -90,10 +89,9 @@ def running_identity(folder: Path) -> ProcessIdentity | None:
 
 def _is_zombie(pid: int) -> bool:
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return program.stat_fields(str(pid))[0] in ("Z", "X")
     except OSError:
         return True
-    return text.rpartition(")")[2].split()[0] in ("Z", "X")
 
 
 def exit_code(folder: Path) -> int | None:

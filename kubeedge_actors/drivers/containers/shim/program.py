@@ -139,7 +139,7 @@ class Shim:
         os.chdir(arguments.cwd)
         self._log = RotatingLog(arguments.folder, int(arguments.log_max_size), int(arguments.log_max_files))
         self._input = HeldInput(arguments.folder, once=arguments.stdin == STDIN_ONCE) if arguments.stdin else None
-        self._write(PID, _stat("self"))
+        self._write(PID, read_stat("self"))
         status = os.dup(0)  # to whoever waits for the start; a copy is not inherited by programs
         reader, writer = os.pipe()
         with suppress(OSError):  # a user may have so much in pipes only; the usual 64 KiB will do
@@ -148,7 +148,7 @@ class Shim:
         self._main = os.fork()
         if not self._main:
             self._become_container(shim, writer, status)
-        self._write(MAIN, _stat(str(self._main)))
+        self._write(MAIN, read_stat(str(self._main)))
         os.close(writer)
         if self._input is not None:
             os.close(self._input.reader)  # who writes to a container that has closed its input is told so
@@ -194,7 +194,7 @@ class Shim:
 
     def _set_title(self, title: str) -> None:
         """What `ps` shows: in place of the words of the command line, whose memory the kernel reads."""
-        fields = _stat("self").rpartition(")")[2].split()
+        fields = stat_fields("self")
         start, end = int(fields[45]), int(fields[46])
         if end > start:  # 0 where the kernel does not tell
             import ctypes
@@ -273,9 +273,15 @@ def _write_file(path: str, text: str) -> None:
         file.write(text)
 
 
-def _stat(pid: str) -> str:
+def read_stat(pid: str) -> str:
+    """The line of /proc/PID/stat. OSError: there is no such process."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         return file.read()
+
+
+def stat_fields(pid: str) -> list[str]:
+    """What stands behind the name, which may hold anything: the state first. OSError."""
+    return read_stat(pid).rpartition(")")[2].split()
 
 
 def _descendants(root: int) -> list[int]:
@@ -284,7 +290,7 @@ def _descendants(root: int) -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             with suppress(OSError):  # it has ended meanwhile
-                parent = int(_stat(name).rpartition(")")[2].split()[1])
+                parent = int(stat_fields(name)[1])
                 children.setdefault(parent, []).append(int(name))
     found, unseen = [], [root]
     while unseen:
