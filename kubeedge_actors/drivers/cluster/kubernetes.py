@@ -59,14 +59,15 @@ _Shared = tuple[ResourceKind, str, str, str, bool]
 class KubernetesCluster:
     """One API server; see base.Cluster.
 
-    `timeout` in seconds is for each step of a request. Connects when it is first used.
+    `timeout` in seconds is for each step of a request. `outage`: of the API server, when several clients share it. Connects when it is first
+    used.
     """
 
-    def __init__(self, config: ClientConfig, timeout: float = 10.0) -> None:
+    def __init__(self, config: ClientConfig, timeout: float = 10.0, outage: OutageLog | None = None) -> None:
         self._transport = Transport(config, timeout)
         self._lock = threading.Lock()
         self._informers: dict[_Shared, Informer] = {}
-        self._outage, self._url = OutageLog(), config.url
+        self._outage, self._url = outage or OutageLog(), config.url
         self._away, self._settled_at = True, 0.0
 
     # --- requests ---------------------------------------------------------------------------------------------------
