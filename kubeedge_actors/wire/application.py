@@ -27,7 +27,9 @@ IN_APPLYING: Final = "InApplying"
 APPROVED: Final = "Approved"
 REJECTED: Final = "Rejected"
 CORE: Final = "core"
-DISCOVERY: Final = frozenset({"/version", "/healthz", "/livez", "/readyz", "/api", "/apis", "/openapi/v2", "/openapi/v3"})
+DISCOVERY: Final = frozenset(
+    {"/version", "/healthz", "/livez", "/readyz", "/api", "/apis", "/openapi/v2", "/openapi/v3"}
+)
 NO_ERROR: Final[dict[str, Any]] = {"ErrStatus": {"metadata": {}}}
 NO_TIME: Final = "0001-01-01T00:00:00Z"
 

@@ -129,7 +129,9 @@ def answered(application: Application, status: int, body: bytes, shown: Callable
     if application.verb in (wire.GET, wire.LIST) and not is_discovery(application.key):
         body = msgspec.json.encode(shown(with_kinds(msgspec.json.decode(body))))
     if len(body) > MAX_ANSWER:
-        sentence = f"the answer has {len(body)} bytes, {MAX_ANSWER} at most are sent to a node: ask for less of it (limit)"
+        sentence = (
+            f"the answer has {len(body)} bytes, {MAX_ANSWER} at most are sent to a node: ask for less of it (limit)"
+        )
         return refused(application, status_of(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", sentence))
     return _reply(application, wire.APPROVED, resp_body=body)
 
@@ -165,11 +167,12 @@ def with_kinds(content: Any) -> Json:
     """A list with the kind of each of its items, which the API leaves out; everything else as it is."""
     if not isinstance(content, dict):
         return {}
-    items = content.get("items")
+    found: Json = content
+    items = found.get("items")
     if isinstance(items, list):
         head = {"kind": item_kind(content), "apiVersion": content.get("apiVersion", "")}
-        content = {**content, "items": [{**head, **item} for item in items if isinstance(item, dict)]}
-    return content
+        return {**found, "items": [{**head, **item} for item in items if isinstance(item, dict)]}
+    return found
 
 
 def item_kind(listed: Json) -> str:

@@ -82,13 +82,18 @@ class DynamicController(Module):
             self.log.warning("node %s: %s", message.node, error)
 
     def _call(self, message: ApplicationRequest, applications: tuple[Application, ...], *, sync: bool = False) -> None:
-        node, foreign = message.node, next((each for each in applications if each.nodename not in ("", message.node)), None)
+        node, foreign = (
+            message.node,
+            next((each for each in applications if each.nodename not in ("", message.node)), None),
+        )
         call = ApplicationCall(node, message.msg_id, applications, sync)
         if foreign is not None:
             sentence = f"node {node} may not ask in the name of node {foreign.nodename}"
             self._refuse(call, status_of(FORBIDDEN, "Forbidden", sentence))
         elif self._calls[node] >= MAX_CALLS:
-            self._refuse(call, status_of(TOO_MANY, "TooManyRequests", f"{MAX_CALLS} calls of node {node} are under way"))
+            self._refuse(
+                call, status_of(TOO_MANY, "TooManyRequests", f"{MAX_CALLS} calls of node {node} are under way")
+            )
         else:
             self._calls[node] += 1
             self.tell(worker_for(node, self._workers), call)

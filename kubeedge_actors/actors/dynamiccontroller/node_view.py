@@ -27,7 +27,5 @@ def _shown(object: Json) -> Json:
     endpoints = object.get("endpoints") or []
     if not endpoints:
         return object
-    ports = [
-        {**port, "port": PORT} if port.get("name") == PORT_NAME else port for port in object.get("ports") or []
-    ]
+    ports = [{**port, "port": PORT} if port.get("name") == PORT_NAME else port for port in object.get("ports") or []]
     return {**object, "endpoints": [{**endpoints[0], "addresses": [ADDRESS]}], "ports": ports}

@@ -48,7 +48,9 @@ class ApplicationWorker(Module):
             status = status_of(400, "BadRequest", str(error))
         except Unreachable as error:
             status = status_of(503, "ServiceUnavailable", str(error))
-        except Exception as error:  # neither a strange answer nor a defect of ours may keep the program at the node waiting
+        except (
+            Exception
+        ) as error:  # neither a strange answer nor a defect of ours may keep the program at the node waiting
             self.log.exception("a call of node %s failed", node)
             status = status_of(500, "InternalError", f"the call failed: {type(error).__name__}")
         return AnsweredApplication(application, refused(application, status))
@@ -63,7 +65,9 @@ class ApplicationWorker(Module):
         remaining = (listed.get("metadata") or {}).get("remainingItemCount") or 0
         if remaining >= MAX_WATCHED:
             sentence = f"there are {remaining + 1} objects, a node may watch {MAX_WATCHED}"
-            return AnsweredApplication(application, refused(application, status_of(413, "RequestEntityTooLarge", sentence)))
+            return AnsweredApplication(
+                application, refused(application, status_of(413, "RequestEntityTooLarge", sentence))
+            )
         key = parse_key(application.key)
         kind = ResourceKind(key.group, key.version, key.plural, item_kind(listed))
         return AnsweredApplication(application, answer, kind)

@@ -61,9 +61,7 @@ class KubernetesDelegatedApi:
     ) -> tuple[int, bytes]:
         """See DelegatedApi."""
         if who.token:
-            return self._foreign.request(
-                method, target, body, content_type, {"Authorization": f"Bearer {who.token}"}
-            )
+            return self._foreign.request(method, target, body, content_type, {"Authorization": f"Bearer {who.token}"})
         return self._own.request(method, target, body, content_type, impersonation_headers(_node_user(who.node)))
 
     def watch(self, who: Delegator, what: Selection, on_change: OnChange) -> Callable[[], None]:

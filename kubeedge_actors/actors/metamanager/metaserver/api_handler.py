@@ -6,17 +6,19 @@ answered without asking, nobody writes without a token, and nothing that is writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from http import HTTPStatus
 
+from kubeedge_actors.actors.metamanager.metaserver.api_watches import ApiWatches, WatchRequest
 from kubeedge_actors.actors.metamanager.metaserver.api_writes import ApiWrites
-from kubeedge_actors.actors.metamanager.metaserver.applications import Asker, BadRequest, read_application
-from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import PUSHED, CloudReads, Refused
+from kubeedge_actors.actors.metamanager.metaserver.applications import Asker, BadRequest
+from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import CloudReads, Refused, is_pushed
 from kubeedge_actors.actors.metamanager.metaserver.local_reads import LocalReads
 from kubeedge_actors.actors.metamanager.metaserver.messages import CloudAway, CloudSilent
 from kubeedge_actors.actors.metamanager.metaserver.open_watches import OpenWatches
 from kubeedge_actors.actors.metamanager.metaserver.printers import convert_to_table
 from kubeedge_actors.actors.metamanager.metaserver.replies import (
+    NO_SECRETS,
     error_reply,
     not_found_reply,
     reply,
@@ -27,32 +29,20 @@ from kubeedge_actors.actors.metamanager.metaserver.replies import (
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
 from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import (
     BEARER,
-    EVERYTHING,
     NOTHING,
     SECRETS,
     Reader,
     TokenAuthorizer,
 )
 from kubeedge_actors.actors.metamanager.metaserver.unhold_upgrade import PATHS, UnholdUpgrade
-from kubeedge_actors.actors.metamanager.metaserver.watch import (
-    Scope,
-    StreamEnded,
-    WatchSnapshots,
-    identity_of,
-    watch_lines,
-)
 from kubeedge_actors.drivers.http.base import ServerRequest, ServerResponse
 from kubeedge_actors.errors import ClusterError, StoreError
-from kubeedge_actors.wire import application as wire
 from kubeedge_actors.wire.application import is_discovery
 from kubeedge_actors.wire.messages import Json
 
 HEALTH = ("/healthz", "/livez", "/readyz")
 READS, WRITES = ("GET", "HEAD"), ("POST", "PUT", "PATCH", "DELETE")
 READ_SUBRESOURCES = ("", "status", "scale")
-WATCH_SECONDS, CLOUD_WATCH_SECONDS = 3600.0, 300.0
-"""How long a watch goes on; one that the cloud has allowed is asked for again, as the token may be good no more."""
-NO_SECRETS = "Secrets are shown to who has the token of a service account: of a pod that names them, or of a --metaserver-reader"
 
 
 class CloudSide:
@@ -74,7 +64,7 @@ class ApiHandler:
         unhold: UnholdUpgrade | None = None,
     ) -> None:
         self._local, self._now, self._authorizer, self._cloud, self._unhold = local, now, authorizer, cloud, unhold
-        self._snapshots = WatchSnapshots()
+        self._watches = ApiWatches(local, (cloud.reads, cloud.watches, cloud.node) if cloud is not None else None)
 
     def __call__(self, request: ServerRequest) -> ServerResponse:
         """The reply; never an exception for the client's, the cloud's or the store's sake."""
@@ -160,11 +150,11 @@ class ApiHandler:
     def _get(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, token: str) -> ServerResponse:
         may_read = reader is not None and reader.may_read(info.plural, info.namespace, info.name)
         local = self._local.get(info) if may_read and not info.subresource else None
-        if self._cloud is not None and (token or (local is None and not _is_pushed(info))):
+        if self._cloud is not None and (token or (local is None and not is_pushed(info))):
             try:
                 return self._object(request, info, self._cloud.reads.get(Asker(self._cloud.node, token), info))
             except (Refused, CloudAway, CloudSilent) as error:
-                gone = isinstance(error, Refused) and error.code == HTTPStatus.NOT_FOUND and not _is_pushed(info)
+                gone = isinstance(error, Refused) and error.code == HTTPStatus.NOT_FOUND and not is_pushed(info)
                 if reader is None or gone or (may_read and local is None and isinstance(error, Refused)):
                     raise
         if not may_read:
@@ -178,9 +168,9 @@ class ApiHandler:
         return reply(self._table(request, info, [object], "") or object)
 
     def _list(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, token: str) -> ServerResponse:
-        if self._cloud is not None and (token or not _is_pushed(info)):
+        if self._cloud is not None and (token or not is_pushed(info)):
             try:
-                listed = self._cloud.reads.list(Asker(self._cloud.node, token), info, request.query)
+                listed = self._cloud.reads.list_page(Asker(self._cloud.node, token), info, request.query)
                 return self._shown_list(request, info, listed)
             except (Refused, CloudAway, CloudSilent):
                 if reader is None:
@@ -193,10 +183,16 @@ class ApiHandler:
         listed = {"kind": f"{kind.kind}List", "apiVersion": info.api_version, "metadata": metadata, "items": objects}
         return self._shown_list(request, info, listed)
 
+    def _watch(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, token: str) -> ServerResponse:
+        def shape(object: Json) -> Json:
+            return self._table(request, info, [object], str(object["metadata"].get("resourceVersion", ""))) or object
+
+        return self._watches.answer(WatchRequest(request, info, token), reader, lambda: self._reader(request), shape)
+
     def _shown_list(self, request: ServerRequest, info: RequestInfo, listed: Json) -> ServerResponse:
         version = str((listed.get("metadata") or {}).get("resourceVersion") or "")
         objects = listed.get("items") or []
-        self._snapshots.add(_scope(request, info), version, objects)
+        self._watches.on_list(request, info, version, objects)
         return reply(self._table(request, info, objects, version) or listed)
 
     def _table(self, request: ServerRequest, info: RequestInfo, objects: list[Json], version: str) -> Json | None:
@@ -204,115 +200,7 @@ class ApiHandler:
         wants_table = "as=Table" in request.headers.get("accept", "").partition(",application/json,")[0]
         return convert_to_table(info.plural, objects, self._now(), version) if wants_table else None
 
-    # --- watches ------------------------------------------------------------------------------------------------------
-
-    def _watch(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, token: str) -> ServerResponse:
-        asked = self._cloud is not None and info.plural != SECRETS and (bool(token) or not _is_pushed(info))
-        allowed = False
-        if asked:
-            try:
-                self._refresh(request, info, token)
-                allowed = True
-            except CloudAway:
-                if reader is None:
-                    raise
-            except (Refused, CloudSilent):
-                if reader is None:
-                    raise
-                asked = False
-        if reader is None and not asked:
-            return error_reply(HTTPStatus.FORBIDDEN, "Forbidden", NO_SECRETS)
-        if self._local.kind(info) is None and not asked:
-            return unknown_path_reply()
-        shown = self._known_to_client(request, info)
-        if shown is None:
-            sentence = "too old resource version: what happened since then is not known here any more"
-            return error_reply(HTTPStatus.GONE, "Expired", sentence)
-        self._local.list(info, request.query, NOTHING)  # what is no selector is said before the stream begins
-        return ServerResponse(200, stream=self._stream(request, info, token, shown, asked=asked, allowed=allowed))
-
-    def _known_to_client(self, request: ServerRequest, info: RequestInfo) -> dict[str, Json] | None:
-        since = request.query.get("resourceVersion", "")
-        return {} if since in ("", "0") else self._snapshots.get(_scope(request, info), since)
-
-    def _stream(
-        self, request: ServerRequest, info: RequestInfo, token: str, shown: dict[str, Json], *, asked: bool, allowed: bool
-    ) -> Generator[bytes, None, None]:
-        def shape(object: Json) -> Json:
-            return self._table(request, info, [object], str(object["metadata"].get("resourceVersion", ""))) or object
-
-        scope = _scope(request, info)
-        longest = CLOUD_WATCH_SECONDS if allowed and token else WATCH_SECONDS
-        seconds = min(float(request.query.get("timeoutSeconds") or longest), longest)
-        watched = _Watched(self, request, info, token, allowed=allowed)
-        lines = watch_lines(
-            watched.look, shape, shown, seconds, lambda version, now: self._snapshots.add(scope, version, now)
-        )
-        if not asked or self._cloud is None:
-            yield from lines
-            return
-        application = read_application(Asker(self._cloud.node, token), wire.WATCH, info, _selectors(request))
-        with self._cloud.watches.during(application):
-            yield from lines
-
-    def look(self, request: ServerRequest, info: RequestInfo, *, allowed: bool) -> list[Json]:
-        """What a watch may show now. Asked each time: a token may have ended, and what its pod names may be another thing by now."""
-        reader = EVERYTHING if allowed else self._reader(request) or NOTHING
-        return self._local.list(info, request.query, reader)[0]
-
-    def refresh(self, request: ServerRequest, info: RequestInfo, token: str) -> None:
-        """After a new link: what the API has now. StreamEnded: it may no longer be watched."""
-        try:
-            self._refresh(request, info, token)
-        except Refused as refused:
-            raise StreamEnded from refused
-        except (CloudAway, CloudSilent):
-            return  # the next link brings the next try
-
-    def generation(self) -> int:
-        """Another one after each new link."""
-        return self._cloud.watches.generation if self._cloud is not None else 0
-
-    def _refresh(self, request: ServerRequest, info: RequestInfo, token: str) -> None:
-        assert self._cloud is not None
-        stored = self._local.versions(info, _selectors(request))
-        self._cloud.reads.refresh(Asker(self._cloud.node, token), info, _selectors(request), stored)
-
-
-class _Watched:
-    """What one watch shows; after a new link it is first made what the API has."""
-
-    def __init__(
-        self, handler: ApiHandler, request: ServerRequest, info: RequestInfo, token: str, *, allowed: bool
-    ) -> None:
-        self._handler, self._request, self._info, self._token = handler, request, info, token
-        self._allowed, self._generation = allowed, handler.generation()
-
-    def look(self) -> list[Json]:
-        generation = self._handler.generation()
-        if generation != self._generation:
-            self._generation = generation
-            if self._allowed or not self._token:
-                self._handler.refresh(self._request, self._info, self._token)
-        return self._handler.look(self._request, self._info, allowed=self._allowed)
-
 
 def _token(request: ServerRequest) -> str:
     header = request.headers.get("authorization", "")
     return header[len(BEARER) :].strip() if header.lower().startswith(BEARER) else ""
-
-
-def _is_pushed(info: RequestInfo) -> bool:
-    return (info.group, info.plural) in PUSHED
-
-
-def _selectors(request: ServerRequest) -> dict[str, str]:
-    names = ("labelSelector", "fieldSelector")
-    return {name: request.query[name] for name in names if request.query.get(name)}
-
-
-def _scope(request: ServerRequest, info: RequestInfo) -> Scope:
-    return (info, *sorted(_selectors(request).items()))
-
-
-__all__ = ["ApiHandler", "CloudSide", "identity_of"]

@@ -26,7 +26,15 @@ PATCH_TYPES = frozenset(
     }
 )
 NUMBERS, FLAGS = ("limit", "timeoutSeconds", "gracePeriodSeconds"), ("force", "orphanDependents")
-LIST_OPTIONS = ("labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch", "limit", "continue", "timeoutSeconds")
+LIST_OPTIONS = (
+    "labelSelector",
+    "fieldSelector",
+    "resourceVersion",
+    "resourceVersionMatch",
+    "limit",
+    "continue",
+    "timeoutSeconds",
+)
 WRITE_OPTIONS = ("fieldManager", "fieldValidation", "force")
 DELETE_OPTIONS = ("gracePeriodSeconds", "propagationPolicy", "orphanDependents")
 STATUS = "status"

@@ -17,12 +17,15 @@ from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import SECRE
 from kubeedge_actors.drivers.store.base import MetaChanges, MetaStore, ObjectRow
 from kubeedge_actors.kubernetes.object_types import OBJECT_TYPES
 from kubeedge_actors.wire import application as wire
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.application import Application
 from kubeedge_actors.wire.messages import Json
+from kubeedge_actors.wire.resource import object_path
 
 Call = Callable[[Application], Application]
 """Have the cloud make a call. Errors: CloudAway, CloudSilent."""
-PUSHED = frozenset((row.kind.group, row.kind.plural) for row in OBJECT_TYPES if row.is_synced)
+SYNCED = [row for row in OBJECT_TYPES if row.is_synced]
+PUSHED = frozenset((row.kind.group, row.kind.plural) for row in SYNCED)
 """What the cloud keeps up to date on the node as far as it concerns it: without a token nothing more of it can be had."""
 PAGE, MAX_WATCHED = 500, 5_000
 NOT_FOUND = 404
@@ -45,7 +48,12 @@ def accepted(answer: Application) -> bytes:
     """What the API answers. Errors: Refused."""
     if answer.status == wire.APPROVED:
         return answer.resp_body or b""
-    status = answer.err_status or {"code": 500, "reason": "InternalError", "message": answer.reason, "status": "Failure"}
+    status = answer.err_status or {
+        "code": 500,
+        "reason": "InternalError",
+        "message": answer.reason,
+        "status": "Failure",
+    }
     raise Refused(status)
 
 
@@ -65,13 +73,13 @@ class CloudReads:
             object = _object(accepted(self._call(read_application(asker, wire.GET, info, {}))))
         except Refused as refused:
             if refused.code == NOT_FOUND and not info.subresource and _is_kept(info):
-                self._store.apply(MetaChanges(removed_objects=[info.key(info.namespace or "null")]))
+                self._store.apply(MetaChanges(removed_objects=[info.key(info.namespace or constants.CLUSTER_SCOPE)]))
             raise
         if not info.subresource and _is_kept(info):
             self._keep([object])
         return object
 
-    def list(self, asker: Asker, info: RequestInfo, query: Mapping[str, str]) -> Json:
+    def list_page(self, asker: Asker, info: RequestInfo, query: Mapping[str, str]) -> Json:
         """A list, or a page of one."""
         return _object(accepted(self._call(read_application(asker, wire.LIST, info, query))))
 
@@ -84,20 +92,31 @@ class CloudReads:
         if gone:
             self._store.apply(MetaChanges(removed_objects=gone))
 
+    def drop_foreign(self) -> None:
+        """Forget what was watched of the kinds that the node is told of by itself, but does not concern it: nobody keeps that up to date."""
+        gone = [
+            row.key
+            for type in SYNCED
+            for row in self._store.objects(f"{type.kind.group}/{type.kind.version}, Resource={type.kind.plural}")
+            if self._store.get(object_path(type.name, row.namespace, row.name)) is None
+        ]
+        if gone:
+            self._store.apply(MetaChanges(removed_objects=gone))
+
     def _all(self, asker: Asker, info: RequestInfo, query: Mapping[str, str]) -> tuple[list[Json], str]:
         selectors = {name: query[name] for name in ("labelSelector", "fieldSelector") if query.get(name)}
         if info.name:
             one = f"metadata.name={info.name}"
             selectors["fieldSelector"] = ",".join(filter(None, (selectors.get("fieldSelector"), one)))
         found: list[Json] = []
-        page = self.list(asker, _collection(info), {**selectors, "limit": str(PAGE)})
+        page = self.list_page(asker, _collection(info), {**selectors, "limit": str(PAGE)})
         while True:
             found += page.get("items") or ()
             metadata = page.get("metadata") or {}
             if not metadata.get("continue") or len(found) > MAX_WATCHED:
                 return found, str(metadata.get("resourceVersion") or "")
             following = {**selectors, "limit": str(PAGE), "continue": metadata["continue"]}
-            page = self.list(asker, _collection(info), following)
+            page = self.list_page(asker, _collection(info), following)
 
     def _keep(self, objects: list[Json], known: Mapping[str, int] | None = None) -> set[str]:
         """Store what is newer than what is stored; the keys of all."""
@@ -116,8 +135,13 @@ class CloudReads:
         return stored.resource_version if stored is not None and _uid(stored.value) == _uid(row.value) else 0
 
 
+def is_pushed(info: RequestInfo) -> bool:
+    """Whether the node is told of this kind by itself."""
+    return (info.group, info.plural) in PUSHED
+
+
 def _is_kept(info: RequestInfo) -> bool:
-    return info.plural != SECRETS and (info.group, info.plural) not in PUSHED
+    return info.plural != SECRETS and not is_pushed(info)
 
 
 def _collection(info: RequestInfo) -> RequestInfo:

@@ -63,6 +63,12 @@ class LocalReads:
         version = str(max((row.resource_version for row in rows), default=0))
         return [object for row in rows if kind and matches(object := _with_type_meta(row, kind))], version
 
+    def versions(self, info: RequestInfo, selectors: Mapping[str, str]) -> dict[str, int]:
+        """Which rows there are of a collection, with the versions of their objects."""
+        matches = self._matching(selectors.get("labelSelector", ""), selectors.get("fieldSelector", ""))
+        rows = [row for row in self._store.objects(info.resource, info.namespace) if info.name in ("", row.name)]
+        return {row.key: row.resource_version for row in rows if matches(msgspec.json.decode(row.value))}
+
 
 def _namespace(row: ObjectRow) -> str:
     return "" if row.namespace == constants.CLUSTER_SCOPE else row.namespace

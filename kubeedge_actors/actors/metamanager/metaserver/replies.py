@@ -10,6 +10,10 @@ from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestIn
 from kubeedge_actors.drivers.http.base import ServerResponse
 from kubeedge_actors.wire.messages import Json
 
+NO_SECRETS = (
+    "Secrets are shown to who has the token of a service account: of a pod that names them, or of a --metaserver-reader"
+)
+
 
 def reply(content: Json, status: int = 200) -> ServerResponse:
     """A JSON document."""

@@ -94,8 +94,8 @@ def _differs(before: Json, now: Json) -> bool:
 def _outline(object: Json) -> Json:
     metadata = object["metadata"]
     fields = ("name", "namespace", "uid", "resourceVersion")
-    head = {key: object[key] for key in ("apiVersion", "kind") if key in object}
-    return {**head, "metadata": {key: metadata[key] for key in fields if key in metadata}}
+    outline: Json = {key: object[key] for key in ("apiVersion", "kind") if key in object}
+    return outline | {"metadata": {key: metadata[key] for key in fields if key in metadata}}
 
 
 def identity_of(object: Json) -> str:
