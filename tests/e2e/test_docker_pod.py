@@ -115,7 +115,9 @@ def test_streams_of_a_pod_in_a_network_of_its_own_go_on_after_kill_9_of_the_edge
         docker_world.edge.kill()
         docker_world.edge.start()
         docker_world.wait_ready()
-        latest = int(eventually(lambda: docker_world.out("logs", "talk", "-c", "count", "--tail=1"), "a log").split()[1])
+        latest = int(
+            eventually(lambda: docker_world.out("logs", "talk", "-c", "count", "--tail=1"), "a log").split()[1]
+        )
         while numbers[-1] <= latest + 2:
             numbers.append(int(reader.stdout.readline().split()[1]))
     assert numbers == list(range(numbers[0], numbers[-1] + 1)), "each line once"
