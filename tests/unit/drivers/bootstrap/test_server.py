@@ -22,7 +22,7 @@ from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, execute
 from kubeedge_actors.errors import CertificateError, LinkError
 from tests.support.fakes.bootstrap_cloud import Cloud
-from tests.support.plugins.hypothesis_profile import SLOW
+from tests.support.plugins.hypothesis_profile import SLOW, examples
 from tests.support.recordings import entries
 from tests.support.waiting import PATIENCE
 
@@ -301,7 +301,7 @@ paths = st.sampled_from(["/ca.crt", "/edge.crt", "/node/n", "/nodeupgrade", "/ta
 tokens = st.sampled_from(["good", "expired", "foreign", "cut", "twice"]) | st.text()
 
 
-@settings(max_examples=300, suppress_health_check=[*SLOW, HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[*SLOW, HealthCheck.function_scoped_fixture])
 @given(
     path=paths,
     method=st.sampled_from(["GET", "POST", "PUT", ""]),

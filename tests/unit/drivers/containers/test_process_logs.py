@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kubeedge_actors.drivers.containers import logfile
 from kubeedge_actors.drivers.containers.shim.program import RotatingLog
 from tests.support.env.containers import LOG_LIMITS, ProcessContainersEnv
+from tests.support.plugins.hypothesis_profile import examples
 from tests.support.waiting import eventually
 
 
@@ -68,7 +69,7 @@ def test_a_folder_that_was_removed_holds_nobody_up(tmp_path: Path) -> None:
     log.write(b"one\n" * 100)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     texts=st.lists(st.binary(max_size=40).map(lambda text: text.replace(b"\0", b"\n")), max_size=12),
     max_size=st.integers(4, 50),
