@@ -202,7 +202,7 @@ def _metaserver_address(config: EdgeConfig) -> tuple[str, int]:
 
 
 def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
-    """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
+    """The API of the node for programs on it, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
     from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
@@ -218,7 +218,15 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     authorizer = TokenAuthorizer(meta, config.metaserver_readers, ANYBODY if is_loopback(host) else None, time.time)
     return [
         MetaServer.spec(
-            lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time, authorizer, config.name)
+            lambda: MetaServer(
+                site,
+                meta,
+                lambda *terms: Selector(*terms).matches,
+                time.time,
+                authorizer,
+                config.name,
+                has_cloud=bool(config.cloud),
+            )
         )
     ]
 
