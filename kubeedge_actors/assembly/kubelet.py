@@ -23,10 +23,11 @@ from kubeedge_actors.drivers.kubelet.iptables import run_iptables
 from kubeedge_actors.drivers.kubelet.server import KubeletServer
 from kubeedge_actors.drivers.kubelet.tls import subject_of_ca
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
-from kubeedge_actors.drivers.pki.base import Subject, TlsPaths
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.errors import ClusterError, UsageError
 from kubeedge_actors.kubernetes import kubelet_address
+from kubeedge_actors.kubernetes.certificates.info import Subject
 from kubeedge_actors.kubernetes.kubelet_address import KubeletAddress
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND
 from kubeedge_actors.osutil.sockets import bracketed, is_address

@@ -17,6 +17,7 @@ from kubeedge_actors.drivers.containers.shim import program
 from kubeedge_actors.drivers.containers.shim.program import RECORD_BYTES, RotatingLog
 from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import LOG_LIMITS, ProcessContainersEnv
+from tests.support.plugins.hypothesis_profile import examples
 from tests.support.waiting import eventually
 
 
@@ -70,7 +71,7 @@ def test_a_folder_that_was_removed_holds_nobody_up(tmp_path: Path) -> None:
     log.write(b"one\n" * 100)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     texts=st.lists(st.binary(max_size=40).map(lambda text: text.replace(b"\0", b"\n")), max_size=12),
     max_size=st.integers(4, 50),
