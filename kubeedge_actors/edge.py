@@ -20,6 +20,7 @@ from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
+from kubeedge_actors.assembly.device_commands import device_commands
 from kubeedge_actors.assembly.edge import (
     choose_container_runtime,
     dmi_specs,
@@ -161,8 +162,8 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         stack.callback(system.stop, STOP_TIMEOUT)
         plugins = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
-        pods = pod_commands(system, containers)
-        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, pods)
+        more = pod_commands(system, containers).joined_with(device_commands(store.meta, store.twin))
+        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, more)
         unserved = service_port_error(config, store.target_urls)
         system.start(SupervisorSpec("edge", [*modules, plugins], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)

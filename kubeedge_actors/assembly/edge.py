@@ -140,7 +140,7 @@ def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState
         runtime=containers,
         folders=LocalPodVolumes(pods),
         host=LinuxMachine(config.data_dir),
-        prober=NetworkProber(),
+        prober=NetworkProber(lambda: install_hint("probes")),
         address=address,
         product=__version__,
         manifests=StaticPodFolder(Path(config.manifests), parse_yaml_documents) if config.manifests else None,
