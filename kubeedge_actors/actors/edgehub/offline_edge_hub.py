@@ -12,6 +12,7 @@ from kubeedge_actors.wire.messages import (
     DeviceStateReported,
     ErrorResponse,
     FlushRequest,
+    NodeTaskReported,
     ReportEvent,
     TwinReported,
 )
@@ -40,6 +41,7 @@ class OfflineEdgeHub(Module):
         | ReportEvent
         | BusUploaded
         | DeletePod
+        | NodeTaskReported
         | CustomMessage,
     ) -> None:
         """Drop it."""
