@@ -23,6 +23,7 @@ from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
 from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
+from kubeedge_actors.actors.taskmanager import edge_task_manager
 from kubeedge_actors.assembly.local_doors import metaserver_tls
 from kubeedge_actors.assembly.node_address import LOOPBACK, node_address
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
@@ -78,6 +79,9 @@ def edge_specs(
         EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, event_bus_state)),
         Edged.spec(lambda: make_edged(config, containers, link_state)),
     ]
+    if cloud:
+        machine = LinuxMachine(config.data_dir)
+        modules += edge_task_manager.child_specs(config.name, machine, containers, store.meta)
     return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, registry)]
 
 

@@ -73,6 +73,16 @@ CLUSTEROBJECTSYNC_KIND: Final = ResourceKind(
 RULE_KIND: Final = ResourceKind("rules.kubeedge.io", "v1", "rules", "Rule")
 RULEENDPOINT_KIND: Final = ResourceKind("rules.kubeedge.io", "v1", "ruleendpoints", "RuleEndpoint")
 
+IMAGEPREPULLJOB_KIND: Final = ResourceKind(
+    "operations.kubeedge.io", "v1alpha2", "imageprepulljobs", "ImagePrePullJob", namespaced=False
+)
+NODEUPGRADEJOB_KIND: Final = ResourceKind(
+    "operations.kubeedge.io", "v1alpha2", "nodeupgradejobs", "NodeUpgradeJob", namespaced=False
+)
+CONFIGUPDATEJOB_KIND: Final = ResourceKind(
+    "operations.kubeedge.io", "v1alpha2", "configupdatejobs", "ConfigUpdateJob", namespaced=False
+)
+
 
 _KINDS: Final = {
     (kind.api_version, kind.plural): kind for kind in list(globals().values()) if isinstance(kind, ResourceKind)

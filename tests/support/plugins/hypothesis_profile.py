@@ -20,4 +20,6 @@ settings.load_profile("quick")
 
 def examples(count: int) -> int:
     """How many of `count` examples are tried in this run."""
-    return min(count, max(LEAST, count * settings.default.max_examples // ALL))
+    profile = settings.default
+    assert profile is not None, "one was loaded above"
+    return min(count, max(LEAST, count * profile.max_examples // ALL))
