@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
+from kubeedge_actors.actors.edgeapplication.controller import EdgeApplicationController
 from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
 from kubeedge_actors.actors.edgecontroller.upstream import StatusOf
+from kubeedge_actors.actors.nodegroup.controller import NodeGroupController
 from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
@@ -103,7 +105,10 @@ def _controllers(
 
 def leader_specs(cluster: Cluster, *, is_embedded: bool) -> list[ChildSpec]:
     """What must be done once, by the leader, on whichever cluster; and what a cluster does by itself and the embedded API does not."""
-    everywhere: list[ChildSpec] = []  # on a real cluster, too
+    everywhere = [
+        NodeGroupController.spec(lambda: NodeGroupController(cluster)),
+        EdgeApplicationController.spec(lambda: EdgeApplicationController(cluster)),
+    ]
     return [*everywhere, *(_cluster_controllers(cluster) if is_embedded else [])]
 
 
