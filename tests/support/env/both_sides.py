@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import cloud, edge
+from kubeedge_actors import edge
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
+from kubeedge_actors.assembly import cloud_modules
 from kubeedge_actors.assembly import edge as edge_parts
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager
@@ -58,7 +59,7 @@ class BothSidesEnv:
         self.api = FakeCluster(with_status=[OBJECTSYNC_KIND.plural, CLUSTEROBJECTSYNC_KIND.plural])
         self.store, self.containers, self.broker = FakeStore(), FakeRuntime(), FakeBroker()
         self.server = NodesServer()
-        self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud.EXTENSION_POINTS)
+        self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud_modules.EXTENSION_POINTS)
         self.edge = ActorSystem(ThreadsEngine(), optional_types=edge.EXTENSION_POINTS)
         hub = CloudHub.spec(
             lambda: CloudHub(
@@ -69,7 +70,7 @@ class BothSidesEnv:
             )
         )
         self.outbox = NodeOutboxDb(folder / "outbox.db")
-        self.cloud.start(cloud.supervision_tree(hub, self.api, self.outbox, "127.0.0.1"))
+        self.cloud.start(cloud_modules.supervision_tree(hub, self.api, self.outbox, "127.0.0.1"))
         self.edge.start(SupervisorSpec("edge", self._modules(folder)))
         eventually(lambda: _ready(self.api.peek(NODE_KIND, "", NODE)), "the node is ready")
 

@@ -23,7 +23,7 @@ from kubeedge_actors.errors import CertificateError, LinkError
 from kubeedge_actors.kubernetes.certificates.der import parse_certificate
 from kubeedge_actors.kubernetes.certificates.info import Subject, node_subject
 from tests.support.fakes.bootstrap_cloud import Cloud
-from tests.support.plugins.hypothesis_profile import SLOW
+from tests.support.plugins.hypothesis_profile import SLOW, examples
 from tests.support.recordings import entries
 from tests.support.waiting import PATIENCE
 
@@ -302,7 +302,7 @@ paths = st.sampled_from(["/ca.crt", "/edge.crt", "/node/n", "/nodeupgrade", "/ta
 tokens = st.sampled_from(["good", "expired", "foreign", "cut", "twice"]) | st.text()
 
 
-@settings(max_examples=300, suppress_health_check=[*SLOW, HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[*SLOW, HealthCheck.function_scoped_fixture])
 @given(
     path=paths,
     method=st.sampled_from(["GET", "POST", "PUT", ""]),
