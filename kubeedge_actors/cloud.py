@@ -26,20 +26,13 @@ except ModuleNotFoundError as missing:
 from kubeedge_actors.actors.cloudhub.credential_rotation import CredentialRotator
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
-from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.actors.cloudmodules import object_watcher as cloudmodules
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
-from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
-from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
-from kubeedge_actors.actors.edgecontroller.upstream import StatusOf
 from kubeedge_actors.actors.leadership import leader_elector as leadership
-from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
-from kubeedge_actors.actors.scheduler.scheduler import Scheduler
-from kubeedge_actors.actors.synccontroller import controller as synccontroller
-from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.bootstrap import serve_bootstrap
+from kubeedge_actors.assembly.cloud_modules import EXTENSION_POINTS, leader_specs, supervision_tree
 from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
 from kubeedge_actors.assembly.kubelet import ClusterSide, KubeletSide, serve_kubelets
 from kubeedge_actors.assembly.own_names import ANY_ADDRESS, how_to_advertise, how_to_reach, names_of_machine
@@ -48,21 +41,19 @@ from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.revocation import RevocationGate
 from kubeedge_actors.assembly.router import RouterSide
-from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, stats_source, tunnel_listener
+from kubeedge_actors.assembly.streams import cloud_stream_specs, node_sources, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
-from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig, from_kubeconfig, in_cluster_config
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
-from kubeedge_actors.drivers.store.base import NodeOutboxStore
 from kubeedge_actors.drivers.store.mailboxes import FILE as MAILBOXES
 from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 from kubeedge_actors.drivers.store.node_outbox import FILE as OUTBOX
@@ -84,45 +75,8 @@ from kubeedge_actors.osutil.open_files import raise_limit
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.messages import (
-    ApiCall,
-    ApplicationRequest,
-    BusPublish,
-    BusSubscribe,
-    BusUnsubscribe,
-    BusUploaded,
-    CustomMessage,
-    MessageLost,
-    MessageNotRead,
-    NodeConnected,
-    NodeDisconnected,
-    ObjectChanged,
-    ServiceBusResponse,
-    ServiceCall,
-    TargetUrlAdded,
-    TargetUrlRemoved,
-    UnknownMessage,
-)
 
 STOP_TIMEOUT = 7.0
-ROOT_STRATEGY = OneForOne(Intensity(max_restarts=10, period=60.0))
-"""One module that fails for a minute ends the process with a sentence; two poison messages do not."""
-EXTENSION_POINTS = frozenset(
-    {
-        BusPublish,
-        BusSubscribe,
-        BusUnsubscribe,
-        ServiceBusResponse,
-        BusUploaded,
-        TargetUrlAdded,
-        TargetUrlRemoved,
-        ServiceCall,
-    }
-    | {ApplicationRequest, UnknownMessage, NodeConnected, NodeDisconnected, ObjectChanged, ApiCall, CustomMessage}
-    | {MessageLost, MessageNotRead}
-)
-"""What a router or a module of one's own may take or say; nothing is wrong when nobody does."""
 PLUGIN_STRATEGY = OneForOne(Intensity(max_restarts=1_000, period=10.0))
 """Modules of one's own share no fate with the process: however often they fail, back-off is all that slows them."""
 ELECTION_TIMEOUT = 3.0
@@ -195,10 +149,10 @@ def _print_hints(config: CloudConfig, own_names: Sequence[str], *others: str) ->
 def _candidate_specs(
     access: ClientConfig, cluster: KubernetesCluster, identity: str, system: ActorSystem, stack: ExitStack
 ) -> list[ChildSpec]:
-    """Who stands for election, and does on the embedded API what the leader has to do."""
+    """Who stands for election, and runs the leader's modules."""
     voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
-    duties = leader_specs(cluster) if cluster.compiler() == COMPILER else []
-    return leadership.child_specs(voting, identity, system, duties)
+    specs = leader_specs(cluster, is_embedded=cluster.compiler() == COMPILER)
+    return leadership.child_specs(voting, identity, system, specs)
 
 
 def _system(
@@ -242,45 +196,8 @@ def _port(option: str, port: int, config: CloudConfig) -> ChosenPort:
     return ChosenPort(option, port, "--host", config.host)
 
 
-def supervision_tree(
-    hub: ChildSpec,
-    cluster: Cluster,
-    outbox: NodeOutboxStore,
-    address: str,
-    candidates: Sequence[ChildSpec] = (),
-    own: SupervisorSpec | None = None,
-    traffic: TrafficCounters | None = None,
-    status_of: StatusOf | None = None,
-    router: Sequence[ChildSpec] = (),
-) -> SupervisorSpec:
-    """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own.
-
-    SyncController is before the hub: who starts first is told first, so it knows of a push before the hub can drop it
-    for want of a session. After the session it would take that push for one that is under way, and wait 30 s. So are NodeOutbox
-    and Router, which have to hear of each session.
-    """
-    counted = traffic or TrafficCounters()
-    controllers = [
-        *edgecontroller.child_specs(
-            cluster, address, counts=counted.outcome_counter(constants.EDGECONTROLLER), status_of=status_of
-        ),
-        *devicecontroller.child_specs(cluster, counts=counted.outcome_counter(constants.DEVICECONTROLLER)),
-    ]
-    ahead = [*synccontroller.child_specs(cluster), NodeOutbox.spec_for(cluster, outbox, address), *router]
-    return SupervisorSpec("cloud", [*ahead, hub, *controllers, *candidates, *([own] if own else [])], ROOT_STRATEGY)
-
-
 def _link(server: WebSocketServer, traffic: TrafficCounters) -> dict[str, Any]:
     return traffic.link_state() | {"unfinished_handshakes": server.unfinished}
-
-
-def leader_specs(cluster: Cluster) -> list[ChildSpec]:
-    """What a cluster does by itself and the embedded API does not: the leader runs it."""
-    return [
-        Scheduler.spec(lambda: Scheduler(cluster)),
-        NodeLifecycle.spec(lambda: NodeLifecycle(cluster)),
-        Workloads.spec(lambda: Workloads(cluster)),
-    ]
 
 
 def replica_identity(folder: Path) -> str:
@@ -372,9 +289,7 @@ def _embedded_api(
         host=config.host,
         port=config.api_port,
         tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
-        log_source=log_source(tunnels),
-        exec_source=exec_source(tunnels),
-        stats_source=stats_source(tunnels),
+        **node_sources(tunnels),
         refusal=gate.refusal,
         keys=keys,
     )

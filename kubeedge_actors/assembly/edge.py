@@ -14,6 +14,7 @@ from kubeedge_actors import __version__
 from kubeedge_actors.actors.devicetwin.device_twin import DeviceTwin
 from kubeedge_actors.actors.edged.edged import Edged
 from kubeedge_actors.actors.edged.messages import LinkState
+from kubeedge_actors.actors.edged.status.node_status import MAX_PODS
 from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.offline_edge_hub import OfflineEdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
@@ -235,7 +236,19 @@ def edge_stream_specs(
     )
     sampler = ResourceSampler(config.name, containers, LinuxMachine(config.data_dir))
     whom = (config.name, address, config.tunnel_url, links, credentials)
-    return [EdgeStream.spec(lambda: EdgeStream(*whom, containers, stream_state, sampler))]
+    return [
+        EdgeStream.spec(lambda: EdgeStream(*whom, containers, stream_state, sampler, kubelet_configuration(config)))
+    ]
+
+
+def kubelet_configuration(config: EdgeConfig) -> dict[str, object]:
+    """The fields of a KubeletConfiguration that hold on this node."""
+    return {
+        "maxPods": MAX_PODS,
+        "containerLogMaxSize": str(config.container_log_max_size),
+        "containerLogMaxFiles": config.container_log_max_files,
+        "staticPodPath": config.manifests or "",
+    }
 
 
 def token_reader(config: EdgeConfig) -> Callable[[], str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.test_exec import OVER, attached_to, forwarding, heard
+from tests.e2e.test_logs import COUNTING, following
 from tests.e2e.test_pods import phase, serves
 from tests.support.cloud_and_edge import CloudAndEdge
 from tests.support.docker_engine import DockerEngine
@@ -77,6 +79,54 @@ def test_logs_are_read_followed_and_dated_and_commands_run(
     assert containers(docker_engine, uid)
     shared_docker_world.kubectl("delete", "pod", "talk", "--timeout=50s")
     eventually(lambda: not containers(docker_engine, uid), "the containers are gone")
+
+
+STREAMS = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: talk}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {{name: web, image: {image}, command: [sh, -c, "echo hello > /tmp/index.html && exec httpd -f -p 8080 -h /tmp"]}}
+  - {{name: count, image: {image}, command: [sh, -c, "{counting}"]}}
+  - name: ask
+    image: {image}
+    stdin: true
+    command: [sh, -c, "while read line; do echo heard $line; done"]
+"""
+
+
+@pytest.mark.slow
+def test_streams_of_a_pod_in_a_network_of_its_own_go_on_after_kill_9_of_the_edge(
+    docker_world: CloudAndEdge, docker_engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker_world.apply(STREAMS.format(image=docker_engine.image, counting=COUNTING))
+    eventually(lambda: "3/3" in docker_world.out("get", "pod", "talk"), "the pod runs")
+    assert docker_world.out("get", "pod", "talk", "-o", "jsonpath={.status.podIP}") not in ("", "127.0.0.1")
+
+    def try_input_and_port(word: str) -> None:
+        with attached_to(docker_world, "talk", "-c", "ask") as client:
+            assert heard(client, word) == f"heard {word}\n"
+        with forwarding(docker_world, 8080) as (port,):
+            assert serves(port)
+
+    try_input_and_port("before")
+    with following(docker_world, "talk", "-c", "count", "--tail=1") as reader:
+        numbers = [int(reader.stdout.readline().split()[1]) for _ in range(2)]
+        docker_world.edge.kill()
+        docker_world.edge.start()
+        docker_world.wait_ready()
+        latest = int(
+            eventually(lambda: docker_world.out("logs", "talk", "-c", "count", "--tail=1"), "a log").split()[1]
+        )
+        while numbers[-1] <= latest + 2:
+            numbers.append(int(reader.stdout.readline().split()[1]))
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), "each line once"
+    for name, value in OVER["spdy"].items():
+        monkeypatch.setenv(name, value)
+    try_input_and_port("after")
+    assert docker_world.out("logs", "talk", "-c", "ask") == "heard before\nheard after", "the same container"
 
 
 FIELDS = """

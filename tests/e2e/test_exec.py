@@ -192,10 +192,10 @@ READING = "while read line; do echo heard $line; done; echo ended; sleep 1000"
 
 
 @contextmanager
-def attached_to(env: CloudAndEdge, name: str) -> Iterator[subprocess.Popen[str]]:
-    """A `kubectl attach -i` that is attached."""
+def attached_to(env: CloudAndEdge, *names: str) -> Iterator[subprocess.Popen[str]]:
+    """A `kubectl attach -i` that is attached to a pod, or to a container of it (`-c NAME`)."""
     config = str(env.cloud.data_dir / "kubeconfig")
-    line = ("kubectl", "--kubeconfig", config, "attach", "-i", name)
+    line = ("kubectl", "--kubeconfig", config, "attach", "-i", *names)
     pipe = subprocess.PIPE
     process = subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, bufsize=1)
     try:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.test_logs import manifest
 from tests.support.cloud_and_edge import CloudAndEdge
+from tests.support.metrics_server import decode_batch
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kubectl
@@ -19,8 +20,28 @@ def cores(text: str) -> int:
     return int(text.removesuffix("m"))
 
 
+def check_what_a_kubelet_answers(env: CloudAndEdge) -> None:
+    """Through the embedded API's nodes/proxy, while the pods busy and idle run."""
+
+    def raw(path: str) -> str:
+        return env.out("get", "--raw", f"/api/v1/nodes/edge-1/proxy/{path}")
+
+    assert raw("healthz") == "ok"
+    phases = {pod["metadata"]["name"]: pod["status"]["phase"] for pod in json.loads(raw("pods"))["items"]}
+    assert phases == {"busy": "Running", "idle": "Running"}
+    assert json.loads(raw("configz"))["kubeletconfig"]["maxPods"] == 110
+    assert "kubelet_running_pods 2" in raw("metrics").splitlines()
+    assert json.loads(raw("stats/summary"))["node"]["nodeName"] == "edge-1"
+    node, pods = decode_batch(raw("metrics/resource").encode())
+    assert node is not None and pods.keys() == {("default", "busy"), ("default", "idle")}
+    assert raw("containerLogs/default/busy/side?tailLines=1") == "aside"
+    for node_name, path, why in (("edge-1", "run/x", "does not serve /run/x"), ("edge-2", "pods", "not found")):
+        refused = env.kubectl("get", "--raw", f"/api/v1/nodes/{node_name}/proxy/{path}")
+        assert refused.returncode == 1 and why in refused.stderr
+
+
 def test_kubectl_tells_what_pods_containers_and_nodes_use(shared_env: CloudAndEdge) -> None:
-    side = f'\n  - {{name: side, image: shell, command: ["/bin/sh", "-c", "{IDLE}"]}}'
+    side = f'\n  - {{name: side, image: shell, command: ["/bin/sh", "-c", "echo aside; {IDLE}"]}}'
     shared_env.apply(manifest("busy", BUSY, side))
     shared_env.apply(manifest("idle", IDLE).replace("{name: idle}", "{name: idle, labels: {quiet: 'yes'}}"))
     eventually(
@@ -42,5 +63,6 @@ def test_kubectl_tells_what_pods_containers_and_nodes_use(shared_env: CloudAndEd
     assert "NotFound" in shared_env.kubectl("top", "pod", "nope").stderr
     name, used, percent, memory, _ = shared_env.out("top", "node", "--no-headers").split()
     assert name == "edge-1" and cores(used) > 100 and percent.endswith("%") and memory.endswith("Mi")
+    check_what_a_kubelet_answers(shared_env)
     raw = json.loads(shared_env.out("get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/busy"))
     assert raw["kind"] == "PodMetrics" and [each["name"] for each in raw["containers"]] == ["main", "side"]

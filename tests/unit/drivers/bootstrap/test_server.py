@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.bootstrap.handlers import Request
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
-from kubeedge_actors.drivers.pki.base import Subject, TlsPaths, node_subject
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
-from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, execute
 from kubeedge_actors.errors import CertificateError, LinkError
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import Subject, node_subject
 from tests.support.fakes.bootstrap_cloud import Cloud
 from tests.support.plugins.hypothesis_profile import SLOW, examples
 from tests.support.recordings import entries
