@@ -20,6 +20,4 @@ settings.load_profile("quick")
 
 def examples(count: int) -> int:
     """How many of `count` examples are tried in this run."""
-    profile = settings.default
-    assert profile is not None, "one was loaded above"
-    return min(count, max(LEAST, count * profile.max_examples // ALL))
+    return min(count, max(LEAST, count * settings().max_examples // ALL))
