@@ -30,6 +30,7 @@ from kubeedge_actors.drivers.cluster.base import (
 from kubeedge_actors.errors import ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, SECRET_KIND
+from kubeedge_actors.kubernetes.registry_logins import SECRET_TYPES
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants
@@ -286,7 +287,14 @@ class TaskManager(ApiController):
             return
         namespace, _, name = spec.secret.partition("/")
         try:
-            self.publish(_secret_push(node, self.api.get(SECRET_KIND, namespace, name)))
+            secret = self.api.get(SECRET_KIND, namespace, name)
+            # who may make jobs may not, for that, have keys of the cluster sent to a node
+            if secret.get("type") in SECRET_TYPES:
+                self.publish(_secret_push(node, secret))
+            else:
+                self.log.warning(
+                    "the Secret %s of job %s holds no login for a registry: not sent", spec.secret, key.name
+                )
         except NotFound:
             self.log.debug("there is no Secret %s: node %s will say so", spec.secret, node)
         except ClusterError as error:
