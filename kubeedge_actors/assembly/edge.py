@@ -79,8 +79,8 @@ def edge_specs(
         Edged.spec(lambda: make_edged(config, containers, link_state)),
     ]
     if cloud:
-        machine = LinuxMachine(config.data_dir)
-        modules += edge_task_manager.child_specs(config.name, machine, containers, store.meta)
+        node = (config.name, LinuxMachine(config.data_dir), containers, store.meta)
+        modules += edge_task_manager.child_specs(*node, takes_tasks=config.node_tasks)
     return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, registry)]
 
 

@@ -15,6 +15,7 @@ from kubeedge_actors import depth_limit
 
 Json = dict[str, Any]
 
+SECRET_TYPES = frozenset({"kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"})
 DEFAULT_REGISTRY = "docker.io"
 _CONFIG, _OLD_CONFIG = ".dockerconfigjson", ".dockercfg"
 

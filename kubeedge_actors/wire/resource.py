@@ -100,10 +100,12 @@ def try_parse_device(path: str) -> DeviceResource | None:
 
 def try_parse_node_task(path: str) -> NodeTaskResource | None:
     """The node task that a path is about, or None when it is about something else."""
-    prefix, parts = constants.PATH_NODE_JOBS.split("/"), path.split("/")
-    if len(parts) != 6 or parts[:2] != prefix or parts[4] != constants.NODE or not all(parts):
+    if not path.startswith(constants.PATH_NODE_JOBS):
         return None
-    return NodeTaskResource(parts[2], parts[3], parts[5])
+    parts = path.removeprefix(constants.PATH_NODE_JOBS).split("/")
+    if len(parts) != 5 or parts[0] or parts[3] != constants.NODE or not all(parts[1:]):
+        return None
+    return NodeTaskResource(parts[1], parts[2], parts[4])
 
 
 def parse(path: str) -> Resource:

@@ -38,6 +38,7 @@ SECRET_WAITS = 20
 """How often a task waits RETRY_SECONDS for its Secret."""
 STEP_TIMEOUT = 86_400.0
 """Seconds for one step; the job's own limit is held in the cloud."""
+NO_TASKS = "this node takes no node tasks: it was started with --no-node-tasks"
 KEPT = "task/"
 """Before type and name of the job in the store."""
 
@@ -49,14 +50,14 @@ class StepDue(msgspec.Struct, frozen=True):
 
 
 class EdgeTaskManager(Module):
-    """Does node tasks. `workers`: the names of the TaskWorkers."""
+    """Does node tasks. `workers`: the names of the TaskWorkers; without `takes_tasks` each task fails at once."""
 
     name = constants.TASKMANAGER
     group = constants.TASKMANAGER
     emits = (NodeTaskReported, CheckNode, PullImage, StepDue)
 
-    def __init__(self, node_name: str, workers: Sequence[str]) -> None:
-        self._node, self._workers = node_name, workers
+    def __init__(self, node_name: str, workers: Sequence[str], *, takes_tasks: bool = True) -> None:
+        self._node, self._workers, self._takes_tasks = node_name, workers, takes_tasks
         self._runs: dict[str, TaskRun] = {}
 
     def on_start(self) -> None:
@@ -76,6 +77,8 @@ class EdgeTaskManager(Module):
         if known is not None and known.spec == task.content:
             return
         try:
+            if not self._takes_tasks:
+                raise InvalidJob(NO_TASKS)
             run = task_run.new_run(task, read_spec(task.job_type, task.content))
         except InvalidJob as error:
             self._say(task.job_type, task.job, constants.ACTION_CHECK, str(error))
@@ -176,9 +179,11 @@ def _object(text: str) -> Json | None:
     return value if isinstance(value, dict) else None
 
 
-def child_specs(node_name: str, machine: Machine, containers: ContainerRuntime, meta: MetaStore) -> list[ChildSpec]:
-    """TaskManager and its workers, workers first."""
+def child_specs(
+    node_name: str, machine: Machine, containers: ContainerRuntime, meta: MetaStore, *, takes_tasks: bool = True
+) -> list[ChildSpec]:
+    """TaskManager and its workers, workers first. Without `takes_tasks` each task fails at once."""
     names = [f"{constants.TASKMANAGER}-{number}" for number in range(1, WORKERS + 1)]
     read = secret_reader(meta)
     workers = [TaskWorker.spec(lambda: TaskWorker(machine, containers, read), name=name) for name in names]
-    return [*workers, EdgeTaskManager.spec(lambda: EdgeTaskManager(node_name, names))]
+    return [*workers, EdgeTaskManager.spec(lambda: EdgeTaskManager(node_name, names, takes_tasks=takes_tasks))]

@@ -8,7 +8,7 @@ it was begun, by the cloud's clock; in the original it does not stand there.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final, NamedTuple
 
@@ -79,13 +79,21 @@ def is_ended(status: Json) -> bool:
     return status.get("phase") in JOB_ENDS
 
 
-def with_report(type: JobType, status: Json, report: ActionReport) -> Json:
-    """The status after a report; as it is when the report is of no node and no action of the job, or of a node that has ended."""
-    changed = copy.deepcopy(status)
-    node = next((node for node in _nodes(changed) if node.get("nodeName") == report.node), None)
-    # a node that was given up may still say what became of it; nothing follows what has succeeded or failed
-    if node is None or not type.knows(report.action) or node.get("phase") in (SUCCESSFUL, FAILED) or is_ended(status):
+def with_reports(type: JobType, status: Json, reports: Sequence[ActionReport]) -> Json:
+    """The status after these reports. One of no node and no action of the job, or of a node that has ended, changes nothing."""
+    if is_ended(status) or not reports:
         return status
+    changed = copy.deepcopy(status)
+    nodes = {node.get("nodeName"): node for node in _nodes(changed)}
+    for report in reports:
+        node = nodes.get(report.node)
+        # a node that was given up may still say what became of it; nothing follows what has succeeded or failed
+        if node is not None and type.knows(report.action) and node.get("phase") not in (SUCCESSFUL, FAILED):
+            _take(type, node, report)
+    return changed
+
+
+def _take(type: JobType, node: Json, report: ActionReport) -> None:
     ended = {"action": report.action, "status": TRUE if report.succeeded else FALSE, "time": report.time}
     ended |= {} if report.succeeded else {"reason": report.reason}
     node["actionFlow"] = [*(each for each in _flow(node) if each.get("action") != report.action), ended]
@@ -93,7 +101,6 @@ def with_report(type: JobType, status: Json, report: ActionReport) -> Json:
         node["phase"] = SUCCESSFUL if report.succeeded else FAILED
         node["reason"] = "" if report.succeeded else report.reason
     _extend(type, node, report)
-    return changed
 
 
 def _extend(type: JobType, node: Json, report: ActionReport) -> None:

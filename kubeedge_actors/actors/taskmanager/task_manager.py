@@ -6,7 +6,7 @@ The leader decides; every replica tells the nodes that are connected to it, and 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -30,6 +30,7 @@ from kubeedge_actors.drivers.cluster.base import (
 from kubeedge_actors.errors import ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, SECRET_KIND
+from kubeedge_actors.kubernetes.registry_logins import SECRET_TYPES
 from kubeedge_actors.module import on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec
 from kubeedge_actors.wire import constants
@@ -72,6 +73,7 @@ class TaskManager(ApiController):
         super().__init__(cluster, [*map(InformerSpec, TYPE_OF_KIND), nodes], random)
         self._state = state
         self._jobs: dict[JobKey, Json] = {}
+        self._at_work: dict[JobKey, list[str]] = {}
         self._queue: dict[JobKey, None] = {}
         self._resting: dict[JobKey, bool] = {}
         self._secret_orders: deque[tuple[JobKey, str]] = deque()
@@ -94,7 +96,7 @@ class TaskManager(ApiController):
             self._forget(key)
             return
         if not _is_older(change.object, self._jobs.get(key)):
-            self._jobs[key] = change.object
+            self._keep(key, change.object)
         if change.initial and not self._state.listed and not type.is_repeatable:
             self._state.never_tell(change.object)
         self._enqueue(key)
@@ -104,8 +106,14 @@ class TaskManager(ApiController):
         self._state.listed |= self.informers.synced
         super().on_changes_handled()
 
+    def _keep(self, key: JobKey, job: Json) -> None:
+        self._jobs[key] = job
+        phases = job_status.node_phases(_status(job))
+        self._at_work[key] = [node for node, phase in phases.items() if phase == job_status.IN_PROGRESS]
+
     def _forget(self, key: JobKey) -> None:
         job = self._jobs.pop(key, None)
+        self._at_work.pop(key, None)
         self._queue.pop(key, None)
         self._deadlines.forget(key)
         if job is not None:
@@ -124,9 +132,9 @@ class TaskManager(ApiController):
     def on_session_opened(self, message: SessionOpened) -> None:
         """Tell the node what it has to do."""
         self._state.on_session_opened(message.node)
-        for key, job in self._jobs.items():
-            if job_status.node_phases(_status(job)).get(message.node) == job_status.IN_PROGRESS:
-                self._tell_nodes(key, job)
+        for key, nodes in self._at_work.items():
+            if message.node in nodes:
+                self._tell(key, [message.node])
         self.schedule_call()
 
     @on
@@ -191,16 +199,14 @@ class TaskManager(ApiController):
 
     def _advance(self, key: JobKey, job: Json) -> None:
         type, reports = JOB_TYPES[key.type], self._state.reports_of(key)
-        status = _status(job)
-        for waiting in reports:
-            status = job_status.with_report(type, status, waiting.report)
+        status = job_status.with_reports(type, _status(job), [waiting.report for waiting in reports])
         if self._state.leading:
             status = self._decided(key, job, status)
         if status != _status(job):
             job = self._written(key, job, {"status": status}, "status") or {}
         if job:
             self._settle(self._state.take_reports(key, reports))
-            self._tell_nodes(key, job)
+            self._tell(key, self._at_work.get(key, ()))
 
     def _decided(self, key: JobKey, job: Json, status: Json) -> Json:
         """The status as the leader wants it."""
@@ -240,7 +246,7 @@ class TaskManager(ApiController):
                 self.log.warning("%s %s can not be written: %s", kind.kind, key.name, error)
                 self._settle(self._state.take_reports(key))
             raise
-        self._jobs[key] = written
+        self._keep(key, written)
         self._rest(key)
         return written
 
@@ -259,21 +265,19 @@ class TaskManager(ApiController):
 
     # --- what nodes are told --------------------------------------------------------------------------------------------
 
-    def _tell_nodes(self, key: JobKey, job: Json) -> None:
-        type, uid = JOB_TYPES[key.type], object_reference(job).uid
-        for node, phase in job_status.node_phases(_status(job)).items():
-            if phase == job_status.IN_PROGRESS and self._state.must_tell(type, uid, node):
-                self._state.on_told(uid, node)
-                self._tell_node(key, job, node)
-
-    def _tell_node(self, key: JobKey, job: Json, node: str) -> None:
-        spec = _spec_of(key, job)
+    def _tell(self, key: JobKey, nodes: Iterable[str]) -> None:
+        """Tell these nodes, which are at work, unless they know."""
+        type, job = JOB_TYPES[key.type], self._jobs[key]
+        uid, spec = object_reference(job).uid, _spec_of(key, job)
         if spec is None:
             return  # the leader will say so in the status
-        if spec.secret:
-            self._secret_orders.append((key, node))
-        else:
-            self.publish(_task(key, job, node))
+        for node in nodes:
+            if self._state.must_tell(type, uid, node):
+                self._state.on_told(uid, node)
+                if spec.secret:
+                    self._secret_orders.append((key, node))
+                else:
+                    self.publish(_task(key, job, node))
 
     def _bring_secret(self, key: JobKey, node: str) -> None:
         """The node gets the Secret before the task: it may not ask for one that none of its pods uses."""
@@ -283,7 +287,14 @@ class TaskManager(ApiController):
             return
         namespace, _, name = spec.secret.partition("/")
         try:
-            self.publish(_secret_push(node, self.api.get(SECRET_KIND, namespace, name)))
+            secret = self.api.get(SECRET_KIND, namespace, name)
+            # who may make jobs may not, for that, have keys of the cluster sent to a node
+            if secret.get("type") in SECRET_TYPES:
+                self.publish(_secret_push(node, secret))
+            else:
+                self.log.warning(
+                    "the Secret %s of job %s holds no login for a registry: not sent", spec.secret, key.name
+                )
         except NotFound:
             self.log.debug("there is no Secret %s: node %s will say so", spec.secret, node)
         except ClusterError as error:

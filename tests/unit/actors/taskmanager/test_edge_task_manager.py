@@ -44,12 +44,13 @@ class BusyMachine(FakeMachine):
 class NodeEnv:
     """A node with an engine that has no images yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_tasks: bool = True) -> None:
         made = list[Harness]()
         self.containers, self.store = FakeContainers(), FakeStore()
         self.containers.images = set()
         self.machine = BusyMachine(made)
-        specs = edge_task_manager.child_specs("edge-1", self.machine, FakeRuntime(self.containers), self.store.meta)
+        node = ("edge-1", self.machine, FakeRuntime(self.containers), self.store.meta)
+        specs = edge_task_manager.child_specs(*node, takes_tasks=takes_tasks)
         self.harness = inline(*specs, contain=True)
         made.append(self.harness)
         self.cloud = self.harness.probe(constants.EDGEHUB)
@@ -197,4 +198,11 @@ def test_what_is_no_name_of_an_image_is_refused_here_too_and_anothers_task_ignor
     env.begin(node="edge-2")
     env.begin("rebootjob")
     assert env.said(2) == []
+    assert env.containers.pulled == []
+
+
+def test_a_node_that_takes_no_tasks_says_so() -> None:
+    env = NodeEnv(takes_tasks=False)
+    env.begin()
+    assert env.said(2) == [("Check", False, "this node takes no node tasks: it was started with --no-node-tasks")]
     assert env.containers.pulled == []

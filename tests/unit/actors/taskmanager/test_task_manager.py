@@ -184,13 +184,22 @@ def test_many_reports_are_one_write_in_a_second() -> None:
 
 def test_the_secret_of_a_job_reaches_a_node_before_its_task() -> None:
     env = TaskManagerEnv("a")
-    env.cluster.create(SECRET_KIND, "shop", {"metadata": {"name": "s"}, "data": {}})
+    type = "kubernetes.io/dockerconfigjson"
+    env.cluster.create(SECRET_KIND, "shop", {"metadata": {"name": "s"}, "type": type, "data": {}})
     env.add("j", pull_spec("a", imageSecrets="shop/s"))
     env.add("without", pull_spec("a", imageSecrets="shop/none"))
     env.advance(2)
     first, second, third = env.replica.told()
     assert isinstance(first, ObjectPushed) and (first.node, first.type, first.namespace) == ("a", "secret", "shop")
     assert isinstance(second, NodeTask) and isinstance(third, NodeTask)
+
+
+def test_no_other_secret_reaches_a_node_by_a_job() -> None:
+    env = TaskManagerEnv("a")
+    env.cluster.create(SECRET_KIND, "kubeedge", {"metadata": {"name": "casecret"}, "type": "Opaque", "data": {}})
+    env.add("j", pull_spec("a", imageSecrets="kubeedge/casecret"))
+    env.advance(2)
+    assert [message for message in env.replica.told() if not isinstance(message, NodeTask)] == []
 
 
 def test_a_report_of_another_nodes_task_and_one_of_an_unknown_job_change_nothing() -> None:
