@@ -23,7 +23,7 @@ from tests.support.env.edged import EdgedEnv, pod
 
 PACKAGE = Path(kubeedge_actors.__file__).parent
 LOOPS = {
-    "actors/cloudhub/hub.py:_send_all": "no retry: each message is taken from the list once",
+    "actors/cloudhub/frame_writer.py:send": "no retry: each message is taken from the list once",
     "actors/edgestream/portforward.py:_write": "no retry: waits for what comes next",
     "actors/edged/runtime/worker_pool.py:_work": "no retry: the next job",
     "assembly/followed_log.py:pieces": "backoff_delay: doubled up to RETRY_MAX, with jitter; then NEXT_SECONDS until the node is back",
@@ -86,6 +86,7 @@ DELAYED = {
     "module.py": "no retry: the methods themselves",
     "osutil/acceptor.py": "RETRY_SECONDS; no retry: the deadlines of a wait and a handshake",
     "osutil/connection_relay.py": "RETRY_SECONDS: looks whether the reader has caught up",
+    "osutil/unread_close.py": "no retry: the end of a connection",
     "supervisors/cell/cell.py": "no retry: the method itself; the wait of a restart comes from the strategy",
     "supervisors/cell/drop_report.py": "INTERVAL",
     "supervisors/cell/hung_turns.py": "AGAIN at least",
