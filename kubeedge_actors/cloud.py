@@ -44,7 +44,7 @@ from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.revocation import RevocationGate
 from kubeedge_actors.assembly.router import RouterSide
 from kubeedge_actors.assembly.static_tokens import static_tokens
-from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, stats_source, tunnel_listener
+from kubeedge_actors.assembly.streams import cloud_stream_specs, node_sources, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
@@ -300,9 +300,7 @@ def _embedded_api(
         port=config.api_port,
         tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
         tokens=static_tokens(Path(config.token_auth_file)) if config.token_auth_file else None,
-        log_source=log_source(tunnels),
-        exec_source=exec_source(tunnels),
-        stats_source=stats_source(tunnels),
+        **node_sources(tunnels),
         refusal=gate.refusal,
         keys=keys,
     )

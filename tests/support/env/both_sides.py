@@ -21,10 +21,11 @@ from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.fake import FakeRuntime
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
-from kubeedge_actors.drivers.pki.base import NODE_GROUP, NODE_USER, TlsPaths
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.entrypoint import Shutdown
+from kubeedge_actors.kubernetes.certificates.info import NODE_GROUP, NODE_USER
 from kubeedge_actors.kubernetes.object_types import CLUSTEROBJECTSYNC_KIND, NODE_KIND, OBJECTSYNC_KIND
 from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
