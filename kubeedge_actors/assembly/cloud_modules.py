@@ -17,6 +17,7 @@ from kubeedge_actors.actors.nodegroup.controller import NodeGroupController
 from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
+from kubeedge_actors.actors.taskmanager import task_manager as taskmanager
 from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.store.base import NodeOutboxStore
@@ -84,7 +85,11 @@ def _ahead_of_hub(cluster: Cluster, outbox: NodeOutboxStore, address: str) -> li
     SyncController knows so of a push before the hub can drop it for want of a session. After the session it would take that push
     for one that is under way, and wait 30 s.
     """
-    return [*synccontroller.child_specs(cluster), NodeOutbox.spec_for(cluster, outbox, address)]
+    return [
+        *synccontroller.child_specs(cluster),
+        *taskmanager.child_specs(cluster),
+        NodeOutbox.spec_for(cluster, outbox, address),
+    ]
 
 
 def _controllers(

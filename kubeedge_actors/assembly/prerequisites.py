@@ -16,10 +16,13 @@ from kubeedge_actors.errors import AlreadyExists, ClusterError, DriverError, Not
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
     CLUSTEROBJECTSYNC_KIND,
+    CONFIGUPDATEJOB_KIND,
     DEVICESTATUS_KIND,
     EDGEAPPLICATION_KIND,
+    IMAGEPREPULLJOB_KIND,
     NAMESPACE_KIND,
     NODEGROUP_KIND,
+    NODEUPGRADEJOB_KIND,
     OBJECT_TYPES,
     OBJECTSYNC_KIND,
     RULE_KIND,
@@ -35,6 +38,7 @@ CRD_KIND = ResourceKind(
 NEEDED = (
     *(row.kind for row in OBJECT_TYPES if row.kind.group.endswith(".kubeedge.io")),
     *(DEVICESTATUS_KIND, OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND, RULE_KIND, RULEENDPOINT_KIND),
+    *(IMAGEPREPULLJOB_KIND, NODEUPGRADEJOB_KIND, CONFIGUPDATEJOB_KIND),
     *(NODEGROUP_KIND, EDGEAPPLICATION_KIND),
 )
 """Without these the controllers cannot work; the other definitions are made beside them."""

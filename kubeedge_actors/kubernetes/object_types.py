@@ -77,6 +77,16 @@ RULEENDPOINT_KIND: Final = ResourceKind("rules.kubeedge.io", "v1", "ruleendpoint
 NODEGROUP_KIND: Final = ResourceKind("apps.kubeedge.io", "v1alpha1", "nodegroups", "NodeGroup", namespaced=False)
 EDGEAPPLICATION_KIND: Final = ResourceKind("apps.kubeedge.io", "v1alpha1", "edgeapplications", "EdgeApplication")
 
+IMAGEPREPULLJOB_KIND: Final = ResourceKind(
+    "operations.kubeedge.io", "v1alpha2", "imageprepulljobs", "ImagePrePullJob", namespaced=False
+)
+NODEUPGRADEJOB_KIND: Final = ResourceKind(
+    "operations.kubeedge.io", "v1alpha2", "nodeupgradejobs", "NodeUpgradeJob", namespaced=False
+)
+CONFIGUPDATEJOB_KIND: Final = ResourceKind(
+    "operations.kubeedge.io", "v1alpha2", "configupdatejobs", "ConfigUpdateJob", namespaced=False
+)
+
 
 _KINDS: Final = {
     (kind.api_version, kind.plural): kind for kind in list(globals().values()) if isinstance(kind, ResourceKind)

@@ -33,6 +33,7 @@ from kubeedge_actors.actors.router.status_writer import RuleStatusWriter
 from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
 from kubeedge_actors.actors.synccontroller.objectsync_writer import ObjectSyncWriter as SyncClerk
 from kubeedge_actors.actors.synccontroller.objectsync_writer import PushAgain, WriteRecords
+from kubeedge_actors.actors.taskmanager.action_flow import JOB_TYPES
 from kubeedge_actors.assembly.cloud_modules import leader_specs, supervision_tree
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
@@ -53,6 +54,7 @@ from kubeedge_actors.wire.messages import (
     DeletePod,
     InsertPod,
     KeepaliveReceived,
+    LeadershipChanged,
     LinkMessage,
     NodeDuplicated,
     PatchNode,
@@ -83,6 +85,7 @@ WATCHED = {row.kind.plural for row in OBJECT_TYPES if row.is_synced} | {
     "clusterobjectsyncs",
     "rules",
     "ruleendpoints",
+    *(type.kind.plural for type in JOB_TYPES.values()),
     "nodegroups",
     "edgeapplications",
 }
@@ -184,8 +187,29 @@ def run(cluster: KubernetesCluster, guarded: GuardedApi, admin: ApiClient) -> No
         duties = leader_specs(cluster, is_embedded=False)
         system.start(supervision_tree(ChildSpec("hub", Actor), cluster, outbox, "127.0.0.1", duties, router=router))
         eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= WATCHED)
+        run_jobs(system, guarded)
         deploy_to_group(admin, guarded)
         system.stop()
+
+
+def run_jobs(system: ActorSystem, guarded: GuardedApi) -> None:
+    """The status of a job of each type is written, and it is let go when it is deleted."""
+
+    def patched() -> set[str]:
+        return {call.resource for call in guarded.calls if call.verb == "patch"}
+
+    admin = ApiClient(guarded.server.url)
+    kinds = [type.kind for type in JOB_TYPES.values()]
+    system.publish(LeadershipChanged(leading=True))
+    for type in JOB_TYPES.values():
+        metadata = {"name": "j", "finalizers": [f"kubeedge.io/{type.name}-controller"]}
+        object = {"apiVersion": type.kind.api_version, "kind": type.kind.kind, "metadata": metadata, "spec": {}}
+        admin.post(f"/apis/{type.kind.api_version}/{type.kind.plural}", object)
+    eventually(lambda: patched() >= {f"{kind.plural}/status" for kind in kinds})
+    for kind in kinds:
+        admin.delete(f"/apis/{kind.api_version}/{kind.plural}/j")
+    eventually(lambda: patched() >= {kind.plural for kind in kinds})
+    admin.close()
 
 
 def _made(guarded: GuardedApi, calls: set[tuple[str, str]]) -> bool:
