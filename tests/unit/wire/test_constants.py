@@ -29,9 +29,10 @@ FILES = [
 
 PLAIN = {
     "ack", "bus", "config", "controller", "default", "delete", "device", "dmi", "error", "event", "exec", "func", "get",
-    "hub", "insert", "lease", "message", "meta", "msg", "node", "null", "outbox", "patch", "ping", "pod", "pong", "publish",
+    "healthz", "hub", "insert", "lease", "message", "meta", "metrics", "msg", "node", "null", "outbox", "patch", "ping", "pod", "pods", "pong", "publish",
     "query", "resource", "response", "scheduler", "secret", "start", "stop", "subscribe", "twin", "unsubscribe",
-    "update", "updated", "upload", "user", "volume", "websocket", "workloads", "Err", "OK", "Object",
+    "update", "updated", "upload", "user", "volume", "websocket", "workloads", "Err", "OK", "Object", "Check", "Pull",
+    "Update", "Upgrade",
 }  # fmt: skip
 WORDS = {
     value for name, value in vars(constants).items() if name.isupper() and isinstance(value, str) and value not in PLAIN
