@@ -40,9 +40,14 @@ class ProcessInfo:
             "name": self.name,
             "version": __version__,
             "pid": os.getpid(),
-            "rss": int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE,
+            "rss": resident_bytes(),
             "cpu": time.process_time(),
         }
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE
 
 
 def with_usage(node: Json) -> Json:

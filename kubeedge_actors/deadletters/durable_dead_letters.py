@@ -33,11 +33,22 @@ class DurableDeadLetters:
         self._writer = DeadLetterWriter(self.file)
         self._recent = DeadLetters(RECENT)
         self._replaying = threading.Lock()
+        self._counted: tuple[object, int] = (None, 0)
 
     @property
     def total(self) -> int:
         """How many there were in this process."""
         return self._recent.total
+
+    @property
+    def kept(self) -> int:
+        """How many the file has, those of earlier processes too; they are counted again when the file has changed. Error: StoreError."""
+        before, counted = self._counted
+        seen = self.file.fingerprint()
+        if seen != before:
+            counted = self.file.count()
+            self._counted = (seen, counted)
+        return counted
 
     @property
     def lost_count(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from kubeedge_actors.supervisors.cell.message_flow import MessageFlow
+
 SAMPLES = 256
 
 
@@ -17,6 +19,7 @@ class Stats:
         "crashes",
         "dead_letters",
         "failed_at",
+        "flow",
         "handling_seconds",
         "last_error",
         "samples",
@@ -31,6 +34,7 @@ class Stats:
         self.dead_letters = 0
         self.last_error = ""
         self.failed_at = 0.0
+        self.flow = MessageFlow()
         self._readings: list[tuple[float, int]] = []
 
     def record_turn(self, seconds: float) -> None:
@@ -42,6 +46,11 @@ class Stats:
         self.samples += 1
         self.handling_seconds += seconds
 
+    def record(self, message: object, sender: str, weight: int, seconds: float, now: float) -> None:
+        """Remember a turn that was timed, and what it was about: it stands for `weight` messages like this one. `now`: monotonic."""
+        self.record_turn(seconds)
+        self.flow.record(message, sender, weight, seconds, now)
+
     def record_crash(self, error: str, at: float, moment: float) -> None:
         """Remember a crash; `at`: epoch seconds, `moment`: monotonic."""
         self.crashes += 1
@@ -52,16 +61,24 @@ class Stats:
         """How many crashes there were in the last `seconds`, at most 64."""
         return sum(now - moment < seconds for moment in list(self._moments))
 
-    def quantile(self, share: float) -> float:
-        """The handling time that `share` of the samples do not exceed; 0.0 without samples.
+    def quantile(self, share: float, since: int = 0) -> float:
+        """The handling time that `share` of the samples after the first `since` do not exceed; 0.0 without samples.
 
         >>> stats = Stats()
         >>> for ms in range(1, 101): stats.record_turn(ms / 1000)
         >>> stats.quantile(0.5), stats.quantile(0.99)
         (0.051, 0.1)
+        >>> for ms in range(1, 4): stats.record_turn(ms / 1000)
+        >>> stats.quantile(0.99, since=100)
+        0.003
         """
-        ordered = sorted(self._ring)
+        ordered = sorted(self._newest(self.samples - since) if since else self._ring)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+    def _newest(self, count: int) -> list[float]:
+        ring = list(self._ring)
+        turned = self.samples % SAMPLES if len(ring) == SAMPLES else 0
+        return (ring[turned:] + ring[:turned])[-count:] if count > 0 else []
 
     def rate(self, now: float, handled: int) -> float:
         """Messages a second since the look before the last second; call it as often as you like."""

@@ -39,6 +39,7 @@ def _cell_snapshot(cell: Cell) -> dict[str, Any]:
         "version": cell.spec.version,
         **cell.engine.location(cell),
         "state": "suspended" if cell.suspension and cell.state is State.STOPPED else cell.state.value,
+        "since": cell.clock.now() - (now - cell.entered_at),
         "suspension": cell.suspension,
         "incarnation": cell.incarnations,
         "attempt": cell.attempt,
@@ -64,4 +65,4 @@ def _cell_snapshot(cell: Cell) -> dict[str, Any]:
             "blocked": mailbox.blocked,
             "forced": mailbox.over_capacity,
         },
-    }
+    } | ({"waits_for": waits_for} if (waits_for := cell.engine.waits_for(cell)) else {})
