@@ -129,6 +129,7 @@ class CloudConfig:
     encryption_key_file: str = ""
     host: str = "127.0.0.1"
     api_port: int = API_PORT
+    token_auth_file: str = ""
     hub_port: int = HUB_PORT
     https_port: int = HTTPS_PORT
     tunnel_port: int = -1
@@ -141,6 +142,7 @@ class CloudConfig:
     kubeconfig: str = ""
     context: str = ""
     in_cluster: bool = False
+    dynamic_controller: bool = True
     router_port: int = 0
     router_open: int = 0
     router_timeout: float = 60.0

@@ -20,6 +20,7 @@ from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
+from kubeedge_actors.assembly.device_commands import device_commands
 from kubeedge_actors.assembly.edge import (
     choose_container_runtime,
     dmi_specs,
@@ -31,7 +32,7 @@ from kubeedge_actors.assembly.edge import (
 )
 from kubeedge_actors.assembly.mqtt import start_brokers
 from kubeedge_actors.assembly.pod_commands import ADMIN_QUERIES, pod_commands
-from kubeedge_actors.assembly.queries.edge import edge_commands
+from kubeedge_actors.assembly.queries.edge import edge_queries
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -162,7 +163,8 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         stack.callback(system.stop, STOP_TIMEOUT)
         plugins = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
-        more = edge_commands(pod_commands(system, containers), store, info)
+        more = pod_commands(system, containers).joined_with(device_commands(store.meta, store.twin))
+        more = more.joined_with(edge_queries(store, info))
         show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, more)
         unserved = service_port_error(config, store.target_urls)
         system.start(SupervisorSpec("edge", [*modules, plugins], ROOT_STRATEGY))

@@ -14,6 +14,7 @@ from kubeedge_actors import __version__
 from kubeedge_actors.actors.devicetwin.device_twin import DeviceTwin
 from kubeedge_actors.actors.edged.edged import Edged
 from kubeedge_actors.actors.edged.messages import LinkState
+from kubeedge_actors.actors.edged.status.node_status import MAX_PODS
 from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.offline_edge_hub import OfflineEdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
@@ -139,7 +140,7 @@ def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState
         runtime=containers,
         folders=LocalPodVolumes(pods),
         host=LinuxMachine(config.data_dir),
-        prober=NetworkProber(),
+        prober=NetworkProber(lambda: install_hint("probes")),
         address=address,
         product=__version__,
         manifests=StaticPodFolder(Path(config.manifests), parse_yaml_documents) if config.manifests else None,
@@ -201,7 +202,7 @@ def _metaserver_address(config: EdgeConfig) -> tuple[str, int]:
 
 
 def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
-    """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
+    """The API of the node for programs on it, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
     from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
@@ -217,7 +218,15 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     authorizer = TokenAuthorizer(meta, config.metaserver_readers, ANYBODY if is_loopback(host) else None, time.time)
     return [
         MetaServer.spec(
-            lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time, authorizer, config.name)
+            lambda: MetaServer(
+                site,
+                meta,
+                lambda *terms: Selector(*terms).matches,
+                time.time,
+                authorizer,
+                config.name,
+                has_cloud=bool(config.cloud),
+            )
         )
     ]
 
@@ -235,7 +244,19 @@ def edge_stream_specs(
     )
     sampler = ResourceSampler(config.name, containers, LinuxMachine(config.data_dir))
     whom = (config.name, address, config.tunnel_url, links, credentials)
-    return [EdgeStream.spec(lambda: EdgeStream(*whom, containers, stream_state, sampler))]
+    return [
+        EdgeStream.spec(lambda: EdgeStream(*whom, containers, stream_state, sampler, kubelet_configuration(config)))
+    ]
+
+
+def kubelet_configuration(config: EdgeConfig) -> dict[str, object]:
+    """The fields of a KubeletConfiguration that hold on this node."""
+    return {
+        "maxPods": MAX_PODS,
+        "containerLogMaxSize": str(config.container_log_max_size),
+        "containerLogMaxFiles": config.container_log_max_files,
+        "staticPodPath": config.manifests or "",
+    }
 
 
 def token_reader(config: EdgeConfig) -> Callable[[], str]:

@@ -14,7 +14,7 @@ from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.detail_text import actor_text, history_text
 from kubeedge_actors.control.formatting import aligned, format_seconds, worker_process_text
-from kubeedge_actors.control.query_text import devices_text, nodes_text, outbox_text, stores_text
+from kubeedge_actors.control.query_text import nodes_text, outbox_text, stores_text, twins_text
 from kubeedge_actors.control.server import SOCKET
 from kubeedge_actors.control.trace_command import TraceQuery, follow
 from kubeedge_actors.entrypoint import Shutdown, run
@@ -131,7 +131,7 @@ ACTS: dict[str, Act] = {
     "actor": _shown_by(actor_text, "actor"),
     "history": _shown_by(history_text, "actor"),
     "nodes": _shown_by(nodes_text),
-    "devices": _shown_by(devices_text),
+    "twins": _shown_by(twins_text),
     "outbox": _shown_by(outbox_text),
     "stores": _shown_by(stores_text),
     **dict.fromkeys(DONE, _act),

@@ -15,7 +15,7 @@ from kubeedge_actors.supervisors import ActorSystem
 Json = dict[str, Any]
 LETTERS = 1_000
 """How many dead letters are told unless more are asked for: an edge that makes them counts its megabytes."""
-AT_ONCE = 1_000
+MAX_IDS = 1_000
 """How many may be replayed or dropped by one request."""
 
 
@@ -42,12 +42,12 @@ class DeadLetterCommands:
 
     def _replay(self, request: Json) -> str | Json:
         if "ids" in request:
-            return _each(letter_ids(request, "ids", AT_ONCE), partial(self._store().replay, system=self._system))
+            return _each(letter_ids(request, "ids", MAX_IDS), partial(self._store().replay, system=self._system))
         return self._store().replay(letter_id(request["id"]), self._system)
 
     def _drop(self, request: Json) -> int | Json:
         if "ids" in request:
-            numbers = letter_ids(request, "ids", AT_ONCE)
+            numbers = letter_ids(request, "ids", MAX_IDS)
             dropped = self._store().file.drop_all(numbers)
             done, gone = (
                 [each for each in numbers if each in dropped],

@@ -45,8 +45,8 @@ def _node_cells(node: Json, now: float) -> tuple[str, ...]:
     )
 
 
-def devices_text(answer: Sequence[Json], now: float | None = None) -> str:
-    """The answer to `devices`: a line for each property, and one for a device without any."""
+def twins_text(answer: Sequence[Json], now: float | None = None) -> str:
+    """The answer to `twins`: a line for each property, and one for a device without any."""
     moment = time.time() if now is None else now
     headings = ("device", "node", "state", "property", "actual", "for", "expected", "")
     rows = [

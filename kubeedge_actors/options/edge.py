@@ -108,7 +108,7 @@ LOCAL = (
     Setting(
         "metaserver",
         HOST_AND_PORT,
-        f"serve what this node knows as a Kubernetes API, to read, with or without a cloud (default: not; 127.0.0.1:{METASERVER_PORT})",
+        f"serve a Kubernetes API for programs of this node: what it knows, and by its cloud the rest (default: not; 127.0.0.1:{METASERVER_PORT})",
         bare=f"127.0.0.1:{METASERVER_PORT}",
     ),
     Setting("metaserver-tls-cert", FILE, "serve it by TLS with this certificate; an address of the network needs it"),

@@ -163,7 +163,7 @@ def _control(parser: argparse.ArgumentParser) -> None:
     add("actor", "one actor up close: its messages, who sends them, timers, last failures").add_argument("actor")
     add("history", "the last minutes of each actor").add_argument("actor", nargs="?", help="only its")
     add("nodes", "of a cloud: the nodes and their links")
-    add("devices", "the devices of this node, or of all nodes of a cloud, and their twins")
+    add("twins", "the devices of this node, or of all nodes of a cloud, and their twins")
     add("outbox", "of an edge: what waits for the cloud, and the link")
     add("stores", "the databases: sizes and commits")
     add("restart", "give an actor a new instance, also when it hangs; its mailbox stays").add_argument("actor")

@@ -152,6 +152,10 @@ class ListPods(Message, frozen=True, kw_only=True):
     """Ask MetaManager for all stored pods; the answer is a list of Pod objects."""
 
 
+class ListNodePods(Message, frozen=True):
+    """Asks Edged for the pods of this node: a list of v1.Pod with the status that they have now (kubelet: /pods)."""
+
+
 class ReleaseHeldPods(Message, frozen=True, kw_only=True):
     """Orders held pods to begin (`edge.kubeedge.io/hold-upgrade`): the one of this name, or without a name all; the answer: those that
     were held, as NAMESPACE/NAME.

@@ -49,24 +49,24 @@ def names(env: CloudAndEdge, kind: str) -> list[str]:
     return env.out("get", kind, "-o", "name").split()
 
 
-def test_a_deployment_is_applied_scaled_restarted_undone_and_deleted(env: CloudAndEdge) -> None:
-    env.apply(MANIFEST)
-    rolled_out(env, "deployment/web")
-    rolled_out(env, "daemonset/agent")
-    assert len(names(env, "pods")) == 3
-    env.out("scale", "deployment/web", "--replicas=4")
-    rolled_out(env, "deployment/web")
-    before = set(names(env, "pods"))
-    env.out("rollout", "restart", "deployment/web", "daemonset/agent")
-    rolled_out(env, "deployment/web")
-    rolled_out(env, "daemonset/agent")
-    eventually(lambda: len(names(env, "pods")) == 5, "the old pods are gone")
-    assert not before & set(names(env, "pods"))
-    assert "2" in env.out("rollout", "history", "deployment/web")
-    env.out("rollout", "undo", "deployment/web")
-    rolled_out(env, "deployment/web")
-    assert len(names(env, "replicasets")) == 2
-    deleted(env)
+def test_a_deployment_is_applied_scaled_restarted_undone_and_deleted(shared_env: CloudAndEdge) -> None:
+    shared_env.apply(MANIFEST)
+    rolled_out(shared_env, "deployment/web")
+    rolled_out(shared_env, "daemonset/agent")
+    assert len(names(shared_env, "pods")) == 3
+    shared_env.out("scale", "deployment/web", "--replicas=4")
+    rolled_out(shared_env, "deployment/web")
+    before = set(names(shared_env, "pods"))
+    shared_env.out("rollout", "restart", "deployment/web", "daemonset/agent")
+    rolled_out(shared_env, "deployment/web")
+    rolled_out(shared_env, "daemonset/agent")
+    eventually(lambda: len(names(shared_env, "pods")) == 5, "the old pods are gone")
+    assert not before & set(names(shared_env, "pods"))
+    assert "2" in shared_env.out("rollout", "history", "deployment/web")
+    shared_env.out("rollout", "undo", "deployment/web")
+    rolled_out(shared_env, "deployment/web")
+    assert len(names(shared_env, "replicasets")) == 2
+    deleted(shared_env)
 
 
 def test_pods_of_a_node_that_is_deleted_are_made_anew_where_there_is_one(env: CloudAndEdge) -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from kubeedge_actors.wire import constants, message_class, resource
 from kubeedge_actors.wire import messages as m
 from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route
+from tests.support.plugins.hypothesis_profile import examples
 
-quick = settings(max_examples=150)
+quick = settings(max_examples=examples(150))
 
 words = st.text(max_size=12)
 ids = st.uuids(version=4).map(str)

@@ -337,7 +337,7 @@ class CloudHub(Module):
                 self.on_node_removed(NodeRemoved(node=message.node))
                 continue
             session = self._send_down(message)
-            if session is not None and session.is_acked(message):
+            if session is not None and session.is_acked(message) and acked_object(message):
                 self.publish(ObjectAcked(node=session.node, pushed=message))
 
     @on

@@ -33,9 +33,9 @@ class CloudStates(NamedTuple):
         return cls(traffic, NodeOutboxState(cluster, outbox), DeviceStates.of(cluster, counts))
 
     def commands(self) -> MoreCommands:
-        """The commands about nodes and devices."""
+        """The questions about nodes and twins."""
         return MoreCommands(
-            {"nodes": partial(nodes, self.traffic.links, self.outbox), "devices": partial(devices, self.devices)}, {}
+            {"nodes": partial(nodes, self.traffic.links, self.outbox), "twins": partial(twins, self.devices)}, {}
         )
 
 
@@ -74,10 +74,10 @@ def _of_object(node: Json) -> Json:
     }
 
 
-# --- devices ----------------------------------------------------------------------------------------------------------
+# --- twins ------------------------------------------------------------------------------------------------------------
 
 
-def devices(states: DeviceStates, request: Json) -> list[Json]:
+def twins(states: DeviceStates, request: Json) -> list[Json]:
     """The devices of all nodes, as their statuses were last written. Error: UsageError."""
     known = dict(states.controller.downstream.devices)
     return [_device(known[id], states.status_of(id)) for id in DeviceQuery.of(request).chosen(sorted(known), str)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -25,19 +25,15 @@ HISTORY_VALUES, HISTORIES = 30, 200
 REPORTS, UPLOADS, MESSAGES = "reports", "uploads", "messages"
 
 
-def edge_commands(pods: MoreCommands, store: Store, info: ProcessInfo) -> MoreCommands:
-    """The commands about pods, and those about devices and the outbox."""
-    own: dict[str, Callable[[Json], Any]] = {
-        "devices": partial(devices, store.twin),
-        "outbox": partial(outbox, store.outbox, info),
-    }
-    return MoreCommands({**pods.answers, **own}, pods.streams)
+def edge_queries(store: Store, info: ProcessInfo) -> MoreCommands:
+    """The questions about twins and the outbox."""
+    return MoreCommands({"twins": partial(twins, store.twin), "outbox": partial(outbox, store.outbox, info)}, {})
 
 
-# --- devices ----------------------------------------------------------------------------------------------------------
+# --- twins ------------------------------------------------------------------------------------------------------------
 
 
-def devices(store: TwinStore, request: Json) -> list[Json]:
+def twins(store: TwinStore, request: Json) -> list[Json]:
     """The devices of this node with their twins. Errors: UsageError, StoreError."""
     rows = DeviceQuery.of(request).chosen(store.devices(), lambda row: row.id)
     left = HISTORIES
@@ -51,14 +47,14 @@ def devices(store: TwinStore, request: Json) -> list[Json]:
 
 def _device(store: TwinStore, row: DeviceRow, histories: int) -> Json:
     namespace, _, name = row.id.rpartition("/")
-    twins, _ = store.device(row.id)
+    properties, _ = store.device(row.id)
     kept = list(store.last_history_numbers(row.id))[:histories] if histories > 0 else []
     return {
         "name": row.name or name,
         "namespace": namespace,
         "state": row.state,
         "last_online": parse_last_online(row.last_online),
-        "twins": [_twin(store, twin, kept) for twin in twins if twin.attr_type != DELETED],
+        "twins": [_twin(store, twin, kept) for twin in properties if twin.attr_type != DELETED],
     }
 
 

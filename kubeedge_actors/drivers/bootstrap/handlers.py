@@ -31,9 +31,10 @@ from kubeedge_actors.drivers.bootstrap.protocol import (
     UPGRADE_PATH,
     USAGES_HEADER,
 )
-from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, HUB_NAME, LEGACY_USER, CertificateAuthority, node_of
+from kubeedge_actors.drivers.pki.base import CertificateAuthority
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims
 from kubeedge_actors.errors import CertificateError, DriverError, KubeEdgeActorsError
+from kubeedge_actors.kubernetes.certificates.info import CLIENT_AUTH, HUB_NAME, LEGACY_USER, node_of
 
 log = logging.getLogger(__name__)
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -59,14 +59,22 @@ _Shared = tuple[ResourceKind, str, str, str, bool]
 class KubernetesCluster:
     """One API server; see base.Cluster.
 
-    `timeout` in seconds is for each step of a request. Connects when it is first used.
+    `timeout` in seconds is for each step of a request. `packed`: kinds of which most objects are nobody's here, kept small. `outage`: of the API server, when several clients share it. Connects when it is first
+    used.
     """
 
-    def __init__(self, config: ClientConfig, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        config: ClientConfig,
+        timeout: float = 10.0,
+        outage: OutageLog | None = None,
+        packed: Collection[ResourceKind] = (),
+    ) -> None:
         self._transport = Transport(config, timeout)
         self._lock = threading.Lock()
         self._informers: dict[_Shared, Informer] = {}
-        self._outage, self._url = OutageLog(), config.url
+        self._outage, self._url = outage or OutageLog(), config.url
+        self._packed = frozenset(packed)
         self._away, self._settled_at = True, 0.0
 
     # --- requests ---------------------------------------------------------------------------------------------------
@@ -221,7 +229,7 @@ class KubernetesCluster:
                     yield stream
 
         lister = partial(self.list, kind, namespace, labels=labels, fields=fields)
-        return Informer(kind, lister, follow, cache=cache, outage=self._outage)
+        return Informer(kind, lister, follow, cache=cache, packed=kind in self._packed, outage=self._outage)
 
 
 def resource_path(kind: ResourceKind, namespace: str, name: str = "", subresource: str = "") -> str:

@@ -5,9 +5,11 @@ A test that starts a process and is not marked so fails by its name.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Generator
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache
 from typing import Any
 
 import pytest
@@ -142,8 +144,14 @@ def _engines(item: pytest.Item) -> set[str]:
     return set() if call is None else {param for param in call.params.values() if isinstance(param, str)} & ENGINES
 
 
+@cache  # a name has many parameters, and thousands of names are compared
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return _pattern(patterns).match(name) is not None
+
+
+@cache
+def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")  # after they were shuffled

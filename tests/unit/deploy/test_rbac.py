@@ -32,8 +32,8 @@ from kubeedge_actors.actors.router.status_writer import RuleStatusWriter
 from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
 from kubeedge_actors.actors.synccontroller.objectsync_writer import ObjectSyncWriter as SyncClerk
 from kubeedge_actors.actors.synccontroller.objectsync_writer import PushAgain, WriteRecords
+from kubeedge_actors.assembly.cloud_modules import supervision_tree
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
-from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
