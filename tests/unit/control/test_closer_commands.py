@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.control import SOCKET
+from kubeedge_actors.deadletters.durable_dead_letters import FILE
 from kubeedge_actors.errors import KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import SupervisorSpec
@@ -71,6 +72,13 @@ def test_a_suspended_actor_keeps_what_is_queued_until_it_is_resumed(env: Control
     assert (letter["recipient"], letter["reason"]) == ("taker", "the actor is suspended")
     assert env.client.ask("resume", actor="taker") == "taker"
     assert env.client.ask("replay", ids=[letter["id"]]) == {"done": [letter["id"]], "failed": {}}
+
+
+def test_a_damaged_file_of_dead_letters_leaves_the_rest_to_be_seen(env: ControlEnv, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no database, and long enough to be read as one" * 100)
+    assert env.client.ask("tree")["dead_letters_kept"] == 0
+    with pytest.raises(KubeEdgeActorsError, match="damaged or no database"):
+        env.client.ask("deadletters")
 
 
 def test_many_letters_are_replayed_and_dropped_at_once(env: ControlEnv) -> None:
