@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from kubeedge_actors.control.dead_letter_commands import DeadLetterCommands
 from kubeedge_actors.control.expected_actors import ExpectedActors
+from kubeedge_actors.control.figures import figures
 from kubeedge_actors.control.last_failures import LastFailures
 from kubeedge_actors.control.metrics_history import MetricsHistory
-from kubeedge_actors.control.process_info import usage, with_usage
+from kubeedge_actors.control.process_info import process_of, stores, with_usage
 from kubeedge_actors.control.request_fields import moment, seconds, text
-from kubeedge_actors.control.stores import stores
 from kubeedge_actors.control.traces import MessageTracer
+from kubeedge_actors.control.views import health_view
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.errors import ActorStopped, AskTimeout, KubeEdgeActorsError, UsageError
 from kubeedge_actors.module import USER
@@ -65,6 +65,7 @@ class Commands:
         self._answers: dict[str, Callable[[Json], Any]] = {
             "tree": self._tree,
             "health": self._health,
+            "figures": self._figures,
             "actor": self._actor,
             "history": self._series,
             "restart": self._restart,
@@ -124,29 +125,37 @@ class Commands:
 
     def _health(self, request: Json) -> Json:
         patience = seconds(request, "patience", HUNG_SECONDS, 0.0, PATIENCE_LIMIT)
-        health_by_name = self._check(text(request, "actor"), patience)
-        answer = {name: asdict(health) | {"well": health.is_well} for name, health in health_by_name.items()}
-        for name in answer.keys() & self._system.registry.names():
-            cell = self._system.cell(name)
-            location = cell.engine.location(cell)
-            if location.get("pid") and not location.get("host"):
-                answer[name]["process"] = {"pid": location["pid"], **usage(location["pid"])}
+        actor, cells = text(request, "actor"), {cell.name: cell for cell in self._system.cells()}
+        answer = {}
+        for name, health in self._check(actor, patience, probe=request.get("probe", True) is not False).items():
+            answer[name] = health_view(health)
+            cell = cells.get(name)
+            if cell is not None and (used := process_of(cell)):
+                answer[name]["process"] = used
         return answer
 
-    def _check(self, actor: str, patience: float) -> dict[str, Health]:
+    def _check(self, actor: str, patience: float, *, probe: bool = True) -> dict[str, Health]:
         """The health of one actor, or of all that there are and ought to be."""
         missing = self._expected.missing()
         if actor in missing:
             return {actor: missing[actor]}
-        return self._health_checker.check([actor] if actor else [], patience) | ({} if actor else missing)
+        names = [actor] if actor else []
+        found = self._health_checker.check(names, patience) if probe else self._health_checker.look(names)
+        return found | ({} if actor else missing)
+
+    def _figures(self, request: Json) -> Json:
+        facts = self._process_info()
+        letters = {"dead_letters": self._system.dead_letters.total, "dead_letters_kept": self._dead_letters.kept()}
+        shown = {name: facts[name] for name in ("link", "process") if name in facts}
+        rows = figures(self._system.cells(), self._health_checker.look)
+        return {"at": self._system.clock.now(), "actors": rows, **letters, **shown}
 
     def _actor(self, request: Json) -> Json:
         name = self._present(request)
         cell = self._system.cell(name)
-        location = cell.engine.location(cell)
-        process = {"pid": location["pid"], **usage(location["pid"])} if location.get("pid") else {}
         detail = actor_detail(cell, self._system.cells()) | {"failures": self._failures.of(name)}
-        return detail | ({"process": process} if process and not location.get("host") else {})
+        used = process_of(cell)
+        return detail | ({"process": used} if used else {})
 
     def _series(self, request: Json) -> Json:
         name, kept = text(request, "actor"), self._history.actors

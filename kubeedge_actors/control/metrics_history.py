@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from math import isnan, nan
 from typing import Any
 
-from kubeedge_actors.control.process_info import resident_bytes, usage
+from kubeedge_actors.control.process_info import process_of, resident_bytes
 from kubeedge_actors.supervisors import ActorSystem
 from kubeedge_actors.supervisors.cell.cell import Cell
 
@@ -66,9 +66,8 @@ class ActorTrack:
         if stats.samples != self._sampled:
             self._put(step, "p99", stats.quantile(0.99, since=self._sampled))
         self._handled, self._sampled = handled, stats.samples
-        location = cell.engine.location(cell)
-        if location.get("pid") and not location.get("host") and (used := usage(location["pid"])):
-            self._put(step, "rss", used["rss"])
+        if used := process_of(cell).get("rss"):
+            self._put(step, "rss", used)
 
     def _put(self, step: int, name: str, value: float) -> None:
         series = self.series.get(name)

@@ -298,9 +298,9 @@ class ActorSystem:
 
     def cell(self, name: str) -> Cell:
         """The cell of an actor; RegistrationError when there is none of that name."""
-        for cell in self.cells():
-            if cell.name == name:
-                return cell
+        for node in self._nodes():
+            if isinstance(node, Cell) and node.name == name:
+                return node
         raise self._unknown(name)
 
     def _unknown(self, name: str) -> RegistrationError:

@@ -13,6 +13,7 @@ class Stats:
     """Handling times (a ring of samples) and message rate of one actor."""
 
     __slots__ = (
+        "_middle",
         "_moments",
         "_readings",
         "_ring",
@@ -28,6 +29,8 @@ class Stats:
     def __init__(self) -> None:
         self._ring: list[float] = []
         self._moments: deque[float] = deque(maxlen=64)
+        self._middle: tuple[int, float, float] = (0, 0.0, 0.0)
+        """The number of samples at the last look, their p50 and their p99."""
         self.samples = 0
         self.handling_seconds = 0.0
         self.crashes = 0
@@ -59,7 +62,7 @@ class Stats:
 
     def crashes_within(self, seconds: float, now: float) -> int:
         """How many crashes there were in the last `seconds`, at most 64."""
-        return sum(now - moment < seconds for moment in list(self._moments))
+        return sum(now - moment < seconds for moment in list(self._moments)) if self._moments else 0
 
     def quantile(self, share: float, since: int = 0) -> float:
         """The handling time that `share` of the samples after the first `since` do not exceed; 0.0 without samples.
@@ -74,6 +77,15 @@ class Stats:
         """
         ordered = sorted(self._newest(self.samples - since) if since else self._ring)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+    def p50_and_p99(self) -> tuple[float, float]:
+        """Both at once; free when nothing was timed since the last look."""
+        samples, middle, slowest = self._middle
+        if samples != self.samples:
+            samples, ordered = self.samples, sorted(self._ring)
+            middle, slowest = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+            self._middle = samples, middle, slowest
+        return middle, slowest
 
     def _newest(self, count: int) -> list[float]:
         ring = list(self._ring)

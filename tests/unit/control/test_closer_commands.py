@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.control import SOCKET
+from kubeedge_actors.control.figures import COLUMNS
 from kubeedge_actors.deadletters.durable_dead_letters import FILE
 from kubeedge_actors.errors import KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
@@ -171,3 +172,37 @@ def test_a_hung_actor_blocks_no_command(tmp_path: Path) -> None:
         client.close()
         control.close()
         system.stop(PATIENCE)
+
+
+def test_figures_are_columns_of_what_the_tree_tells(env: ControlEnv) -> None:
+    env.runtime.ask("asker", GET).get()
+    env.client.ask("suspend", actor="taker")
+    told = env.client.ask("figures")
+    columns = told["actors"]
+    assert sorted(columns["name"]) == ["asker", "taker"]
+    rows = {name: {key: columns[key][at] for key in COLUMNS} for at, name in enumerate(columns["name"])}
+    tree = {child["name"]: child for child in env.client.ask("tree")["tree"]["children"]}
+    for name, row in rows.items():
+        assert {key: row[key] for key in ("depth", "handled", "restarts", "dead_letters")} == {
+            key: tree[name][key] for key in ("depth", "handled", "restarts", "dead_letters")
+        }
+    assert (rows["asker"]["health"], rows["taker"]["health"]) == ("ok", "suspended")
+    assert columns["reasons"] == {"taker": "an operator suspended it"}
+    assert told["at"] > 1e9
+
+
+def test_health_without_probes_wakes_nobody_and_sees_who_is_ill(env: ControlEnv) -> None:
+    env.client.ask("suspend", actor="taker")
+    health = env.client.ask("health", probe=False)
+    assert (health["asker"]["state"], health["asker"]["answered"]) == ("ok", None)
+    assert health["taker"]["state"] == "suspended"
+    assert env.client.ask("tree", health=True, probe=False)["health"]["asker"]["well"]
+    assert list(env.client.ask("health", actor="asker", probe=False)) == ["asker"]
+
+
+def test_the_databases_of_the_process(env: ControlEnv) -> None:
+    env.say(MqttPublish(topic="bad", payload=b""))
+    eventually(lambda: any(each["commits"] for each in env.client.ask("stores") if each["name"] == FILE))
+    (store,) = (each for each in env.client.ask("stores") if each["name"] == FILE and each["commits"])
+    assert store["bytes"] + store["wal_bytes"] > 4096
+    assert store["commit_p99"] >= store["commit_p50"] > 0
