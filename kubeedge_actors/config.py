@@ -97,6 +97,7 @@ class EdgeConfig:
     node_ip: str = ""
     labels: tuple[str, ...] = ()
     report_events: bool = False
+    node_tasks: bool = True
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""

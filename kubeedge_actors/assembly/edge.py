@@ -23,8 +23,8 @@ from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
 from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
+from kubeedge_actors.actors.taskmanager import edge_task_manager
 from kubeedge_actors.assembly.local_doors import metaserver_tls
-from kubeedge_actors.assembly.node_address import LOOPBACK, node_address
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
@@ -42,7 +42,7 @@ from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.install_hint import install_hint
-from kubeedge_actors.osutil.sockets import is_loopback
+from kubeedge_actors.osutil.sockets import LOOPBACK, is_loopback, node_address
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.supervisors.registry import Registry
 
@@ -78,6 +78,9 @@ def edge_specs(
         EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, event_bus_state)),
         Edged.spec(lambda: make_edged(config, containers, link_state)),
     ]
+    if cloud:
+        node = (config.name, LinuxMachine(config.data_dir), containers, store.meta)
+        modules += edge_task_manager.child_specs(*node, takes_tasks=config.node_tasks)
     return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, registry)]
 
 

@@ -36,8 +36,9 @@ STREAM_FILES = {
     "tlsStreamPrivateKeyFile": "stream_key",
 }
 MONITOR = "commonConfig.monitorServer.bindAddress"
-ENABLED = ("cloudHub", "cloudHub.websocket", "cloudHub.https", "edgeController", "deviceController", "syncController")
-NOT_HERE = ("cloudHub.quic", "taskManager")
+CONTROLLERS = ("edgeController", "deviceController", "syncController", "taskManager")
+ENABLED = ("cloudHub", "cloudHub.websocket", "cloudHub.https", *CONTROLLERS)
+NOT_HERE = ("cloudHub.quic",)
 FIXED = {
     **{f"modules.{name}.enable": True for name in ENABLED},
     **{f"modules.{name}.enable": False for name in NOT_HERE},

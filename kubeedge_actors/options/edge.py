@@ -67,6 +67,7 @@ PODS = (
     ),
     Setting("container-log-max-files", FILES, "of a container's log, the one being written among them (default: {})"),
     Setting("report-events", YES_OR_NO, "tell Events of pods to a genuine cloudcore, too (default: not)"),
+    Setting("node-tasks", YES_OR_NO, "do what jobs of the cluster want of this node, as pulling images (default: yes)"),
 )
 EMBEDDED = (
     Setting("mqtt-port", PORT, "its port (default: {})"),

@@ -22,7 +22,7 @@ _GROUPS: Final = frozenset({constants.GROUP_RESOURCE, constants.GROUP_FUNC})
 _VOLUME_OPERATIONS: Final = frozenset(
     {constants.CREATE_VOLUME, constants.DELETE_VOLUME, constants.PUBLISH_VOLUME, constants.UNPUBLISH_VOLUME}
 )
-_TASK_SOURCES: Final = frozenset({constants.SOURCE_TASKMANAGER, constants.SOURCE_NODEUPGRADE})
+_TASK_SOURCES: Final = frozenset({constants.TASKMANAGER, constants.SOURCE_NODEUPGRADE})
 _NEVER_ACKED: Final = frozenset({constants.PODLIST, constants.SERVICEACCOUNTTOKEN, constants.SERVICELIST})
 _RESPONSES_ONLY: Final = frozenset({constants.NODEPATCH, constants.PODPATCH, constants.PODSTATUS})
 """What only requests of a node are about: EdgeController pushes nothing of the kind."""

@@ -30,7 +30,7 @@ CORE: Final = "core"
 DISCOVERY: Final = frozenset(
     {"/version", "/healthz", "/livez", "/readyz", "/api", "/apis", "/openapi/v2", "/openapi/v3"}
 )
-NO_ERROR: Final[dict[str, Any]] = {"ErrStatus": {"metadata": {}}}
+NO_ERROR: Final[dict[str, Any]] = {constants.ERR_STATUS: {"metadata": {}}}
 NO_TIME: Final = "0001-01-01T00:00:00Z"
 
 Json = dict[str, Any]
@@ -98,7 +98,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     @property
     def err_status(self) -> Json:
         """The Status with which the API has refused it; empty when there is none."""
-        status = self.error.get("ErrStatus")
+        status = self.error.get(constants.ERR_STATUS)
         return status if isinstance(status, dict) and status.get("status") else {}
 
 

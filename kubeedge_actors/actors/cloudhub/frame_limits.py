@@ -13,6 +13,7 @@ from kubeedge_actors.wire.messages import (
     InsertPod,
     LinkMessage,
     MembershipRequest,
+    NodeTaskReported,
     PatchNode,
     PatchPod,
     QueryLease,
@@ -39,7 +40,7 @@ LIMITS: Final[dict[type[LinkMessage], int]] = {
     **dict.fromkeys((RequestCertificate, RequestToken, DeviceStateReported), SMALL),
     **dict.fromkeys((RegisterNode, UpdateNode, PatchNode, ReportNodeStatus), OBJECT),
     ApplicationRequest: CALL,
-    **dict.fromkeys((InsertPod, PatchPod, ReportPodStatus, TwinReported), OBJECT),
+    **dict.fromkeys((InsertPod, PatchPod, ReportPodStatus, TwinReported, NodeTaskReported), OBJECT),
 }
 """Of the types that the cloud keeps or asks the API with. What modules of a user send each other has the link's limit alone."""
 MAX_ID: Final = 256

@@ -15,6 +15,7 @@ import msgspec
 from kubeedge_actors import depth_limit
 from kubeedge_actors.errors import FrameError
 from kubeedge_actors.wire import application as wire
+from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.application import ApiKey, Application, PatchInfo, is_discovery, parse_key
 
 JSON = "application/json"
@@ -138,7 +139,9 @@ def answered(application: Application, status: int, body: bytes, shown: Callable
 
 def refused(application: Application, status: Json) -> Application:
     """The Application with the Status of its refusal."""
-    return _reply(application, wire.REJECTED, error={"ErrStatus": status}, reason=str(status.get("message", "")))
+    return _reply(
+        application, wire.REJECTED, error={constants.ERR_STATUS: status}, reason=str(status.get("message", ""))
+    )
 
 
 def _reply(application: Application, status: str, **given: Any) -> Application:

@@ -12,11 +12,12 @@ from kubeedge_actors.wire.messages import (
     DeletePod,
     ErrorResponse,
     LinkMessage,
+    NodeTaskReported,
     ReportEvent,
     Response,
 )
 
-DurableMessage = ReportEvent | BusUploaded | DeletePod | CustomMessage
+DurableMessage = ReportEvent | BusUploaded | DeletePod | NodeTaskReported | CustomMessage
 """What is kept in the outbox, in order."""
 
 

@@ -13,6 +13,7 @@ from kubeedge_actors.wire.messages import (
     DeviceStateReported,
     ErrorResponse,
     FlushRequest,
+    NodeTaskReported,
     ReportEvent,
     TwinReported,
 )
@@ -41,6 +42,7 @@ class OfflineEdgeHub(Module):
         | ReportEvent
         | BusUploaded
         | DeletePod
+        | NodeTaskReported
         | CustomMessage,
     ) -> None:
         """Drop it."""

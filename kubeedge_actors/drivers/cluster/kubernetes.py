@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 import urllib.parse
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -52,6 +52,8 @@ SETTLING_SECONDS = 60.0
 roles and their bindings.
 """
 FIELD_MANAGER = "kubeedge-actors"
+LASTING = frozenset({"create", "list", "watch"})
+"""Verbs of kinds whose objects are kept; subresources and reviews lack some."""
 
 _Shared = tuple[ResourceKind, str, str, str, bool]
 
@@ -131,13 +133,18 @@ class KubernetesCluster:
             options["preconditions"] = {"uid": uid}
         self._request("DELETE", resource_path(kind, namespace, name), options)
 
-    def served_resources(self, group: str, version: str) -> set[str]:
-        """The plurals of the kinds that the API serves of a group version; empty when it knows none."""
+    def kinds(self, group: str, version: str) -> Sequence[ResourceKind]:
+        """The kinds of a group version that can be created and watched; none when the API does not serve it."""
+        path = f"/apis/{urllib.parse.quote(group, safe='')}" if group else "/api"
         try:
-            answer = self._request("GET", f"/apis/{group}/{version}")
+            answer = self._request("GET", f"{path}/{urllib.parse.quote(version, safe='')}")
         except NotFound:
-            return set()
-        return {str(resource.get("name")) for resource in answer.get("resources") or ()}
+            return []
+        return [
+            ResourceKind(group, version, str(each.get("name")), str(each.get("kind")), bool(each.get("namespaced")))
+            for each in answer.get("resources") or ()
+            if set(each.get("verbs") or ()) >= LASTING
+        ]
 
     def compiler(self) -> str:
         """The compiler that the API server's /version names."""

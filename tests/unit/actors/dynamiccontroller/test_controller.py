@@ -38,7 +38,7 @@ def text(value: object) -> str:
 def application(verb: str, key: str, **more: Any) -> dict[str, Any]:
     """As a genuine edgecore says it."""
     empty = {"ReqBody": None, "RespBody": None, "Subresource": "", "Status": "InApplying", "Reason": ""}
-    error = {"ErrStatus": {"metadata": {}}}
+    error: dict[str, Any] = {"ErrStatus": {"metadata": {}}}
     head = {"ID": f"{verb} {key}", "Key": key, "Verb": verb, "Nodename": "edge-1", "Option": text({})}
     return {**head, **empty, "Error": error, "Timestamp": "0001-01-01T00:00:00Z", **more}
 
