@@ -104,11 +104,11 @@ def outbox(store: OutboxStore, info: ProcessInfo, request: Json) -> Json:
     }
 
 
-class _Header(msgspec.Struct):
+class _Header(msgspec.Struct, frozen=True):
     timestamp: float = 0
 
 
-class _Dated(msgspec.Struct):
+class _Dated(msgspec.Struct, frozen=True):
     """As much of a frame as tells when it was made."""
 
     header: _Header = _Header()
