@@ -13,6 +13,7 @@ from typing import Any
 
 from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.kubernetes import well_known
+from kubeedge_actors.kubernetes.object_types import POD_KIND
 from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
@@ -29,6 +30,7 @@ from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.actors.cloudmodules import object_watcher as cloudmodules
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
+from kubeedge_actors.actors.dynamiccontroller import controller as dynamiccontroller
 from kubeedge_actors.actors.leadership import leader_elector as leadership
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.bootstrap import serve_bootstrap
@@ -41,6 +43,7 @@ from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
 from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.revocation import RevocationGate
 from kubeedge_actors.assembly.router import RouterSide
+from kubeedge_actors.assembly.static_tokens import static_tokens
 from kubeedge_actors.assembly.streams import cloud_stream_specs, node_sources, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -49,6 +52,7 @@ from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig, from_kubeconfig, in_cluster_config
+from kubeedge_actors.drivers.cluster.delegated import KubernetesDelegatedApi
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
@@ -129,10 +133,8 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
         rotator = _rotator_spec(shared, data.path / "token", renew)
         others = [rotator, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
-        router_specs, status_of = router.specs(), kubelet.status_of
-        system.start(
-            supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic, status_of, router_specs)
-        )
+        ahead, status_of = [*_call_specs(config, access, stack), *router.specs()], kubelet.status_of
+        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic, status_of, ahead))
         router.serve(system)
         shut_down_with_root_supervisor(system, shutdown)
         show()
@@ -144,6 +146,13 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
 
 def _print_hints(config: CloudConfig, own_names: Sequence[str], *others: str) -> None:
     print_hint("cloud", how_to_advertise(own_names) if config.host in ANY_ADDRESS else "", *others)
+
+
+def _call_specs(config: CloudConfig, access: ClientConfig, stack: ExitStack) -> list[ChildSpec]:
+    """What calls the API for programs of nodes, if it may."""
+    if not config.dynamic_controller:
+        return []
+    return dynamiccontroller.child_specs(stack.enter_context(closing(KubernetesDelegatedApi(access))))
 
 
 def _candidate_specs(
@@ -238,7 +247,8 @@ def _api(
             access = configured_access or _embedded_api(
                 config, authority, authority.server_certificate(own_names), attempt, tunnels, gate, keys
             )
-            cluster = attempt.enter_context(closing(KubernetesCluster(access)))
+            packed = (POD_KIND,) if configured_access else ()  # most pods of a real cluster are on other nodes
+            cluster = attempt.enter_context(closing(KubernetesCluster(access, packed=packed)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
             shared = SecretBackedAuthority(authority, cluster, well_known.SYSTEM_NAMESPACE)
             if not shared.sync_ca() or configured_access:
@@ -289,6 +299,7 @@ def _embedded_api(
         host=config.host,
         port=config.api_port,
         tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
+        tokens=static_tokens(Path(config.token_auth_file)) if config.token_auth_file else None,
         **node_sources(tunnels),
         refusal=gate.refusal,
         keys=keys,

@@ -20,7 +20,6 @@ from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
 from kubeedge_actors.actors.eventbus import FIXED_FILTERS
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
-from kubeedge_actors.assembly.device_commands import device_commands
 from kubeedge_actors.assembly.edge import (
     choose_container_runtime,
     dmi_specs,
@@ -30,8 +29,9 @@ from kubeedge_actors.assembly.edge import (
     service_port_error,
     token_reader,
 )
+from kubeedge_actors.assembly.local_commands.device_commands import device_commands
+from kubeedge_actors.assembly.local_commands.pod_commands import ADMIN_QUERIES, pod_commands
 from kubeedge_actors.assembly.mqtt import start_brokers
-from kubeedge_actors.assembly.pod_commands import ADMIN_QUERIES, pod_commands
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo

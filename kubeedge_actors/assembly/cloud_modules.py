@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
+from kubeedge_actors.actors.edgeapplication.controller import EdgeApplicationController
 from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
 from kubeedge_actors.actors.edgecontroller.upstream import StatusOf
+from kubeedge_actors.actors.nodegroup.controller import NodeGroupController
 from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
 from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
+from kubeedge_actors.actors.taskmanager import task_manager as taskmanager
 from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.store.base import NodeOutboxStore
@@ -82,7 +85,11 @@ def _ahead_of_hub(cluster: Cluster, outbox: NodeOutboxStore, address: str) -> li
     SyncController knows so of a push before the hub can drop it for want of a session. After the session it would take that push
     for one that is under way, and wait 30 s.
     """
-    return [*synccontroller.child_specs(cluster), NodeOutbox.spec_for(cluster, outbox, address)]
+    return [
+        *synccontroller.child_specs(cluster),
+        *taskmanager.child_specs(cluster),
+        NodeOutbox.spec_for(cluster, outbox, address),
+    ]
 
 
 def _controllers(
@@ -98,7 +105,10 @@ def _controllers(
 
 def leader_specs(cluster: Cluster, *, is_embedded: bool) -> list[ChildSpec]:
     """What must be done once, by the leader, on whichever cluster; and what a cluster does by itself and the embedded API does not."""
-    everywhere: list[ChildSpec] = []  # on a real cluster, too
+    everywhere = [
+        NodeGroupController.spec(lambda: NodeGroupController(cluster)),
+        EdgeApplicationController.spec(lambda: EdgeApplicationController(cluster)),
+    ]
     return [*everywhere, *(_cluster_controllers(cluster) if is_embedded else [])]
 
 

@@ -54,6 +54,12 @@ class NodeDuplicated(Message, frozen=True, kw_only=True):
     text: str
 
 
+class ReportRefused(Message, frozen=True, kw_only=True):
+    """A report of this node was for nothing: of a device that is not its own or that nobody knows, or it can not be understood."""
+
+    node: str
+
+
 class ObjectVersionDelivered(Message, frozen=True, kw_only=True):
     """A node got this version of an object as the answer to its own write.
 

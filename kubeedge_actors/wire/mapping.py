@@ -13,7 +13,7 @@ import msgspec
 
 from kubeedge_actors.errors import FrameError, WireError
 from kubeedge_actors.wire import messages
-from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route, with_escapes
+from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route
 from kubeedge_actors.wire.content import to_raw
 from kubeedge_actors.wire.mapping_table import BOTH, DOWN, MAPPINGS, UP, RouteMapping
 from kubeedge_actors.wire.message_class import classify
@@ -62,9 +62,7 @@ def from_beehive(record: BeehiveMessage, node: str = "") -> messages.LinkMessage
 
 def _unknown(record: BeehiveMessage, node: str) -> messages.UnknownMessage:
     header = record.header
-    return messages.UnknownMessage(
-        node=node, msg_id=header.msg_id, timestamp=header.timestamp, message=with_escapes(record)
-    )
+    return messages.UnknownMessage(node=node, msg_id=header.msg_id, timestamp=header.timestamp, message=record)
 
 
 def _read(row: _Row, record: BeehiveMessage, node: str, fields: Fields) -> messages.LinkMessage | None:

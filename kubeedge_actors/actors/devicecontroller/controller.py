@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kubeedge_actors.actors.devicecontroller.device_status import parse_state_report, parse_twin_report
@@ -40,6 +40,7 @@ from kubeedge_actors.wire.messages import (
     MembershipRequest,
     MembershipUpdate,
     ObjectPushed,
+    ReportRefused,
     ReportStored,
     TwinReported,
 )
@@ -105,6 +106,7 @@ class DeviceController(Controller):
         MembershipUpdate,
         MembershipDetail,
         ReportStored,
+        ReportRefused,
         *CONTROLLER_EMITS,
         DeviceWriteDue,
         ExpiryCheckDue,
@@ -179,12 +181,21 @@ class DeviceController(Controller):
         for late in self._state.downstream.release_expired_waits(self.clock.now()):
             self.publish(late)
         now = self.clock.monotonic()
-        for device, senders in self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS).items():
-            self._state.unknown.release(device)
-            self._state.counts["reports of unknown devices"] += len(senders)
-            self.log.warning("%d reports of device %s are dropped: there is no such device", len(senders), device)
-            self._confirm(senders)
+        self._drop_unknown(self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS))
         self._state.status_queue.remove_idle(now)
+
+    def _drop_unknown(self, expired: Mapping[str, Sequence[ReportAck]]) -> None:
+        """One line of the log, however many devices there never were."""
+        senders = [sender for each in expired.values() for sender in each]
+        if not expired:
+            return
+        self._state.counts["reports of unknown devices"] += len(senders)
+        others = f" and {len(expired) - 1} others" if len(expired) > 1 else ""
+        text = "%d reports of device %s%s are dropped: there is no such device"
+        self.log.warning(text, len(senders), next(iter(expired)), others)
+        for device in expired:
+            self._state.unknown.release(device)
+        self._confirm(senders)
 
     # --- up -----------------------------------------------------------------------------------------------------------
 
@@ -239,6 +250,8 @@ class DeviceController(Controller):
     def _reject(self, device: str, senders: Sequence[ReportAck], reason: str = WRONG_NODE) -> None:
         """Acked although not stored: a resend would be rejected again. Counted and logged."""
         nodes = sorted({sender.node for sender in senders})
+        for node in nodes:
+            self.publish(ReportRefused(node=node))
         self._state.counts[f"reports dropped: {reason}"] += len(senders)
         if set(nodes) <= self._state.warned:
             self.log.debug("a report of %s by %s is dropped: %s", device, ", ".join(nodes), reason)

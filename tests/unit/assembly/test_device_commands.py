@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.assembly.device_commands import device_commands
+from kubeedge_actors.assembly.local_commands.device_commands import device_commands
 from kubeedge_actors.ctl.describe_device import describe_device
 from kubeedge_actors.ctl.tables import device_table, names
 from kubeedge_actors.drivers.store.base import DeviceRow, MetaRow, TwinChanges, TwinRow

@@ -26,7 +26,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     network_mode,
     pod_network,
 )
-from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, Objects, pull_secret_references
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, Objects
 from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, keeps_matching_groups, pod_volumes
 from kubeedge_actors.actors.edged.runtime.termination_messages import termination_mount
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
@@ -206,13 +206,9 @@ class RuntimeManager:
             raise ActionError(NEVER_PULL_ERROR, text)
         if not pull:
             return False
-        secrets = [
-            action_input.objects[secret]
-            for secret in pull_secret_references(action_input.pod)
-            if secret in action_input.objects
-        ]
         try:
-            self._runtime.pull(view.image, image_pull.registry_credentials(view.image, secrets))
+            credentials = image_pull.pull_credentials(view.image, action_input.pod, action_input.objects)
+            self._runtime.pull(view.image, credentials)
         except ContainerError as error:
             raise ActionError(PULL_ERROR, error) from error
         return True
