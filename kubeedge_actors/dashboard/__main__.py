@@ -45,7 +45,7 @@ def _app(client: ControlClient, options: argparse.Namespace, shutdown: Shutdown)
         from kubeedge_actors.dashboard.app import Dashboard
     except ImportError as error:
         raise UsageError(f"the dashboard needs textual: {install_hint('dashboard')}; or use --once") from error
-    Dashboard(client, options.interval, options.trace, lambda: shutdown.requested).run()
+    Dashboard([client], options.interval, options.trace, lambda: shutdown.requested).run()
 
 
 if __name__ == "__main__":

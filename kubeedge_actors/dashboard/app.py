@@ -1,109 +1,115 @@
-"""The screen: a table of actors that is drawn anew every second."""
+"""The screen: views of one process, or of several in tabs; what changes is asked for every second."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kubeedge_actors.control.actor_table import NARROW, WIDEST, Row, actor_rows, narrow_cells, summary_text
 from kubeedge_actors.control.client import ControlClient
-from kubeedge_actors.control.formatting import (
-    aligned,
-    databases_text,
-    link_text,
-    process_text,
-    sparkline,
-    traffic_rows,
-    traffic_totals,
-)
+from kubeedge_actors.dashboard.actions import ActorActions, LetterActions, PodActions
+from kubeedge_actors.dashboard.alerts import Alerts
 from kubeedge_actors.dashboard.background_client import BackgroundClient
-from kubeedge_actors.dashboard.screens import DeadLetterScreen, TextScreen, TraceScreen
-from kubeedge_actors.dashboard.textual_imports import App, ComposeResult, DataTable, Footer, Static
+from kubeedge_actors.dashboard.help_text import HELP, KEYS_OF
+from kubeedge_actors.dashboard.lines import ASCII_LEVELS, UNICODE_LEVELS, Column, Line, speaks_unicode
+from kubeedge_actors.dashboard.painted import Painted, StyledLine
+from kubeedge_actors.dashboard.screens import TextScreen, TraceScreen
+from kubeedge_actors.dashboard.table_state import TableState
+from kubeedge_actors.dashboard.textual_imports import App, ComposeResult, Input, events
+from kubeedge_actors.dashboard.views.actors import COLUMNS
+from kubeedge_actors.dashboard.views.tables import TABLES
+from kubeedge_actors.dashboard.watched import Watched
 
-HISTORY = 7
+ACTORS = "actors"
+VIEWS = (ACTORS, *TABLES)
+TREE_EVERY = 10
+"""Looks between two at the whole tree, which costs the process five times as much as one at its figures."""
+HISTORY_EVERY = 5.0
 ENDINGS = 0.25
 """Seconds between two looks whether a signal asks for the end."""
-COLUMNS = (*NARROW[:4], "trend", *NARROW[4:])
-WIDTHS = (WIDEST, 10, 5, 6, HISTORY, 5, 5, 8)
-NUMBERS = (False, False, True, True, False, True, True, True)
-"""With a space around each they are what a screen of 80 columns holds, a scroll bar left over."""
-HELP = """\
-up, down   choose an actor; its last error is shown below the table
-r          restart it: a new instance, also when it hangs; the mailbox stays
-u          resume it when it is suspended
-e          its last errors, with their tracebacks
-t          follow the messages to it, and what they lead to;
-           enter there follows one message alone
-d          dead letters; there enter shows one, p replays it, x drops it
-b          bytes on the link, by module and kind
-q          quit
-
-health     ok, slow, blocked (it waits for another), hung (it does not come
-           back from a message), restarting, down, suspended, removed
-queue      messages that wait            msg/s, trend   handled a second
-p50, p99   handling time                 restarts       of late
-"""
+MINUTE = 12
+"""Steps of the history in a minute."""
+Json = Mapping[str, Any]
 
 
-class Dashboard(App[None]):
-    """Watches one control socket; `interval` in seconds. `trace`: an id to follow from the beginning."""
+class Dashboard(ActorActions, PodActions, LetterActions, App[None]):
+    """Watches control sockets; `interval` in seconds. `trace`: an id to follow from the beginning. `alerts`: what is done about new trouble."""
 
     TITLE = "kubeedge_actors"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
-    #facts { height: auto; padding: 0 1; text-style: bold; }
-    #title { height: auto; padding: 0 1; text-style: bold; background: $primary; }
-    #said { height: auto; padding: 0 1; }
-    #problem { height: auto; padding: 0 1; color: $error; }
-    DataTable { height: 1fr; scrollbar-size-vertical: 1; }
+    #head { height: 3; padding: 0 1; }
+    #table { height: 1fr; }
+    #said { height: 1; padding: 0 1; }
+    #keys { height: 1; padding: 0 1; }
+    #prompt { height: 1; border: none; padding: 0 1; display: none; }
     """
     BINDINGS = [
-        ("q", "quit", "quit"),
-        ("r", "restart", "restart"),
-        ("u", "resume", "resume"),
-        ("e", "errors", "errors"),
-        ("d", "deadletters", "dead letters"),
-        ("t", "follow", "follow"),
-        ("b", "bytes", "bytes"),
+        *((str(number), f"view('{name}')", name) for number, name in enumerate(VIEWS, 1)),
+        ("q,ctrl+c,ctrl+q", "quit", "quit"),
         ("question_mark", "help", "help"),
-    ]
+        ("down,j", "move(1)", "down"), ("up,k", "move(-1)", "up"),
+        ("pagedown,space_down,ctrl+f", "page(1)", "page down"), ("pageup,ctrl+b", "page(-1)", "page up"),
+        ("home,g", "move(-1000000)", "first"), ("end,G", "move(1000000)", "last"),
+        ("slash", "ask('/')", "filter"), ("colon", "ask(':')", "view"),
+        ("n", "find(1)", "next"), ("N", "find(-1)", "previous"),
+        ("less_than_sign", "order(-1)", "order"), ("greater_than_sign", "order(1)", "order"), ("i", "invert", "other way round"),
+        ("left,h", "fold(True)", "collapse"), ("right", "fold(False)", "expand"),
+        ("left_square_bracket", "go_back(1)", "earlier"), ("right_square_bracket", "go_back(-1)", "later"),
+        ("left_curly_bracket", f"go_back({MINUTE})", "a minute earlier"), ("right_curly_bracket", f"go_back(-{MINUTE})", "a minute later"),
+        ("space", "mark", "mark"), ("a", "mark_all", "mark all"), ("y", "copy", "copy"), ("escape", "escape", "back"),
+        ("tab", "context(1)", "next process"), ("shift+tab", "context(-1)", "process before"),
+        ("enter", "open", "open"), ("r", "restart", "restart"), ("u", "suspend_or_resume", "suspend, resume"), ("e", "errors", "errors"),
+        ("t", "follow", "follow"), ("K", "crash", "crash"), ("d", "view('deadletters')", "dead letters"), ("b", "view('link')", "bytes"),
+        ("l", "log", "log"), ("s", "shell", "shell"), ("p", "replay", "replay"), ("x", "drop", "drop"),
+    ]  # fmt: skip
 
     def __init__(
         self,
-        client: ControlClient,
+        clients: Sequence[ControlClient],
         interval: float = 1.0,
         trace: str = "",
         ended: Callable[[], bool] = lambda: False,
+        *,
+        names: Sequence[str] = (),
+        view: str = ACTORS,
+        alerts: Alerts | None = None,
     ) -> None:
         super().__init__()
         self._ended = ended
-        self._client = BackgroundClient(self, client)
-        self._path = client.path
-        self._interval = interval
-        self._trace = trace
-        self._looking = False
-        self._answer: Mapping[str, Any] = {}
-        self._rates: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
-        self._shown: list[Row] = []
+        self._clients = [BackgroundClient(self, client) for client in clients]
+        self._processes = [Watched(name) for name in names or [str(client.path) for client in clients]]
+        self._current = 0
+        self._interval, self._trace = interval, trace
+        self._alerts = alerts or Alerts()
+        self._view = view
+        self._states: dict[tuple[int, str], TableState] = defaultdict(TableState)
+        self._open_questions: set[tuple[int, str]] = set()
+        self._looks = 0
+        self._has_figures = True
+        self._history_at = 0.0
+        self._sentence = ""
+        self._search = ""
+        levels = UNICODE_LEVELS if speaks_unicode() else ASCII_LEVELS
+        for each in self._processes:
+            each.look.levels = levels
 
     def compose(self) -> ComposeResult:
-        """Facts above, the table, what the chosen actor's error or our own trouble is, keys below."""
-        yield Static(f"connecting to {self._path} ...", id="facts", markup=False)
-        yield DataTable(cursor_type="row", zebra_stripes=True)
-        yield Static(id="problem", markup=False)
-        yield Footer()
+        """Facts above, the list, a line for the chosen one or for what was done, the keys."""
+        yield Painted(id="head")
+        yield Painted(id="table")
+        yield Painted(id="said")
+        yield Input(id="prompt", compact=True)
+        yield Painted(id="keys")
 
     def on_mount(self) -> None:
         """Begin to ask."""
-        table = self.query_one(DataTable)
-        for label, width in zip(_righted(COLUMNS), WIDTHS, strict=True):
-            table.add_column(label, width=width)
-        self.refresh_now()
-        self.set_interval(self._interval, self.refresh_now)
+        self.look()
+        self.set_interval(self._interval, self.look)
         self.set_interval(ENDINGS, self._end_if_asked)
         if self._trace:
-            self.push_screen(TraceScreen(self._client, message_id=self._trace))
+            self.push_screen(TraceScreen(self.client, message_id=self._trace))
 
     def _end_if_asked(self) -> None:
         """By a signal: the terminal is gone, or somebody kills us."""
@@ -112,128 +118,325 @@ class Dashboard(App[None]):
 
     def on_unmount(self) -> None:
         """Wait for no answer any more."""
-        self._client.close()
+        for client in self._clients:
+            client.close()
+        self._alerts.close()
+
+    # --- what is looked at ----------------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> BackgroundClient:
+        """To ask the process that is shown."""
+        return self._clients[self._current]
+
+    @property
+    def watched(self) -> Watched:
+        """The process that is shown."""
+        return self._processes[self._current]
+
+    @property
+    def state(self) -> TableState:
+        """Of the view that is shown."""
+        return self._states[self._current, self._view]
+
+    @property
+    def view(self) -> str:
+        """The name of the view that is shown."""
+        return self._view
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Of the view that is shown."""
+        return COLUMNS if self._view == ACTORS else TABLES[self._view].columns
+
+    def chosen(self) -> Line | None:
+        """The chosen line."""
+        return self.state.line
+
+    def meant(self) -> list[Line]:
+        """The lines an action is for."""
+        return self.state.meant()
 
     # --- looking --------------------------------------------------------------------------------------------------
 
-    def refresh_now(self) -> None:
-        """Ask once, unless the last question is still open, and draw what comes."""
-        if not self._looking:
-            self._looking = True
-            self._client.fetch_tree(self._draw, self._missed)
-
-    def _missed(self, sentence: str) -> None:
-        self._looking = False
-        self._say(sentence)
-
-    def _draw(self, answer: Mapping[str, Any]) -> None:
-        self._looking = False
-        self._answer = answer
-        self._main("#facts").update(header_text(answer))
-        self._shown = actor_rows(answer)
-        table = self._table
-        cursor, top = table.cursor_row, table.scroll_y
-        table.clear()
-        for row in self._shown:
-            cells = narrow_cells(row)
-            table.add_row(*_righted((*cells[:4], self._spark(row), *cells[4:])))
-        table.move_cursor(row=cursor, scroll=False)
-        table.scroll_to(y=top, animate=False)
-        self._tell_of_the_chosen()
-
-    def on_data_table_row_highlighted(self) -> None:
-        """The cursor moved."""
-        if self.screen_stack:  # it comes once more while the screens go
-            self._tell_of_the_chosen()
-
-    # --- keys -----------------------------------------------------------------------------------------------------
-
-    def action_restart(self) -> None:
-        """Restart the actor under the cursor."""
-        self._act("restart", "restarted")
-
-    def action_resume(self) -> None:
-        """Resume the actor under the cursor."""
-        self._act("resume", "resumed")
-
-    def _act(self, command: str, state: str) -> None:
-        row = self._chosen()
-        if row is None or not row.name:
-            self._say(f"a supervisor is not {state}: choose one of its actors")
-        else:
-            self._client.ask(command, lambda name: self._say(f"{name} is {state}"), self._say, actor=row.name)
-
-    def action_errors(self) -> None:
-        """Show the last errors of the actor under the cursor."""
-        row = self._chosen()
-        if row is None:
-            return
-        actor, last = row.cells[0].strip(), row.error
-
-        def show(errors: list[dict[str, Any]]) -> None:
-            texts = [f"{crash['error']}\n\n{crash['traceback']}" for crash in reversed(errors)]
-            self.push_screen(
-                TextScreen(f"last errors of {actor}", "\n".join(texts) or last or f"{actor} has not failed")
+    def look(self) -> None:
+        """Ask what the view needs, unless the last question is still open, and draw what has come so far."""
+        whole = not self._has_figures or self._looks % TREE_EVERY == 0 or not self.watched.tree
+        self._looks += 1
+        if whole:
+            self._ask(
+                "tree", lambda watched, answer: watched.heard(tree=answer), health=True, patience=0.1, probe=False
             )
+        else:
+            self._ask("figures", lambda watched, answer: watched.heard(figures=answer))
+        if self._view == ACTORS and time.monotonic() - self._history_at >= HISTORY_EVERY:
+            self._history_at = time.monotonic()
+            self._ask("history", lambda watched, answer: watched.history.add(answer), since=self.watched.history.end)
+        table = TABLES.get(self._view)
+        if table is not None and table.command:
+            self._ask(
+                table.command,
+                lambda watched, answer: watched.answers.update({table.name: answer}),
+                **dict(table.arguments),
+            )
+        self.draw()
 
-        self._client.ask("errors", show, self._say, actor=row.name)
+    def _ask(self, command: str, take: Callable[[Watched, Any], None], **arguments: object) -> None:
+        key = (self._current, command)
+        if key in self._open_questions:
+            return
+        self._open_questions.add(key)
+        watched = self.watched
 
-    def action_deadletters(self) -> None:
-        """The dead letters, to show, replay and drop."""
-        self.push_screen(DeadLetterScreen(self._client))
+        def heard(answer: Any) -> None:
+            self._open_questions.discard(key)
+            take(watched, answer)
+            self.draw()
 
-    def action_follow(self) -> None:
-        """Follow the messages to the actor under the cursor; a supervisor's line: to anybody."""
-        row = self._chosen()
-        self.push_screen(TraceScreen(self._client, actor=row.name if row is not None else ""))
+        def missed(sentence: str) -> None:
+            self._open_questions.discard(key)
+            self._missed(watched, command, sentence)
 
-    def action_bytes(self) -> None:
-        """What went over the link."""
-        lines = [("", "module", "kind", "frames", "bytes"), *traffic_rows(self._answer)]
-        text = aligned(lines) if len(lines) > 1 else "nothing went over a link"
-        self.push_screen(TextScreen(f"on the link: {traffic_totals(self._answer)}", text))
+        self.client.ask(command, heard, missed, stays=True, **arguments)
+
+    def _missed(self, watched: Watched, command: str, sentence: str) -> None:
+        if command == "figures" and "there is no command" in sentence:
+            self._has_figures = False
+        elif command in ("tree", "figures"):
+            watched.missed(sentence)
+            self._alerts.lost(watched.name, sentence)
+        elif command != "history":
+            watched.answers[self._view] = sentence
+        self.draw()
+
+    def lines(self) -> list[Line]:
+        """All lines of the view; what can not be had is said below."""
+        if self._view == ACTORS:
+            return self.watched.actor_lines()
+        table = TABLES[self._view]
+        answer = self.watched.events if self._view == "events" else self.watched.answers.get(self._view)
+        return [] if answer is None or isinstance(answer, str) else table.lines(answer, time.time())
+
+    # --- drawing --------------------------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Paint what has changed."""
+        if not self.screen_stack or not self.is_running:
+            return
+        actor_lines = self.watched.actor_lines()
+        self._alerts.tell(self.watched.name, self.watched.newly_troubled(actor_lines), self.bell)
+        self.state.take(actor_lines if self._view == ACTORS else self.lines())
+        head, table = self._painted("head"), self._painted("table")
+        head.paint([((text, style),) for text, style in self.watched.head(actor_lines)])
+        lost = self.watched.lost_since is not None
+        drawn = self.state.drawn(self.columns, table.size.width, table.size.height, faint=lost)
+        table.paint(drawn if self.state.shown else [*drawn, self._nothing()])
+        self._painted("said").paint([((self._said(), "noted"),)])
+        self._painted("keys").paint([((self._keys(), "faint"),)])
+
+    def _nothing(self) -> StyledLine:
+        answer = self.watched.answers.get(self._view)
+        if isinstance(answer, str):
+            return ((f" {answer}", "noted"),)
+        if self.state.filter:
+            return ((f" nothing matches {self.state.filter!r}; esc shows all", "noted"),)
+        waits = self._view != "events" and (answer is None or self._view == ACTORS)
+        return ((" waiting for an answer ..." if waits else f" {TABLES[self._view].empty}", "faint"),)
+
+    def _said(self) -> str:
+        line = self.chosen()
+        if self._sentence or line is None:
+            return self._sentence
+        return f"{line.key}: {line.detail}" if line.detail else ""
+
+    def _keys(self) -> str:
+        state = self.state
+        where = f":{self._view} {state.at + 1 if state.shown else 0}/{len(state.shown)}"
+        parts = [
+            where,
+            f"/{state.filter}" if state.filter else "",
+            f"{len(state.marked)} marked" if state.marked else "",
+        ]
+        if len(self._processes) > 1:
+            parts.insert(0, f"[{self._current + 1}/{len(self._processes)} {self.watched.name}] tab")
+        if self._view == ACTORS and (most := self.watched.history.highest("rate", 8, self.watched.look.back)):
+            parts.append(f"trend: full is {most:.3g}/s")
+        return "   ".join(filter(None, [*parts, KEYS_OF[self._view]]))
+
+    def say(self, sentence: str) -> None:
+        """Tell below the list what has happened; until the next key."""
+        self._sentence = sentence
+        self.draw()
+
+    def _painted(self, name: str) -> Painted:
+        return self.screen_stack[0].query_one(f"#{name}", Painted)
+
+    # --- keys that every view has ---------------------------------------------------------------------------------
+
+    def action_view(self, name: str) -> None:
+        """Another view."""
+        self._view, self._sentence = name, ""
+        if name == "events":
+            self._listen()
+        self.look()
+
+    def _listen(self) -> None:
+        """Hear of events from the first time on that somebody looks."""
+        watched = self.watched
+        if "events" not in watched.answers:
+            watched.answers["events"] = "listening"
+            self.client.stream("events", watched.add_event, lambda _: watched.answers.pop("events", None))
+
+    def action_move(self, by: int) -> None:
+        """Up or down."""
+        self._sentence = ""
+        self.state.move(by)
+        self.draw()
+
+    def action_page(self, by: int) -> None:
+        """A screen up or down."""
+        self.action_move(by * max(1, self._painted("table").size.height - 2))
+
+    def action_order(self, by: int) -> None:
+        """Sort by the next column."""
+        self.state.order_next(self.columns, by)
+        self.draw()
+
+    def action_invert(self) -> None:
+        """Sort the other way round."""
+        self.state.down = not self.state.down
+        self.draw()
+
+    def action_mark(self) -> None:
+        """Mark the chosen line."""
+        self.state.mark()
+        self.draw()
+
+    def action_mark_all(self) -> None:
+        """Mark all lines that are shown."""
+        self.state.mark_all()
+        self.draw()
+
+    def action_find(self, by: int) -> None:
+        """The next line that matches what was searched last."""
+        self.state.find(self._search, by)
+        self.draw()
+
+    def action_copy(self) -> None:
+        """The chosen line's name to the clipboard of the terminal (OSC 52)."""
+        line = self.chosen()
+        if line is not None:
+            self.copy_to_clipboard(line.key)
+            self.say(f"copied: {line.key}")
+
+    def action_fold(self, closed: bool) -> None:
+        """Collapse or expand a supervisor; of an actor, collapse the one it belongs to."""
+        line = self.chosen()
+        if self._view != ACTORS or line is None:
+            return
+        collapsed, own = self.watched.look.collapsed, line.data.get("supervisor", "")
+        if not closed:
+            collapsed.discard(own)
+        elif name := own if own and own not in collapsed else line.data.get("parent", ""):
+            collapsed.add(name)
+            self.state.chosen = f"/{name}"
+        self.draw()
+
+    def action_go_back(self, steps: int) -> None:
+        """Look at an earlier moment, or a later one."""
+        most = len(self.watched.history.series("", "rss")) - 1
+        self.watched.look.back = max(0, min(self.watched.look.back + steps, most))
+        self.draw()
+
+    def action_escape(self) -> None:
+        """Back: to now, to all lines, to the order of the answer, to the actors."""
+        state, look = self.state, self.watched.look
+        if look.back:
+            look.back = 0
+        elif state.filter or state.marked:
+            state.filter, state.marked = "", set()
+        elif state.order is not None:
+            state.order = None
+        elif self._view != ACTORS:
+            self._view = ACTORS
+        self._sentence = ""
+        self.look()
+
+    def action_context(self, by: int) -> None:
+        """Another process."""
+        self._current = (self._current + by) % len(self._processes)
+        self._history_at, self._has_figures = 0.0, True
+        if self._view == "events":
+            self._listen()
+        self.look()
 
     def action_help(self) -> None:
         """What the keys and columns mean."""
         self.push_screen(TextScreen("help", HELP))
 
-    # --- parts of the screen --------------------------------------------------------------------------------------
+    # --- the line below -------------------------------------------------------------------------------------------
 
-    @property
-    def _table(self) -> DataTable[str]:
-        return self.screen_stack[0].query_one(DataTable)
+    def action_ask(self, sign: str) -> None:
+        """Take a filter, or the name of a view."""
+        prompt = self.screen_stack[0].query_one("#prompt", Input)
+        prompt.value = sign + (self.state.filter if sign == "/" else "")
+        prompt.display = True
+        prompt.focus()
+        prompt.cursor_position = len(prompt.value)
 
-    def _main(self, selector: str) -> Static:
-        return self.screen_stack[0].query_one(selector, Static)
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """A filter acts while it is typed."""
+        if event.value.startswith("/") and event.input.display:
+            self.state.filter = self._search = event.value[1:]
+            self.draw()
 
-    def _chosen(self) -> Row | None:
-        at = self._table.cursor_row
-        return self._shown[at] if 0 <= at < len(self._shown) else None
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter."""
+        event.input.display = False
+        self.set_focus(None)
+        name = event.value[1:].strip()
+        if event.value.startswith(":"):
+            found = [view for view in VIEWS if view.startswith(name)] if name else []
+            if name in ("q", "quit"):
+                self.exit()
+            elif found:
+                self.action_view(found[0])
+            else:
+                self.say(f"there is no view {name!r}; there are {', '.join(VIEWS)}")
 
-    def _tell_of_the_chosen(self) -> None:
-        row = self._chosen()
-        self._say(f"{row.cells[0].strip()}: {row.error}" if row is not None and row.error else "")
+    def on_key(self, event: events.Key) -> None:
+        """Escape leaves the line below as it was."""
+        prompt = self.screen_stack[0].query_one("#prompt", Input)
+        if event.key == "escape" and prompt.display:
+            prompt.display = False
+            self.set_focus(None)
+            self.state.filter = ""
+            event.stop()
+            event.prevent_default()
+            self.draw()
 
-    def _say(self, sentence: str) -> None:
-        self._main("#problem").update(sentence)
+    def on_click(self, event: events.Click) -> None:
+        """A heading sorts, a line is chosen, a second click opens it."""
+        table = self._painted("table")
+        if event.widget is not table:
+            return
+        if event.y == 0:
+            self.state.order_at(event.x, self.columns)
+        elif (at := self.state.top + event.y - 1) < len(self.state.shown):
+            again = at == self.state.at
+            self.state.move(at - self.state.at)
+            if again:
+                self.action_open()
+        self.draw()
 
-    def _spark(self, row: Row) -> str:
-        if not row.name:
-            return ""
-        self._rates[row.name].append(row.rate)
-        return sparkline(self._rates[row.name], HISTORY)
+    def on_mouse_scroll_down(self) -> None:
+        """The wheel."""
+        self.action_move(1)
 
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel."""
+        self.action_move(-1)
 
-def header_text(answer: Mapping[str, Any]) -> str:
-    """The lines above the table."""
-    lines = [
-        summary_text(answer),
-        "   ".join(filter(None, (process_text(answer), link_text(answer)))),
-        "   ".join(filter(None, (traffic_totals(answer), databases_text(answer)))),
-    ]
-    return "\n".join(filter(None, lines))
-
-
-def _righted(cells: Sequence[str]) -> list[str]:
-    """Numbers to the right."""
-    return [cell.rjust(w) if right else cell for cell, w, right in zip(cells, WIDTHS, NUMBERS, strict=True)]
+    def on_resize(self) -> None:
+        """Other widths."""
+        self.call_after_refresh(self.draw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.control.client import ControlClient
@@ -22,12 +23,20 @@ class BackgroundClient:
     def __init__(self, app: App[None], client: ControlClient) -> None:
         self._app = app
         self._client = client
+        self._staying: dict[str, ControlClient] = {}
         self._asking: set[ControlClient] = set()
         """The connections of open questions."""
 
-    def ask(self, command: str, on_answer: OnAnswer, on_error: OnError, **arguments: object) -> None:
-        """Have `on_answer(answer)` called, or `on_error(sentence)`."""
-        client = ControlClient(self._client.path)
+    @property
+    def path(self) -> Path:
+        """Of the socket."""
+        return self._client.path
+
+    def ask(
+        self, command: str, on_answer: OnAnswer, on_error: OnError, *, stays: bool = False, **arguments: object
+    ) -> None:
+        """Have `on_answer(answer)` called, or `on_error(sentence)`. `stays`: over a connection that stays for the next question of this kind."""
+        client = self._staying.setdefault(command, ControlClient(self.path)) if stays else ControlClient(self.path)
         self._asking.add(client)
 
         def question() -> None:
@@ -38,31 +47,21 @@ class BackgroundClient:
             else:
                 self._later(on_answer, answer)
             finally:
-                self._asking.discard(client)
-                client.close()
+                if not stays:
+                    self._asking.discard(client)
+                    client.close()
 
         self._app.run_worker(question, thread=True, group="questions", exit_on_error=False)
 
-    def fetch_tree(self, on_answer: OnAnswer, on_error: OnError) -> None:
-        """Ask for the tree, on the connection that stays."""
-
-        def question() -> None:
-            try:
-                answer = self._client.ask("tree", health=True, patience=0.1)
-            except KubeEdgeActorsError as error:
-                self._later(on_error, str(error))
-            else:
-                self._later(on_answer, answer)
-
-        self._app.run_worker(question, thread=True, group="looks", exit_on_error=False)
-
-    def stream(self, on_answer: Callable[[Mapping[str, Any]], object], on_error: OnError, **arguments: object) -> Any:
-        """Have `on_answer` called with each hop until the worker that is returned is cancelled."""
+    def stream(
+        self, command: str, on_answer: Callable[[Mapping[str, Any]], object], on_error: OnError, **arguments: object
+    ) -> Any:
+        """Have `on_answer` called with each answer until the worker that is returned is cancelled."""
 
         def listen() -> None:
             worker = get_current_worker()
             try:
-                with self._client.stream("trace", **arguments) as hops:
+                with self._client.stream(command, **arguments) as hops:
                     for span in hops.answers_until(lambda: worker.is_cancelled):
                         self._later(on_answer, span)
             except KubeEdgeActorsError as error:

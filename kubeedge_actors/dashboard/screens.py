@@ -17,27 +17,59 @@ from kubeedge_actors.dashboard.textual_imports import (
     VerticalScroll,
     Worker,
 )
+from kubeedge_actors.dashboard.views.tables import moment
 
 if TYPE_CHECKING:
     from kubeedge_actors.dashboard.background_client import BackgroundClient
 
 EVERY = "*"
 HOPS_KEPT = 500
-LETTERS_SHOWN = 200
-LETTER_HEADINGS = ("id", "time", "recipient", "message", "reason")
-LETTER_WIDTHS = (4, 8, 16, 16, 24)
+MOMENTS = ("at", "since", "replayed", "last_online", "actual_at", "expected_at", "checkpoint_at")
+CLOSE = [Binding("escape,q", "dismiss", "back", key_display="esc")]
 
 
-def _moment(seconds: float | None) -> str:
-    """A moment on this machine's clock; empty when it has not come."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
+def fields_text(fields: Mapping[str, Any], indent: str = "") -> str:
+    """Values by name, a line each, what is in them below.
+
+    >>> print(fields_text({"a": 1, "b": {"c": [2, 3]}, "d": ""}))
+    a  1
+    b
+      c  2, 3
+    """
+    shown = {name: value for name, value in fields.items() if value not in ("", None, [], {})}
+    width = max((len(name) for name, value in shown.items() if not isinstance(value, Mapping)), default=0)
+    lines = []
+    for name, value in shown.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{name}", fields_text(value, indent + "  ")]
+        elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+            lines += [
+                f"{indent}{name}",
+                *(
+                    fields_text(each, indent + "  - ") if isinstance(each, Mapping) else f"{indent}  - {each}"
+                    for each in value
+                ),
+            ]
+        else:
+            text = (
+                ", ".join(map(str, value))
+                if isinstance(value, list)
+                else moment(value, time.time())
+                if name in MOMENTS
+                else str(value)
+            )
+            lines.append(f"{indent}{name:<{width}}  {text}")
+    return "\n".join(lines)
 
 
 class TextScreen(ModalScreen[None]):
-    """A page of text; any of these keys closes it."""
+    """A page of text; escape, q or enter closes it."""
 
-    BINDINGS = [Binding("escape,q,enter", "dismiss", "close", key_display="esc")]
-    CSS = "TextScreen VerticalScroll { border: round $primary; padding: 0 1; }"
+    BINDINGS = [
+        Binding("escape,q,enter", "dismiss", "back", key_display="esc"),
+        ("j", "scroll_page(1)", "down"), ("k", "scroll_page(-1)", "up"),
+    ]  # fmt: skip
+    CSS = "TextScreen VerticalScroll { border: solid $primary; padding: 0 1; }"
 
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
@@ -46,9 +78,37 @@ class TextScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Only the text."""
         with VerticalScroll() as box:
-            box.border_title = self._title
-            yield Static(self._text, markup=False)
-        yield Footer()
+            box.border_title, box.border_subtitle = self._title, "esc back"
+            yield Static(self._text, id="text", markup=False)
+
+    def show(self, text: str) -> None:
+        """Another text, if it is another."""
+        if text != self._text and self.is_attached:
+            self._text = text
+            self.query_one("#text", Static).update(text)
+
+    def action_scroll_page(self, by: int) -> None:
+        """A line up or down."""
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+
+class ConfirmScreen(ModalScreen[bool]):
+    """A question with yes or no."""
+
+    BINDINGS = [("y,enter", "answer(True)", "yes"), ("n,escape,q", "answer(False)", "no")]
+    CSS = "ConfirmScreen { align: center middle; } ConfirmScreen Static { width: auto; height: auto; border: solid $primary; padding: 0 2; }"
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        """The question, and how to answer."""
+        yield Static(f"{self._question}\n\ny yes   n no (esc)", markup=False)
+
+    def action_answer(self, yes: bool) -> None:
+        """Close with it."""
+        self.dismiss(yes)
 
 
 class TableScreen(ModalScreen[None]):
@@ -64,7 +124,7 @@ class TableScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The title, the table, the line, the keys."""
         yield Static(self._title, id="title", markup=False)
-        yield DataTable(cursor_type="row", cell_padding=0)
+        yield DataTable(cursor_type="row", cell_padding=0, zebra_stripes=False)
         yield Static(id="said", markup=False)
         yield Footer()
 
@@ -93,72 +153,6 @@ class TableScreen(ModalScreen[None]):
             self.query_one("#said", Static).update(sentence)
 
 
-class DeadLetterScreen(TableScreen):
-    """The dead letters, the newest first."""
-
-    BINDINGS = [
-        Binding("escape,q", "dismiss", "close", key_display="esc"),
-        Binding("enter", "show", "show", priority=True),
-        ("p", "replay", "replay"),
-        ("x", "drop", "drop"),
-    ]
-
-    def __init__(self, client: BackgroundClient) -> None:
-        super().__init__("dead letters", LETTER_HEADINGS, LETTER_WIDTHS, client)
-        self._letters: list[dict[str, Any]] = []
-
-    def load(self) -> None:
-        """Ask for them."""
-        self._asker.ask("deadletters", self._show_letters, self.show_status, newest=LETTERS_SHOWN)
-
-    def _show_letters(self, letters: list[dict[str, Any]]) -> None:
-        self._letters = list(reversed(letters))
-        table = self.table
-        cursor = table.cursor_row
-        table.clear()
-        self.query_one("#title", Static).update(f"dead letters: {len(letters)}")
-        for letter in self._letters:
-            at = time.strftime("%H:%M:%S", time.localtime(letter["at"]))
-            status = "replayed" if letter["replayed"] else letter["reason"]
-            self.add_row((str(letter["id"] or ""), at, letter["recipient"] or "(nobody)", letter["type"], status))
-        table.move_cursor(row=min(cursor, max(0, len(letters) - 1)))
-        if not letters:
-            self.show_status("every message was taken")
-
-    def _chosen(self) -> dict[str, Any] | None:
-        at = self.table.cursor_row
-        return self._letters[at] if 0 <= at < len(self._letters) else None
-
-    def action_show(self) -> None:
-        """All that is known of the chosen one."""
-        letter = self._chosen()
-        if letter is not None:
-            fields = {**letter, **{name: _moment(letter[name]) for name in ("at", "replayed")}}
-            lines = [f"{name:<11}{value}" for name, value in fields.items() if value not in ("", 0)]
-            trace = f"\nThe traceback: python -m kubeedge_actors deadletters show {letter['id']}"
-            more = trace if letter["error"] else ""
-            self.app.push_screen(TextScreen(f"dead letter {letter['id']}", "\n".join(lines) + more))
-
-    def action_replay(self) -> None:
-        """Put the chosen one back into the mailbox it came from."""
-        self._act("replay", "is back in the mailbox of {}")
-
-    def action_drop(self) -> None:
-        """Forget the chosen one."""
-        self._act("drop", "is dropped")
-
-    def _act(self, command: str, words: str) -> None:
-        letter = self._chosen()
-        if letter is None:
-            return
-
-        def done(answer: object) -> None:
-            self.show_status(f"{letter['id']} {words.format(answer)}")
-            self.load()
-
-        self._asker.ask(command, done, self.show_status, id=letter["id"])
-
-
 class TraceScreen(TableScreen):
     """Messages on their way: those to one actor and what they lead to, or one of them."""
 
@@ -181,7 +175,7 @@ class TraceScreen(TableScreen):
     def load(self) -> None:
         """Follow from now on; of one message, what was seen of it before as well."""
         self.show_status("waiting for a message ...")
-        self._worker = self._asker.stream(self._add_span, self.show_status, id=self._wanted, actor=self._actor)
+        self._worker = self._asker.stream("trace", self._add_span, self.show_status, id=self._wanted, actor=self._actor)
 
     def on_unmount(self) -> None:
         """Follow no longer."""

@@ -1,14 +1,19 @@
 """What the screens are made of. textual is imported here and nowhere else."""
 
-from textual import work
+from rich.segment import Segment
+from rich.style import Style
+from textual import events, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
+from textual.geometry import Region
 from textual.screen import ModalScreen, Screen
-from textual.widgets import DataTable, Footer, Static
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import DataTable, Footer, Input, Static
 from textual.worker import Worker, get_current_worker
 
 __all__ = [
-    "App", "Binding", "ComposeResult", "DataTable", "Footer", "ModalScreen", "Screen", "Static", "VerticalScroll", "Worker",
-    "get_current_worker", "work",
+    "App", "Binding", "ComposeResult", "DataTable", "Footer", "Input", "ModalScreen", "Region", "Screen", "Segment", "Static", "Strip", "Style",
+    "VerticalScroll", "Widget", "Worker", "events", "get_current_worker", "work",
 ]  # fmt: skip

@@ -1,0 +1,133 @@
+"""What a view shows: lines of cells under columns. Pure: filtered, sorted and fitted to a width, nothing is drawn here."""
+
+from __future__ import annotations
+
+import locale
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubeedge_actors.control.formatting import ellipsize, ellipsize_middle
+
+GAP = 1
+"""Spaces between two columns."""
+FINE, NOTED, TROUBLE = 0, 1, 2
+"""How much a line asks to be looked at."""
+UNICODE_LEVELS, ASCII_LEVELS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `width`: characters that it has at least; `most`: and at most, 0: as many as its longest cell; `rank`: the column with the highest goes
+    first when there is no room for all.
+    """
+
+    title: str
+    width: int
+    most: int = 0
+    rank: int = 0
+    right: bool = False
+    middle: bool = False
+    """A cell that is too long is cut in its middle: its end says what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. `key`: the same in the next answer; `order`: what to sort by, one value a column (None: its cell); `detail`: shown below the table
+    when the line is chosen; `data`: what it was made from.
+    """
+
+    key: str
+    cells: tuple[str, ...]
+    order: tuple[Any, ...] = ()
+    trouble: int = FINE
+    detail: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def matches(line: Line, pattern: str) -> bool:
+    """Whether the letters of the pattern stand in one of the cells, in this order.
+
+    >>> matches(Line("a", ("edgecontroller-1", "ok")), "edc1"), matches(Line("a", ("edgecontroller-1", "ok")), "xk")
+    (True, False)
+    """
+    return any(_stands_in(cell.lower(), pattern.lower()) for cell in line.cells)
+
+
+def _stands_in(text: str, pattern: str) -> bool:
+    letters = iter(text)
+    return all(letter in letters for letter in pattern)
+
+
+def by_column(lines: Iterable[Line], column: int, *, down: bool) -> list[Line]:
+    """Sorted by what a column stands for; lines without a value last, either way."""
+    values = [(line, line.order[column] if column < len(line.order) else line.cells[column]) for line in lines]
+    there = [pair for pair in values if pair[1] not in (None, "")]
+    there.sort(key=lambda pair: _rank(pair[1]), reverse=down)
+    return [line for line, _ in there] + [line for line, value in values if value in (None, "")]
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    return (0, value) if isinstance(value, int | float) else (1, str(value))
+
+
+def fitted(columns: Sequence[Column], lines: Sequence[Line], width: int) -> dict[int, int]:
+    """How many characters each column has, by its place; those for which there is no room are absent.
+
+    >>> fitted([Column("name", 4), Column("why", 3, rank=1)], [Line("a", ("edgehub", "no"))], 11)
+    {0: 7, 1: 3}
+    >>> fitted([Column("name", 4), Column("why", 3, rank=1)], [Line("a", ("edgehub", "no"))], 7)
+    {0: 7}
+    """
+    shown = dict(enumerate(columns))
+    while len(shown) > 1 and sum(column.width + GAP for column in shown.values()) - GAP > width:
+        del shown[max(shown, key=lambda at: (shown[at].rank, at))]
+    widths = {at: column.width for at, column in shown.items()}
+    left = width - sum(widths.values()) - GAP * (len(widths) - 1)
+    for at, column in shown.items():
+        longest = max((len(line.cells[at]) for line in lines), default=0)
+        more = max(0, min(left, min(longest, column.most or longest) - column.width))
+        widths[at] += more
+        left -= more
+    return widths
+
+
+def drawn(cells: Sequence[str], columns: Sequence[Column], widths: Mapping[int, int]) -> str:
+    """One line of text."""
+    return (" " * GAP).join(_cell(cells[at], columns[at], width) for at, width in widths.items())
+
+
+def _cell(text: str, column: Column, width: int) -> str:
+    cut = ellipsize_middle(text, width) if column.middle else ellipsize(text, width)
+    return cut.rjust(width) if column.right else cut.ljust(width)
+
+
+def column_at(widths: Mapping[int, int], x: int) -> int | None:
+    """Which column is at a place of the line."""
+    begin = 0
+    for at, width in widths.items():
+        if begin <= x < begin + width + GAP:
+            return at
+        begin += width + GAP
+    return None
+
+
+def speaks_unicode() -> bool:
+    """Whether the locale has more than ASCII."""
+    return "utf" in locale.getpreferredencoding(False).lower()
+
+
+def trend(values: Sequence[float | None], width: int, most: float, levels: str = UNICODE_LEVELS) -> str:
+    """The newest `width` values as bars on a scale from 0 to `most`, which others share; where nothing was measured, a space.
+
+    >>> trend([0.0, 1.0, None, 8.0], 4, 8.0)
+    ' ▁ █'
+    """
+    steps = len(levels) - 1
+    return "".join(_bar(value, most, steps, levels) for value in values[-width:]).rjust(width)
+
+
+def _bar(value: float | None, most: float, steps: int, levels: str) -> str:
+    if not value or most <= 0:
+        return levels[0]
+    return levels[max(1, min(steps, round(value / most * steps)))]

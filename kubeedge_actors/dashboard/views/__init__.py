@@ -1,0 +1,1 @@
+"""The views: each turns an answer of the control socket into lines. Pure."""

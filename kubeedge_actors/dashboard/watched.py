@@ -1,0 +1,119 @@
+"""One process that is watched: what it answered last, since when it does not answer, who is newly in trouble."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kubeedge_actors.control.formatting import format_seconds, link_text, process_text
+from kubeedge_actors.dashboard.history import History
+from kubeedge_actors.dashboard.lines import TROUBLE, Line
+from kubeedge_actors.dashboard.views import actors
+
+Json = Mapping[str, Any]
+EVENTS_KEPT = 500
+
+
+class Watched:
+    """`name`: how it is called when several are watched. `clock`: seconds since 1970."""
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.time) -> None:
+        self.name = name
+        self.history = History()
+        self.look = actors.Look()
+        self.tree: Json = {}
+        self.figures: Json = {}
+        self.answers: dict[str, Any] = {}
+        """By the name of the view."""
+        self.events: list[Json] = []
+        self.lost_since: float | None = None
+        self.seen_at: float | None = None
+        self.reason = ""
+        self._clock = clock
+        self._began_with: int | None = None
+        self._cpu = (0.0, 0.0, 0.0)
+        """When the processor time was looked at, what it was, and the share of a core since the look before."""
+        self._troubled: set[str] = set()
+
+    def heard(self, *, tree: Json | None = None, figures: Json | None = None) -> None:
+        """It has answered."""
+        self.lost_since, self.seen_at, self.reason = None, self._clock(), ""
+        if tree is not None:
+            self.tree, self.figures = tree, {}
+        if figures is not None:
+            self.figures = figures
+        if self._began_with is None:
+            self._began_with = self.dead_letters
+        used = (self._fact("process") or {}).get("cpu", 0.0)
+        at, before, _ = self._cpu
+        passed = self.seen_at - at
+        self._cpu = (self.seen_at, used, max(0.0, used - before) / passed if at and passed > 0 else 0.0)
+
+    def missed(self, sentence: str) -> None:
+        """It has not answered."""
+        self.lost_since = self.lost_since or self._clock()
+        self.reason = sentence
+
+    def add_event(self, event: Json) -> None:
+        """One more event of supervision; the oldest goes."""
+        self.events.append(event)
+        del self.events[:-EVENTS_KEPT]
+
+    @property
+    def dead_letters(self) -> int:
+        """How many `deadletters` lists."""
+        kept = self._fact("dead_letters_kept")
+        return int(self._fact("dead_letters") or 0 if kept is None else kept)
+
+    def actor_lines(self) -> list[Line]:
+        """The tree as lines; none before the first answer."""
+        return actors.lines(self.tree, self.figures, self.history, self.look) if self.tree else []
+
+    def newly_troubled(self, lines: list[Line]) -> list[Line]:
+        """Those in trouble that were not when this was asked the last time."""
+        bad = {line.key: line for line in lines if line.trouble == TROUBLE}
+        new = [line for key, line in bad.items() if key not in self._troubled]
+        self._troubled = set(bad)
+        return new
+
+    def head(self, lines: list[Line]) -> list[tuple[str, str]]:
+        """The three lines above the table, each with its style."""
+        if not self.tree:
+            return [(f"connecting to {self.name} ...", "title"), (self.reason, "trouble"), ("", "")]
+        facts = {**self.tree, **self.figures}
+        share = f"  {self._cpu[2] * 100:.1f}% CPU" if self._cpu[2] else ""
+        first = f"{process_text(facts)}{share}   {link_text(facts)}".rstrip()
+        return [(first, "title"), self._state(lines), self._past()]
+
+    def _state(self, lines: list[Line]) -> tuple[str, str]:
+        if self.lost_since is not None:
+            since = time.strftime("%H:%M:%S", time.localtime(self.lost_since))
+            return (
+                f"NO ANSWER since {since} ({format_seconds(self._clock() - self.lost_since)}): {self.reason}",
+                "trouble",
+            )
+        known = [line for line in lines if "supervisor" not in line.data]
+        bad = actors.worst(lines)
+        count = sum(line.trouble == TROUBLE for line in known)
+        rate, queued = (
+            sum(line.data.get("rate", 0.0) for line in known),
+            sum(line.data.get("depth", 0) for line in known),
+        )
+        new = self.dead_letters - (self._began_with or 0)
+        letters = f"{self.dead_letters} dead letter{'s' * (self.dead_letters != 1)}" + (
+            f" ({new} new)" if new > 0 else ""
+        )
+        how = f"{count} in trouble" if count else "all well"
+        text = f"{len(known)} actor{'s' * (len(known) != 1)}   {how}   {actors.brief_rate(rate)} msg/s   {queued} queued   {letters}"
+        return (f"{text}   {bad}", "trouble") if bad else (text, "")
+
+    def _past(self) -> tuple[str, str]:
+        back = self.look.back * self.history.step
+        if not back:
+            return "", ""
+        at = time.strftime("%H:%M:%S", time.localtime(self.history.end - back))
+        return f"as it was at {at}, {format_seconds(back)} ago: rates, queues and p99; ] goes on, esc to now", "noted"
+
+    def _fact(self, name: str) -> Any:
+        return self.figures.get(name, self.tree.get(name))
