@@ -13,6 +13,7 @@ from typing import Any
 
 from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.kubernetes import well_known
+from kubeedge_actors.kubernetes.object_types import POD_KIND
 from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
@@ -29,6 +30,7 @@ from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.actors.cloudmodules import object_watcher as cloudmodules
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
+from kubeedge_actors.actors.dynamiccontroller import controller as dynamiccontroller
 from kubeedge_actors.actors.leadership import leader_elector as leadership
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.bootstrap import serve_bootstrap
@@ -38,9 +40,11 @@ from kubeedge_actors.assembly.kubelet import ClusterSide, KubeletSide, serve_kub
 from kubeedge_actors.assembly.own_names import ANY_ADDRESS, how_to_advertise, how_to_reach, names_of_machine
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
+from kubeedge_actors.assembly.queries.cloud import CloudStates
 from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.revocation import RevocationGate
 from kubeedge_actors.assembly.router import RouterSide
+from kubeedge_actors.assembly.static_tokens import static_tokens
 from kubeedge_actors.assembly.streams import cloud_stream_specs, node_sources, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -49,6 +53,7 @@ from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig, from_kubeconfig, in_cluster_config
+from kubeedge_actors.drivers.cluster.delegated import KubernetesDelegatedApi
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
@@ -119,20 +124,19 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         revocations, watch = gate.watch(cluster)
         bootstrap = serve_bootstrap(config, authority, cluster, revocations, loop, tls, stack)
         dead_letters, outbox, system = _system(data.path, keys, stack)
+        states = CloudStates.of(cluster, outbox, traffic)
         hub = _hub(config, server, tls, system, traffic)
         streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster, kubelet)
         renew = partial(_renew, shared, own_names, (server, bootstrap, kubelet, tunnel_server, router))
         candidates = _candidate_specs(access, cluster, replica_identity(data.path), system, stack)
         modules = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         stack.callback(system.stop, STOP_TIMEOUT)
-        process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
-        show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
+        info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
+        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, states.commands())
         rotator = _rotator_spec(shared, data.path / "token", renew)
         others = [rotator, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
-        router_specs, status_of = router.specs(), kubelet.status_of
-        system.start(
-            supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic, status_of, router_specs)
-        )
+        ahead, status_of = [*_call_specs(config, access, stack), *router.specs()], kubelet.status_of
+        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, states, status_of, ahead))
         router.serve(system)
         shut_down_with_root_supervisor(system, shutdown)
         show()
@@ -144,6 +148,13 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
 
 def _print_hints(config: CloudConfig, own_names: Sequence[str], *others: str) -> None:
     print_hint("cloud", how_to_advertise(own_names) if config.host in ANY_ADDRESS else "", *others)
+
+
+def _call_specs(config: CloudConfig, access: ClientConfig, stack: ExitStack) -> list[ChildSpec]:
+    """What calls the API for programs of nodes, if it may."""
+    if not config.dynamic_controller:
+        return []
+    return dynamiccontroller.child_specs(stack.enter_context(closing(KubernetesDelegatedApi(access))))
 
 
 def _candidate_specs(
@@ -238,7 +249,8 @@ def _api(
             access = configured_access or _embedded_api(
                 config, authority, authority.server_certificate(own_names), attempt, tunnels, gate, keys
             )
-            cluster = attempt.enter_context(closing(KubernetesCluster(access)))
+            packed = (POD_KIND,) if configured_access else ()  # most pods of a real cluster are on other nodes
+            cluster = attempt.enter_context(closing(KubernetesCluster(access, packed=packed)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
             shared = SecretBackedAuthority(authority, cluster, well_known.SYSTEM_NAMESPACE)
             if not shared.sync_ca() or configured_access:
@@ -289,6 +301,7 @@ def _embedded_api(
         host=config.host,
         port=config.api_port,
         tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
+        tokens=static_tokens(Path(config.token_auth_file)) if config.token_auth_file else None,
         **node_sources(tunnels),
         refusal=gate.refusal,
         keys=keys,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -101,6 +103,10 @@ def test_a_reported_value_shows_in_the_device(shared_device: CloudAndEdge) -> No
     assert result["event_id"] == "21"
     assert result["twin"]["temperature"]["actual"]["value"] == "21"
     eventually(lambda: reported(shared_device) == "21", "reported value in the cloud")
+    at_the_node = (sys.executable, "-m", "kubeedge_actors", "ctl", "describe", "device", "t1")
+    line = (*at_the_node, "--data-dir", str(shared_device.edge.data_dir))
+    described = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    assert re.search(r"^  temperature +int +<none> +21 +", described, re.MULTILINE), described
 
 
 @pytest.mark.mosquitto

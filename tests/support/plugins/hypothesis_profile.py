@@ -20,4 +20,4 @@ settings.load_profile("quick")
 
 def examples(count: int) -> int:
     """How many of `count` examples are tried in this run."""
-    return min(count, max(LEAST, count * settings.default.max_examples // ALL))
+    return min(count, max(LEAST, count * settings().max_examples // ALL))

@@ -108,7 +108,7 @@ SLOW = (
     "tests/unit/drivers/store/test_store_model.py::*",
     "tests/unit/supervisors/test_engines.py::test_crashes_in_a_row_*",
     "tests/unit/supervisors/test_nothing_is_lost.py::*",
-    "tests/architecture/test_architecture.py::test_a_third_party_library_*",
+    "tests/architecture/test_architecture.py::*",
     "tests/unit/wire/test_beehive_codec.py::test_names_in_another_case_*",
     "tests/unit/wire/test_beehive_codec.py::test_what_is_written_is_read_again",
     "tests/unit/wire/test_ack_policy.py::*",

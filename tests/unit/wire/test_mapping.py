@@ -17,6 +17,7 @@ from tests.support import message_strategies as strategies
 from tests.support.recordings import value_of
 
 NOW = 1_795_374_338_643
+JOBS = "operations.kubeedge.io/v1alpha2"
 
 
 def record(
@@ -166,6 +167,14 @@ def test_an_unknown_record_made_here_gets_id_and_time() -> None:
             m.Response,
         ),
         (record("response", "twin", "OK", "devicecontroller", "twin", parent="p"), m.ReportStored),
+        (record("Check", f"{JOBS}/imageprepulljob/j/node/e", {}, "taskmanager", "taskmanager"), m.NodeTask),
+        (record("BackUp", f"{JOBS}/nodeupgradejob/j/node/e", {}, "taskmanager", "taskmanager"), m.UnknownMessage),
+        (record("Check", f"{JOBS}/imageprepulljob/j", {}, "taskmanager", "taskmanager"), m.UnknownMessage),
+        (record("prepull", "task/1/node/e", {}, "taskmanager", "taskmanager"), m.UnknownMessage),
+        (
+            record("UpdateNodeActionStatus", f"{JOBS}/imageprepulljob/j/node/e", {}, "websocket", "hub"),
+            m.NodeTaskReported,
+        ),
         (record("error", "default/pod/p", "no room", "metamanager", "resource", parent="p"), m.ErrorResponse),
     ],
     ids=lambda value: (

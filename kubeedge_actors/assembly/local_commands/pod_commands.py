@@ -9,7 +9,7 @@ from typing import Any
 from kubeedge_actors.actors.edged.messages import ListPodEvents, RestartPod
 from kubeedge_actors.actors.edged.pod.hold_upgrade import is_held
 from kubeedge_actors.actors.edgestream.stream_params import LogOptions, StreamTarget, find_container, parse_moment
-from kubeedge_actors.assembly.pod_streams import ExecConversation, LogText
+from kubeedge_actors.assembly.local_commands.pod_streams import ExecConversation, LogText
 from kubeedge_actors.control.streams import ControlStream, MoreCommands
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
