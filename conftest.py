@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "pytester",
+    "tests.support.plugins.doctests",
     "tests.support.plugins.ports",
     "tests.support.plugins.leaks",
     "tests.support.plugins.marks",

@@ -1,6 +1,6 @@
 """What one hostile node or client does, for under_attack.py: a process of its own at the lowest priority, until it is ended.
 
-    python _attacks.py doors|reports|subscribes SETTINGS
+    python _attacks.py doors|reports|subscribes|publishes SETTINGS
 
 It says `ready` when it has begun. The lowest priority: on another machine it would take no processor time of those that it attacks.
 """
@@ -135,6 +135,18 @@ async def subscribes(settings: dict[str, Any]) -> None:
                     await reader.read(PIECE)
 
 
+async def publishes(settings: dict[str, Any]) -> None:
+    """PUBLISHes of QoS 0 on topics that nobody has subscribed to, as fast as the broker takes them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", settings["port"])
+    writer.write(_packet(0x10, b"\0\4MQTT\4\2\0\0" + _text("publisher")))
+    await reader.readexactly(4)
+    print("ready", flush=True)
+    flood = b"".join(_packet(0x30, _text(f"flood/{number}") + b"x" * 20) for number in range(FLOOD * 10))
+    while True:
+        writer.write(flood)
+        await writer.drain()
+
+
 def _packet(kind: int, body: bytes) -> bytes:
     size, length = b"", len(body)
     while True:
@@ -150,4 +162,6 @@ def _text(text: str) -> bytes:
 
 if __name__ == "__main__":
     os.nice(19)
-    uvloop.run({"doors": doors, "reports": reports, "subscribes": subscribes}[sys.argv[1]](json.loads(sys.argv[2])))
+    uvloop.run(
+        {each.__name__: each for each in (doors, reports, subscribes, publishes)}[sys.argv[1]](json.loads(sys.argv[2]))
+    )

@@ -20,9 +20,9 @@ from typing import Any
 
 from _rows import Row, show
 
-from kubeedge_actors.drivers.pki.base import node_subject
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.worker_protocol import execute
+from kubeedge_actors.kubernetes.certificates.info import node_subject
 
 TAKES = 60
 ROUNDS = 10

@@ -5,7 +5,7 @@
 A real cloud, and a real edge whose twins are reported by one paho client, one at a time. Measured are the time until the node has answered,
 and until the API's watch tells the new value. The attacks come from a joined node, a stranger at the cloud's ports and an MQTT client of the
 edge, each a process at the lowest priority (on another machine it would take none of this one's time): heads and bodies without an end and silent
-connections, at 6443 and 10002; reports of devices that do not exist; SUBSCRIBEs over 10,000 retained messages. The baseline is measured before and after.
+connections, at 6443 and 10002; reports of devices that do not exist; SUBSCRIBEs over 10,000 retained messages; PUBLISHes of QoS 0 that nobody asked for. The baseline is measured before and after.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICEMODEL_KIND
 
 TAKES = 60
-DEVICES = 16
+DEVICES = 64
+"""Reported in turn: a device's status is written every 200 ms at most, and none of them comes that soon again."""
 RETAINED = 10_000
 WARM_UP = 50
 ATTACKS = Path(__file__).with_name("_attacks.py")
@@ -154,6 +155,7 @@ def settings_of(pair: Pair, folder: Path) -> dict[str, dict[str, Any]]:
         "doors": {**ca, "ports": [ports["--api-port"], ports["--https-port"]]},
         "reports": {**ca, **certificate},
         "subscribes": {"port": int(mqtt)},
+        "publishes": {"port": int(mqtt)},
     }
 
 

@@ -55,7 +55,8 @@ def _token(options: Namespace) -> int:
 def _node_token(options: Namespace) -> str:
     """A token for one node, made from the CA of the cloud's data directory; the cloud need not run."""
     from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims, make_node_token
-    from kubeedge_actors.drivers.pki.pem import CERTIFICATE, EC_KEY, read_pem
+    from kubeedge_actors.drivers.pki.pem import read_pem
+    from kubeedge_actors.kubernetes.certificates.der import CERTIFICATE, EC_KEY
     from kubeedge_actors.options.value_kinds import NAME
 
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from kubeedge_actors.install_hint import install_hint
 from kubeedge_actors.kubernetes import well_known
+from kubeedge_actors.kubernetes.object_types import POD_KIND
 from kubeedge_actors.options.parsers import parser
 
 if __name__ == "__main__":
@@ -26,43 +27,38 @@ except ModuleNotFoundError as missing:
 from kubeedge_actors.actors.cloudhub.credential_rotation import CredentialRotator
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
-from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.actors.cloudmodules import object_watcher as cloudmodules
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
-from kubeedge_actors.actors.devicecontroller import controller as devicecontroller
-from kubeedge_actors.actors.edgecontroller import controller as edgecontroller
-from kubeedge_actors.actors.edgecontroller.upstream import StatusOf
+from kubeedge_actors.actors.dynamiccontroller import controller as dynamiccontroller
 from kubeedge_actors.actors.leadership import leader_elector as leadership
-from kubeedge_actors.actors.nodelifecycle.controller import NodeLifecycle
-from kubeedge_actors.actors.scheduler.scheduler import Scheduler
-from kubeedge_actors.actors.synccontroller import controller as synccontroller
-from kubeedge_actors.actors.workloads.controller import Workloads
 from kubeedge_actors.assembly import admin_endpoints
 from kubeedge_actors.assembly.bootstrap import serve_bootstrap
+from kubeedge_actors.assembly.cloud_modules import EXTENSION_POINTS, leader_specs, supervision_tree
 from kubeedge_actors.assembly.datadir import DataDir, encryption_keys
 from kubeedge_actors.assembly.kubelet import ClusterSide, KubeletSide, serve_kubelets
 from kubeedge_actors.assembly.own_names import ANY_ADDRESS, how_to_advertise, how_to_reach, names_of_machine
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
+from kubeedge_actors.assembly.queries.cloud import CloudStates
 from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.revocation import RevocationGate
 from kubeedge_actors.assembly.router import RouterSide
-from kubeedge_actors.assembly.streams import cloud_stream_specs, exec_source, log_source, stats_source, tunnel_listener
+from kubeedge_actors.assembly.static_tokens import static_tokens
+from kubeedge_actors.assembly.streams import cloud_stream_specs, node_sources, tunnel_listener
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.control.process_info import ProcessInfo
 from kubeedge_actors.deadletters.durable_dead_letters import FILE as LETTERS
 from kubeedge_actors.deadletters.durable_dead_letters import DurableDeadLetters
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
-from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig, from_kubeconfig, in_cluster_config
+from kubeedge_actors.drivers.cluster.delegated import KubernetesDelegatedApi
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
-from kubeedge_actors.drivers.store.base import NodeOutboxStore
 from kubeedge_actors.drivers.store.mailboxes import FILE as MAILBOXES
 from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 from kubeedge_actors.drivers.store.node_outbox import FILE as OUTBOX
@@ -84,45 +80,8 @@ from kubeedge_actors.osutil.open_files import raise_limit
 from kubeedge_actors.plugins import plugin_specs
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec, Intensity, OneForOne, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
-from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.messages import (
-    ApiCall,
-    ApplicationRequest,
-    BusPublish,
-    BusSubscribe,
-    BusUnsubscribe,
-    BusUploaded,
-    CustomMessage,
-    MessageLost,
-    MessageNotRead,
-    NodeConnected,
-    NodeDisconnected,
-    ObjectChanged,
-    ServiceBusResponse,
-    ServiceCall,
-    TargetUrlAdded,
-    TargetUrlRemoved,
-    UnknownMessage,
-)
 
 STOP_TIMEOUT = 7.0
-ROOT_STRATEGY = OneForOne(Intensity(max_restarts=10, period=60.0))
-"""One module that fails for a minute ends the process with a sentence; two poison messages do not."""
-EXTENSION_POINTS = frozenset(
-    {
-        BusPublish,
-        BusSubscribe,
-        BusUnsubscribe,
-        ServiceBusResponse,
-        BusUploaded,
-        TargetUrlAdded,
-        TargetUrlRemoved,
-        ServiceCall,
-    }
-    | {ApplicationRequest, UnknownMessage, NodeConnected, NodeDisconnected, ObjectChanged, ApiCall, CustomMessage}
-    | {MessageLost, MessageNotRead}
-)
-"""What a router or a module of one's own may take or say; nothing is wrong when nobody does."""
 PLUGIN_STRATEGY = OneForOne(Intensity(max_restarts=1_000, period=10.0))
 """Modules of one's own share no fate with the process: however often they fail, back-off is all that slows them."""
 ELECTION_TIMEOUT = 3.0
@@ -165,20 +124,19 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         revocations, watch = gate.watch(cluster)
         bootstrap = serve_bootstrap(config, authority, cluster, revocations, loop, tls, stack)
         dead_letters, outbox, system = _system(data.path, keys, stack)
+        states = CloudStates.of(cluster, outbox, traffic)
         hub = _hub(config, server, tls, system, traffic)
         streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster, kubelet)
         renew = partial(_renew, shared, own_names, (server, bootstrap, kubelet, tunnel_server, router))
         candidates = _candidate_specs(access, cluster, replica_identity(data.path), system, stack)
         modules = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         stack.callback(system.stop, STOP_TIMEOUT)
-        process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
-        show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
+        info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
+        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, states.commands())
         rotator = _rotator_spec(shared, data.path / "token", renew)
         others = [rotator, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
-        router_specs, status_of = router.specs(), kubelet.status_of
-        system.start(
-            supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic, status_of, router_specs)
-        )
+        ahead, status_of = [*_call_specs(config, access, stack), *router.specs()], kubelet.status_of
+        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, states, status_of, ahead))
         router.serve(system)
         shut_down_with_root_supervisor(system, shutdown)
         show()
@@ -192,13 +150,20 @@ def _print_hints(config: CloudConfig, own_names: Sequence[str], *others: str) ->
     print_hint("cloud", how_to_advertise(own_names) if config.host in ANY_ADDRESS else "", *others)
 
 
+def _call_specs(config: CloudConfig, access: ClientConfig, stack: ExitStack) -> list[ChildSpec]:
+    """What calls the API for programs of nodes, if it may."""
+    if not config.dynamic_controller:
+        return []
+    return dynamiccontroller.child_specs(stack.enter_context(closing(KubernetesDelegatedApi(access))))
+
+
 def _candidate_specs(
     access: ClientConfig, cluster: KubernetesCluster, identity: str, system: ActorSystem, stack: ExitStack
 ) -> list[ChildSpec]:
-    """Who stands for election, and does on the embedded API what the leader has to do."""
+    """Who stands for election, and runs the leader's modules."""
     voting = stack.enter_context(closing(KubernetesCluster(access, ELECTION_TIMEOUT)))
-    duties = leader_specs(cluster) if cluster.compiler() == COMPILER else []
-    return leadership.child_specs(voting, identity, system, duties)
+    specs = leader_specs(cluster, is_embedded=cluster.compiler() == COMPILER)
+    return leadership.child_specs(voting, identity, system, specs)
 
 
 def _system(
@@ -242,45 +207,8 @@ def _port(option: str, port: int, config: CloudConfig) -> ChosenPort:
     return ChosenPort(option, port, "--host", config.host)
 
 
-def supervision_tree(
-    hub: ChildSpec,
-    cluster: Cluster,
-    outbox: NodeOutboxStore,
-    address: str,
-    candidates: Sequence[ChildSpec] = (),
-    own: SupervisorSpec | None = None,
-    traffic: TrafficCounters | None = None,
-    status_of: StatusOf | None = None,
-    router: Sequence[ChildSpec] = (),
-) -> SupervisorSpec:
-    """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own.
-
-    SyncController is before the hub: who starts first is told first, so it knows of a push before the hub can drop it
-    for want of a session. After the session it would take that push for one that is under way, and wait 30 s. So are NodeOutbox
-    and Router, which have to hear of each session.
-    """
-    counted = traffic or TrafficCounters()
-    controllers = [
-        *edgecontroller.child_specs(
-            cluster, address, counts=counted.outcome_counter(constants.EDGECONTROLLER), status_of=status_of
-        ),
-        *devicecontroller.child_specs(cluster, counts=counted.outcome_counter(constants.DEVICECONTROLLER)),
-    ]
-    ahead = [*synccontroller.child_specs(cluster), NodeOutbox.spec_for(cluster, outbox, address), *router]
-    return SupervisorSpec("cloud", [*ahead, hub, *controllers, *candidates, *([own] if own else [])], ROOT_STRATEGY)
-
-
 def _link(server: WebSocketServer, traffic: TrafficCounters) -> dict[str, Any]:
     return traffic.link_state() | {"unfinished_handshakes": server.unfinished}
-
-
-def leader_specs(cluster: Cluster) -> list[ChildSpec]:
-    """What a cluster does by itself and the embedded API does not: the leader runs it."""
-    return [
-        Scheduler.spec(lambda: Scheduler(cluster)),
-        NodeLifecycle.spec(lambda: NodeLifecycle(cluster)),
-        Workloads.spec(lambda: Workloads(cluster)),
-    ]
 
 
 def replica_identity(folder: Path) -> str:
@@ -321,7 +249,8 @@ def _api(
             access = configured_access or _embedded_api(
                 config, authority, authority.server_certificate(own_names), attempt, tunnels, gate, keys
             )
-            cluster = attempt.enter_context(closing(KubernetesCluster(access)))
+            packed = (POD_KIND,) if configured_access else ()  # most pods of a real cluster are on other nodes
+            cluster = attempt.enter_context(closing(KubernetesCluster(access, packed=packed)))
             ensure_prerequisites(cluster, lambda: shutdown.requested)
             shared = SecretBackedAuthority(authority, cluster, well_known.SYSTEM_NAMESPACE)
             if not shared.sync_ca() or configured_access:
@@ -372,9 +301,8 @@ def _embedded_api(
         host=config.host,
         port=config.api_port,
         tls=TlsFiles(Path(tls.cert), Path(tls.key), authority.ca_path),
-        log_source=log_source(tunnels),
-        exec_source=exec_source(tunnels),
-        stats_source=stats_source(tunnels),
+        tokens=static_tokens(Path(config.token_auth_file)) if config.token_auth_file else None,
+        **node_sources(tunnels),
         refusal=gate.refusal,
         keys=keys,
     )

@@ -97,6 +97,7 @@ class EdgeConfig:
     node_ip: str = ""
     labels: tuple[str, ...] = ()
     report_events: bool = False
+    node_tasks: bool = True
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
@@ -129,6 +130,7 @@ class CloudConfig:
     encryption_key_file: str = ""
     host: str = "127.0.0.1"
     api_port: int = API_PORT
+    token_auth_file: str = ""
     hub_port: int = HUB_PORT
     https_port: int = HTTPS_PORT
     tunnel_port: int = -1
@@ -141,6 +143,7 @@ class CloudConfig:
     kubeconfig: str = ""
     context: str = ""
     in_cluster: bool = False
+    dynamic_controller: bool = True
     router_port: int = 0
     router_open: int = 0
     router_timeout: float = 60.0

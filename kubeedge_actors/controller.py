@@ -1,7 +1,7 @@
 """Controllers: modules that watch objects of the Kubernetes API and act on what changes (client-go's controller pattern).
 
 A `Controller` takes what its watches tell; an `ApiController` also calls the API, one call a turn, and backs off while it
-is away. What is particular to one controller is in `actors/`.
+is away; a `KeyedController` does so for one object after the other. What is particular to one controller is in `actors/`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.cluster.base import (
     is_away,
     is_temporary,
 )
-from kubeedge_actors.errors import ClusterError
+from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Timer
@@ -36,6 +36,10 @@ MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
 """What code that reads an object raises when the object has not the shape that its schema promises."""
 API_BACKOFF, API_BACKOFF_LONGEST = 0.5, 15.0
 """Seconds until a failed call is retried: doubled each time, up to the longest (of an API that is away: AWAY_BACKOFF_MAX), of which half is random."""
+CONFLICT_RETRY = 0.5
+"""Seconds until an object is looked at again when somebody else was quicker."""
+
+QueueKey = tuple[str, str]
 
 
 def worker_for(key: str, workers: Sequence[str]) -> str:
@@ -53,6 +57,13 @@ class ApiCallDue(msgspec.Struct, frozen=True):
 
 class ApiRetryDue(msgspec.Struct, frozen=True):
     """The back-off after a failed call is over."""
+
+
+class SyncDue(msgspec.Struct, frozen=True):
+    """Timer: sync an object again."""
+
+    namespace: str
+    name: str
 
 
 class Controller(Module, ABC):
@@ -113,6 +124,11 @@ class ObservedCluster:
         """See Cluster."""
         with self._observed():
             return self._cluster.list(kind, fields=fields)
+
+    def kinds(self, group: str, version: str) -> Sequence[ResourceKind]:
+        """See Cluster."""
+        with self._observed():
+            return self._cluster.kinds(group, version)
 
     def create(
         self, kind: ResourceKind, namespace: str, object: Json, *, name: str = "", subresource: str = ""
@@ -245,6 +261,71 @@ class ApiController(Controller):
         """Make the most urgent call. A ClusterError goes to `on_api_error`."""
 
 
+class KeyedController(ApiController):
+    """An ApiController with a work queue (client-go: workqueue) of objects by namespace and name: one is synced a turn, none before the first
+    lists are complete. One that meets a conflict comes back after CONFLICT_RETRY, one that the API refuses after API_BACKOFF_LONGEST.
+    """
+
+    def __init__(self, cluster: Cluster, watched: Sequence[InformerSpec], random: Callable[[], float] | None) -> None:
+        super().__init__(cluster, watched, random)
+        self._queue: dict[QueueKey, None] = {}
+        self._timers: dict[QueueKey, Timer] = {}
+        self._at: QueueKey | None = None
+
+    @abstractmethod
+    def sync(self, key: QueueKey) -> None:
+        """Bring an object to what it asks for; it may be gone. A ClusterError goes to `on_api_error`."""
+
+    @on
+    def on_sync_due(self, message: SyncDue) -> None:
+        """Enqueue an object and sync."""
+        self._timers.pop((message.namespace, message.name), None)
+        self.enqueue((message.namespace, message.name))
+        self.schedule_call()
+
+    def enqueue(self, *keys: QueueKey) -> None:
+        """Have objects synced."""
+        self._queue.update(dict.fromkeys(keys))
+
+    def enqueue_later(self, key: QueueKey, seconds: float) -> None:
+        """Have an object synced after a while; the last call for it counts."""
+        old = self._timers.pop(key, None)
+        if old is not None:
+            old.cancel()
+        self._timers[key] = self.after(seconds, SyncDue(*key))
+
+    def has_queued_calls(self) -> bool:
+        """Whether objects are queued, once all first lists are complete."""
+        return bool(self._queue) and self.informers.synced
+
+    def make_next_call(self) -> None:
+        """Sync one object."""
+        key = self._at = next(iter(self._queue))
+        del self._queue[key]
+        self.sync(key)
+
+    def call_or_back_off(self, call: Callable[[], object]) -> None:
+        """Make a call, and forget the object that it was for."""
+        super().call_or_back_off(call)
+        self._at = None
+
+    def on_api_error(self, error: ClusterError) -> None:
+        """Requeue the object: at once when the API is away, after a moment for a conflict, later when it is refused."""
+        key = self._at
+        if key is None:
+            super().on_api_error(error)
+        elif isinstance(error, Conflict | NotFound | AlreadyExists):
+            self.log.debug("somebody else was quicker: %s", error)
+            self.enqueue_later(key, CONFLICT_RETRY)
+        elif is_temporary(error):
+            super().on_api_error(error)
+            self.enqueue(key)
+        else:
+            self.log.warning("%s", error)
+            self.enqueue_later(key, API_BACKOFF_LONGEST)
+
+
 CONTROLLER_EMITS = (ChangesQueued,)
 API_CONTROLLER_EMITS = (ChangesQueued, ApiCallDue, ApiRetryDue)
+KEYED_CONTROLLER_EMITS = (*API_CONTROLLER_EMITS, SyncDue)
 """What they tell themselves: part of the `emits` of a subclass."""

@@ -11,6 +11,7 @@ from .errors import ApiError
 from .handlers.exec import ATTACH, EXEC, PORT_FORWARD, ExecSource, PodExecRequest
 from .handlers.logs import LogSource, PodLogRequest
 from .handlers.metrics import StatsSource
+from .handlers.node_proxy import NodeProxyAnswer, NodeProxyRequest, NodeProxySource
 from .http_messages import is_true
 from .kubeconfig import kubeconfig
 from .registry.discovery import COMPILER
@@ -28,6 +29,9 @@ __all__ = [
     "ExecSource",
     "PodLogRequest",
     "LogSource",
+    "NodeProxyAnswer",
+    "NodeProxyRequest",
+    "NodeProxySource",
     "StatsSource",
     "Store",
     "TlsFiles",

@@ -103,6 +103,7 @@ class NodeAuthorizer:
             "/persistentvolumeclaims": self._claims,
             "/persistentvolumes": self._volumes,
             "/serviceaccounts": self._accounts,
+            "/services": self._services,
             "/events": self._events,
             "storage.k8s.io/volumeattachments": self._attachments,
             "coordination.k8s.io/leases": self._leases,
@@ -180,6 +181,9 @@ class NodeAuthorizer:
         if target.subresource != "token":
             return "can only create token subresource of serviceaccount"
         return ALLOWED if StoredPods(self._store, node).runs_as(target.namespace, target.name) else _unrelated(node)
+
+    def _services(self, node: str, target: RequestInfo, action: str, request: Request) -> str:
+        return ALLOWED if action in READ and not target.subresource else NO_RULE
 
     def _events(self, node: str, target: RequestInfo, action: str, request: Request) -> str:
         return ALLOWED if action in WRITE | {"create"} and not target.subresource else NO_RULE

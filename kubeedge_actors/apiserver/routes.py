@@ -11,6 +11,7 @@ from .handlers.delete import Deleter
 from .handlers.exec import ATTACH, EXEC, PORT_FORWARD, ExecSource, Upgrade, exec_response
 from .handlers.logs import LogSource, log_response
 from .handlers.metrics import MetricsHandler, StatsSource
+from .handlers.node_proxy import PROXY, NodeProxySource, node_proxy_response
 from .handlers.read import Reader
 from .handlers.subresources import Subresources
 from .handlers.token_request import TokenRequestHandler
@@ -53,11 +54,19 @@ class Routes:
         self._registry, self._to = registry, handlers
         self.log_source: LogSource | None = None
         self.exec_source: ExecSource | None = None
+        self._proxy_source: NodeProxySource | None = None
 
-    def set_sources(self, logs: LogSource | None, commands: ExecSource | None, stats: StatsSource | None) -> None:
+    def set_sources(
+        self,
+        logs: LogSource | None,
+        commands: ExecSource | None,
+        stats: StatsSource | None,
+        proxy: NodeProxySource | None = None,
+    ) -> None:
         """Who answers what only nodes know. Without `stats` there is no metrics.k8s.io."""
         self._registry.serve(METRICS_GROUP, METRICS if stats is not None else ())
         self.log_source, self.exec_source, self._to.metrics.source = logs, commands, stats
+        self._proxy_source = proxy
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request. Raises ApiError and PlainNotFound."""
@@ -85,6 +94,9 @@ class Routes:
         watching = request.flag("watch") and not target.name
         action = verb(request.method, bool(target.name), watching)
         self._authorise(request, target, action)
+        if (resource.key, target.subresource) == ("nodes", PROXY):  # the path behind it is the node's
+            self._to.reader.entry(target, resource)
+            return node_proxy_response(request, target.name, target.rest, self._proxy_source)
         misplaced = bool(target.namespace) != resource.namespaced
         if target.rest or (misplaced and (target.name or target.namespace)):
             raise no_such_resource()

@@ -25,6 +25,7 @@ from .auth import User
 from .handlers.exec import ExecSource
 from .handlers.logs import LogSource
 from .handlers.metrics import StatsSource
+from .handlers.node_proxy import NodeProxySource
 from .storage.database import Database
 from .storage.group_commit import GroupCommit
 from .storage.store import Store
@@ -54,7 +55,7 @@ class ApiServer:
 
     Without `tls` it speaks plain HTTP, on loopback only, and takes every caller for an administrator. `tokens` maps
     bearer tokens to users. `log_source` gives the text of container logs and may be set later; `exec_source` runs commands in
-    containers; `stats_source` asks nodes what they use. `limits`: of those who have not shown who they are. `refusal`: asked about the certificates of nodes, for those that were
+    containers; `stats_source` asks nodes what they use, `proxy_source` whatever a kubelet answers. `limits`: of those who have not shown who they are. `refusal`: asked about the certificates of nodes, for those that were
     revoked. `keys`: the file is encrypted. It belongs to the server alone while it runs.
     """
 
@@ -69,6 +70,7 @@ class ApiServer:
         log_source: LogSource | None = None,
         exec_source: ExecSource | None = None,
         stats_source: StatsSource | None = None,
+        proxy_source: NodeProxySource | None = None,
         clock: Callable[[], float] = time.time,
         limits: ServerLimits = LIMITS,
         refusal: CertificateRefusal = lambda certificate: "",
@@ -77,7 +79,7 @@ class ApiServer:
         self._database_path, self._host, self._port, self._tls = (database, host, port, tls)
         self._tokens, self._log_source, self._clock = (dict(tokens or {}), log_source, clock)
         self._exec_source, self._limits, self._refusal = exec_source, limits, refusal
-        self._keys, self._stats_source = keys, stats_source
+        self._keys, self._stats_source, self._proxy_source = keys, stats_source, proxy_source
         self._socket: socket.socket | None = None
         self._bound = 0
         self._thread: threading.Thread | None = None
@@ -185,7 +187,7 @@ class ApiServer:
     async def _serve(self, database: Database, context: ssl.SSLContext | None) -> None:
         self._loop = asyncio.get_running_loop()
         parts = self._parts = build_server(database, self._loop.call_soon, self._clock)
-        parts.routes.set_sources(self._log_source, self._exec_source, self._stats_source)
+        parts.routes.set_sources(self._log_source, self._exec_source, self._stats_source, self._proxy_source)
         commits = self._commits = GroupCommit(parts.store, database)
         await commits.wait_committed()
         address = self.url.partition("//")[2]

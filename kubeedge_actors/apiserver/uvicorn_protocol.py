@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 
 from ..osutil.connection_limits import HEAD_TOO_LARGE, REQUEST_TIMEOUT, ConnectionSlot, ServerLimits
+from ..osutil.unread_close import StrangerTransport
 from .auth import NODES, User, user_from_certificate
 from .handlers.exec import upgrade_connection
 
@@ -53,8 +54,9 @@ class ClientCertificateProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and shaken hands if there is TLS."""
-        super().connection_made(transport)
         user, certificate = peer_user(transport)
+        known = user is not None or self._open_door
+        super().connection_made(transport if known else StrangerTransport.of(transport, lambda: self._part != "idle"))
         self._nodes_certificate = certificate if user is not None and NODES in user.groups else b""
         self.app_state = {
             **self.app_state,
@@ -63,7 +65,7 @@ class ClientCertificateProtocol(HttpToolsProtocol):
             "authenticated": self.authenticated,
             "take_over": partial(upgrade_connection, self),
         }
-        if user is not None or self._open_door:
+        if known:
             self.authenticated()
         self._time()
 

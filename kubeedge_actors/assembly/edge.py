@@ -14,6 +14,7 @@ from kubeedge_actors import __version__
 from kubeedge_actors.actors.devicetwin.device_twin import DeviceTwin
 from kubeedge_actors.actors.edged.edged import Edged
 from kubeedge_actors.actors.edged.messages import LinkState
+from kubeedge_actors.actors.edged.status.node_status import MAX_PODS
 from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.offline_edge_hub import OfflineEdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
@@ -22,8 +23,8 @@ from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
 from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
+from kubeedge_actors.actors.taskmanager import edge_task_manager
 from kubeedge_actors.assembly.local_doors import metaserver_tls
-from kubeedge_actors.assembly.node_address import LOOPBACK, node_address
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
 from kubeedge_actors.drivers.bootstrap.certificate_manager import has_joined
@@ -41,7 +42,7 @@ from kubeedge_actors.drivers.store.base import MetaStore, NameStore, Store
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.errors import CertificateError, MapperError, RuntimeUnavailable, UsageError
 from kubeedge_actors.install_hint import install_hint
-from kubeedge_actors.osutil.sockets import is_loopback
+from kubeedge_actors.osutil.sockets import LOOPBACK, is_loopback, node_address
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.supervisors.registry import Registry
 
@@ -77,6 +78,9 @@ def edge_specs(
         EventBus.spec(lambda: EventBus(config.name, mqtt, store.subscribed_topics, event_bus_state)),
         Edged.spec(lambda: make_edged(config, containers, link_state)),
     ]
+    if cloud:
+        node = (config.name, LinuxMachine(config.data_dir), containers, store.meta)
+        modules += edge_task_manager.child_specs(*node, takes_tasks=config.node_tasks)
     return [*modules, _edgehub(config, store, credentials, shutdown, tally, links, registry)]
 
 
@@ -139,7 +143,7 @@ def make_edged(config: EdgeConfig, containers: ContainerRuntime, link: LinkState
         runtime=containers,
         folders=LocalPodVolumes(pods),
         host=LinuxMachine(config.data_dir),
-        prober=NetworkProber(),
+        prober=NetworkProber(lambda: install_hint("probes")),
         address=address,
         product=__version__,
         manifests=StaticPodFolder(Path(config.manifests), parse_yaml_documents) if config.manifests else None,
@@ -201,7 +205,7 @@ def _metaserver_address(config: EdgeConfig) -> tuple[str, int]:
 
 
 def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
-    """The read API of the node, bound until `stack` is closed, if it is wanted; imported only then."""
+    """The API of the node for programs on it, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
     from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
@@ -217,7 +221,15 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     authorizer = TokenAuthorizer(meta, config.metaserver_readers, ANYBODY if is_loopback(host) else None, time.time)
     return [
         MetaServer.spec(
-            lambda: MetaServer(site, meta, lambda *terms: Selector(*terms).matches, time.time, authorizer, config.name)
+            lambda: MetaServer(
+                site,
+                meta,
+                lambda *terms: Selector(*terms).matches,
+                time.time,
+                authorizer,
+                config.name,
+                has_cloud=bool(config.cloud),
+            )
         )
     ]
 
@@ -235,7 +247,19 @@ def edge_stream_specs(
     )
     sampler = ResourceSampler(config.name, containers, LinuxMachine(config.data_dir))
     whom = (config.name, address, config.tunnel_url, links, credentials)
-    return [EdgeStream.spec(lambda: EdgeStream(*whom, containers, stream_state, sampler))]
+    return [
+        EdgeStream.spec(lambda: EdgeStream(*whom, containers, stream_state, sampler, kubelet_configuration(config)))
+    ]
+
+
+def kubelet_configuration(config: EdgeConfig) -> dict[str, object]:
+    """The fields of a KubeletConfiguration that hold on this node."""
+    return {
+        "maxPods": MAX_PODS,
+        "containerLogMaxSize": str(config.container_log_max_size),
+        "containerLogMaxFiles": config.container_log_max_files,
+        "staticPodPath": config.manifests or "",
+    }
 
 
 def token_reader(config: EdgeConfig) -> Callable[[], str]:

@@ -15,7 +15,7 @@ from kubeedge_actors.actors.cloudstream.kubelet_proxy import REPLICA_GROUP, REPL
 from kubeedge_actors.actors.cloudstream.tunnel_port import FIRST_PORT, TunnelPort
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.assembly.own_names import names_of_machine
-from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
+from kubeedge_actors.assembly.port_errors import ChosenPort, bind_or_do_without
 from kubeedge_actors.config import STREAM_PORT, CloudConfig
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
@@ -23,10 +23,11 @@ from kubeedge_actors.drivers.kubelet.iptables import run_iptables
 from kubeedge_actors.drivers.kubelet.server import KubeletServer
 from kubeedge_actors.drivers.kubelet.tls import subject_of_ca
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
-from kubeedge_actors.drivers.pki.base import Subject, TlsPaths
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
-from kubeedge_actors.errors import ClusterError, LinkError, UsageError
+from kubeedge_actors.errors import ClusterError, UsageError
 from kubeedge_actors.kubernetes import kubelet_address
+from kubeedge_actors.kubernetes.certificates.info import Subject
 from kubeedge_actors.kubernetes.kubelet_address import KubeletAddress
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND
 from kubeedge_actors.osutil.sockets import bracketed, is_address
@@ -34,6 +35,7 @@ from kubeedge_actors.supervisors import ChildSpec
 
 log = logging.getLogger(__name__)
 
+WITHOUT = "no kubectl logs and exec through the API server"
 REPLICA = "replica-client"
 """Name of the files with the certificate by which one replica asks another."""
 CLIENT_CA = ("kube-system", "extension-apiserver-authentication", "client-ca-file")
@@ -115,14 +117,11 @@ class KubeletSide:
 
     def _bind(self, server: KubeletServer) -> bool:
         wanted = STREAM_PORT if self._config.stream_port < 0 else self._config.stream_port
-        try:
-            with naming_port_options(ChosenPort("--stream-port", wanted, "--host", self._config.host)):
-                self._port = server.bind(self._config.host, wanted)
-        except LinkError as error:
-            if self._config.stream_port > 0:
-                raise
-            self._do_without(str(error))
+        chosen = ChosenPort("--stream-port", wanted, "--host", self._config.host)
+        port = bind_or_do_without(server.bind, chosen, asked=self._config.stream_port > 0, without=WITHOUT)
+        if port is None:
             return False
+        self._port = port
         self._stack.callback(server.stop)
         return True
 
@@ -130,7 +129,7 @@ class KubeletSide:
         """A port that was asked for has to be served; the default one need not. UsageError."""
         if self._config.stream_port > 0:
             raise UsageError(f"--stream-port can not be served: {reason}")
-        log.warning("no kubectl logs and exec through the API server: %s", reason)
+        log.warning("%s: %s", WITHOUT, reason)
 
     def _shown(self, tls: TlsPaths) -> TlsPaths:
         config = self._config

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from kubeedge_actors.errors import DriverError
+
+log = logging.getLogger(__name__)
 
 
 class ChosenPort(NamedTuple):
@@ -34,6 +37,21 @@ def naming_port_options(*chosen: ChosenPort) -> Iterator[None]:
         if choice is None or not isinstance(error.__cause__, OSError):
             raise  # the address is not what is wrong
         raise type(error)(port_error_text(choice, error.__cause__)) from error.__cause__
+
+
+def bind_or_do_without(bind: Callable[[str, int], int], chosen: ChosenPort, *, asked: bool, without: str) -> int | None:
+    """The port that `bind(host, port)` has got; None, with a warning that begins `without`, where nobody `asked` for this one: the default may be taken.
+
+    Errors: DriverError for one that was asked for.
+    """
+    try:
+        with naming_port_options(chosen):
+            return bind(chosen.host, chosen.port)
+    except DriverError as error:
+        if asked:
+            raise
+        log.warning("%s: %s", without, error)
+        return None
 
 
 def port_error(chosen: ChosenPort) -> str:

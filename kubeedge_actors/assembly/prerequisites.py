@@ -16,8 +16,13 @@ from kubeedge_actors.errors import AlreadyExists, ClusterError, DriverError, Not
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
     CLUSTEROBJECTSYNC_KIND,
+    CONFIGUPDATEJOB_KIND,
     DEVICESTATUS_KIND,
+    EDGEAPPLICATION_KIND,
+    IMAGEPREPULLJOB_KIND,
     NAMESPACE_KIND,
+    NODEGROUP_KIND,
+    NODEUPGRADEJOB_KIND,
     OBJECT_TYPES,
     OBJECTSYNC_KIND,
     RULE_KIND,
@@ -33,6 +38,8 @@ CRD_KIND = ResourceKind(
 NEEDED = (
     *(row.kind for row in OBJECT_TYPES if row.kind.group.endswith(".kubeedge.io")),
     *(DEVICESTATUS_KIND, OBJECTSYNC_KIND, CLUSTEROBJECTSYNC_KIND, RULE_KIND, RULEENDPOINT_KIND),
+    *(IMAGEPREPULLJOB_KIND, NODEUPGRADEJOB_KIND, CONFIGUPDATEJOB_KIND),
+    *(NODEGROUP_KIND, EDGEAPPLICATION_KIND),
 )
 """Without these the controllers cannot work; the other definitions are made beside them."""
 SERVED_WITHIN, LOOK_EVERY = 30.0, 0.2
@@ -90,8 +97,9 @@ def _namespace(cluster: KubernetesCluster) -> None:
 
 
 def _missing(cluster: KubernetesCluster) -> list[ResourceKind]:
-    served = {key: cluster.served_resources(*key) for key in {(kind.group, kind.version) for kind in NEEDED}}
-    return [kind for kind in NEEDED if kind.plural not in served[kind.group, kind.version]]
+    versions = sorted({(kind.group, kind.version) for kind in NEEDED})
+    served = {(kind.group, kind.plural) for version in versions for kind in cluster.kinds(*version)}
+    return [kind for kind in NEEDED if (kind.group, kind.plural) not in served]
 
 
 def _make(cluster: KubernetesCluster, kind: ResourceKind, objects: Iterable[Json]) -> None:

@@ -11,9 +11,9 @@ from kubeedge_actors.drivers.bootstrap.revocations import Revocations
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.link.base import Peer
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.base import node_of
-from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.kubernetes import well_known
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import node_of
 from kubeedge_actors.supervisors import ChildSpec
 
 NOT_READ = "it is not known yet which certificates were revoked"

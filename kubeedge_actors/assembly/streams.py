@@ -6,17 +6,23 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import TypedDict
 from urllib.parse import parse_qsl, urlencode
 
 from kubeedge_actors.actors.cloudstream.cloud_stream import CloudStream, TunnelListenConfig
+from kubeedge_actors.actors.cloudstream.kubelet_paths import parse_target
 from kubeedge_actors.actors.cloudstream.stream import TunnelStream
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.apiserver import (
     ATTACH,
     EXEC,
     PORT_FORWARD,
+    ApiError,
     ExecSource,
     LogSource,
+    NodeProxyAnswer,
+    NodeProxyRequest,
+    NodeProxySource,
     PodExecRequest,
     PodLogRequest,
     StatsSource,
@@ -24,7 +30,7 @@ from kubeedge_actors.apiserver import (
 )
 from kubeedge_actors.assembly.followed_log import FollowedLog
 from kubeedge_actors.assembly.kubelet import KubeletSide
-from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
+from kubeedge_actors.assembly.port_errors import ChosenPort, bind_or_do_without
 from kubeedge_actors.config import TUNNEL_PORT, CloudConfig
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
@@ -37,6 +43,8 @@ from kubeedge_actors.wire.tunnel import BYTES, MAX_DATA, FrameType
 
 log = logging.getLogger(__name__)
 
+WAIT_SECONDS = 0.5
+"""How long nothing may come from a node before it is seen whether its reader is still there."""
 STATS_SECONDS, MAX_STATS = 5.0, 4 << 20
 """How long, and how many bytes, a node may answer when it is asked what it uses."""
 SWITCHES = {"input": "stdin", "output": "stdout", "error": "stderr", "tty": "tty"}
@@ -54,13 +62,9 @@ def tunnel_listener(config: CloudConfig, loop: LoopThread, stack: ExitStack) -> 
         return None
     server = WebSocketServer(loop, max_message=2 * MAX_DATA, encoding=BYTES)
     port = TUNNEL_PORT if config.tunnel_port < 0 else config.tunnel_port
-    try:
-        with naming_port_options(ChosenPort("--tunnel-port", port, "--host", config.host)):
-            server.bind(config.host, port)
-    except LinkError as error:
-        if config.tunnel_port > 0:
-            raise
-        log.warning("no stream tunnels, so no kubectl logs and exec: %s", error)
+    chosen = ChosenPort("--tunnel-port", port, "--host", config.host)
+    without = "no stream tunnels, so no kubectl logs and exec"
+    if bind_or_do_without(server.bind, chosen, asked=config.tunnel_port > 0, without=without) is None:
         return None
     stack.callback(server.stop)
     return server
@@ -83,6 +87,25 @@ def cloud_stream_specs(
         CloudStream.spec(lambda: CloudStream(server, listen, tunnels, cluster, kubelet.endpoint)),
         *kubelet.specs(cluster),
     ]
+
+
+class NodeSources(TypedDict):
+    """What the embedded API has from the nodes, by the names of ApiServer's parameters."""
+
+    log_source: LogSource
+    exec_source: ExecSource
+    stats_source: StatsSource
+    proxy_source: NodeProxySource
+
+
+def node_sources(tunnels: TunnelRegistry) -> NodeSources:
+    """All of it through the tunnels."""
+    return {
+        "log_source": log_source(tunnels),
+        "exec_source": exec_source(tunnels),
+        "stats_source": stats_source(tunnels),
+        "proxy_source": proxy_source(tunnels),
+    }
 
 
 def log_source(tunnels: TunnelRegistry) -> LogSource:
@@ -113,6 +136,31 @@ def stats_source(tunnels: TunnelRegistry) -> StatsSource:
         return text
 
     return source
+
+
+def proxy_source(tunnels: TunnelRegistry) -> NodeProxySource:
+    """What kubelets answer, for the embedded API. ApiError: a kubelet has nothing at the path; LinkError: the node has no tunnel."""
+
+    def source(request: NodeProxyRequest) -> NodeProxyAnswer:
+        try:
+            target = parse_target(request.path)
+        except ValueError as error:
+            raise ApiError(404, "NotFound", str(error)) from error
+        if target.is_connection:
+            raise ApiError(400, "BadRequest", "Upgrade request required")
+        stream = tunnels.open_stream(request.node, target.frame, target.path, request.query)
+        return NodeProxyAnswer(target.content_type, pieces_of(stream))
+
+    return source
+
+
+def pieces_of(stream: TunnelStream) -> Iterator[bytes]:
+    """What a node says, with b"" while nothing comes; the stream is closed then."""
+    try:
+        while (piece := stream.read(WAIT_SECONDS)) is not None:
+            yield piece
+    finally:
+        stream.close()
 
 
 def exec_source(tunnels: TunnelRegistry) -> ExecSource:

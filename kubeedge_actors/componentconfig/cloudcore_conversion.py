@@ -25,6 +25,7 @@ TAKEN: Taken = {
     f"{HUB}nodeLimit": ("node_limit", whole_number),
     f"{HUB}keepaliveInterval": ("keepalive", positive_seconds),
     f"{HUB}edgeCertSigningDuration": ("certificate_days", whole_number),
+    "modules.dynamicController.enable": ("dynamic_controller", yes_or_no),
 }
 STREAM, STREAM_PORT, TUNNEL_PORT = "modules.cloudStream.", 10003, 10004
 ROUTER, ROUTER_PORT = "modules.router.", 9443
@@ -35,8 +36,9 @@ STREAM_FILES = {
     "tlsStreamPrivateKeyFile": "stream_key",
 }
 MONITOR = "commonConfig.monitorServer.bindAddress"
-ENABLED = ("cloudHub", "cloudHub.websocket", "cloudHub.https", "edgeController", "deviceController", "syncController")
-NOT_HERE = ("cloudHub.quic", "dynamicController", "taskManager")
+CONTROLLERS = ("edgeController", "deviceController", "syncController", "taskManager")
+ENABLED = ("cloudHub", "cloudHub.websocket", "cloudHub.https", *CONTROLLERS)
+NOT_HERE = ("cloudHub.quic",)
 FIXED = {
     **{f"modules.{name}.enable": True for name in ENABLED},
     **{f"modules.{name}.enable": False for name in NOT_HERE},

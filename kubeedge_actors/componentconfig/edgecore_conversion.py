@@ -34,6 +34,7 @@ TAKEN: Taken = {
     "modules.edged.tailoredKubeletConfig.containerLogMaxFiles": ("container_log_max_files", two_or_more),
     "modules.edged.dockerAddress": ("docker_host", str),
     "modules.edged.reportEvent": ("report_events", yes_or_no),
+    "modules.taskManager.enable": ("node_tasks", yes_or_no),
     f"{HUB}heartbeat": ("heartbeat", positive_seconds),
     f"{HUB}projectID": ("project", str),
     f"{META}remoteQueryTimeout": ("remote_query_timeout", positive_seconds),
@@ -55,7 +56,7 @@ INTERNAL, EXTERNAL = 0, 2
 FIXED = {
     "database.driverName": "sqlite3",
     **{f"modules.{name}.enable": True for name in ("edged", "eventBus", "metaManager", "deviceTwin", "serviceBus")},
-    **{f"modules.{name}.enable": False for name in ("dbTest", "taskManager", "edgeHub.quic")},
+    **{f"modules.{name}.enable": False for name in ("dbTest", "edgeHub.quic")},
     f"{HUB}websocket.enable": True,
     f"{HUB}rotateCertificates": True,
     f"{META}contextSendGroup": "hub",

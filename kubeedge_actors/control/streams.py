@@ -45,6 +45,10 @@ class MoreCommands(NamedTuple):
     answers: Mapping[str, Callable[[Json], Any]]
     streams: Mapping[str, Callable[[Json], ControlStream]]
 
+    def joined_with(self, others: MoreCommands) -> MoreCommands:
+        """Those of both."""
+        return MoreCommands({**self.answers, **others.answers}, {**self.streams, **others.streams})
+
 
 NOTHING_MORE = MoreCommands({}, {})
 

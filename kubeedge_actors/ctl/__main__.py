@@ -12,13 +12,14 @@ from typing import Any
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.ctl import tables
 from kubeedge_actors.ctl.describe import describe_pod
+from kubeedge_actors.ctl.describe_device import describe_device
 from kubeedge_actors.ctl.exec import run_command
 from kubeedge_actors.ctl.logs import print_logs
-from kubeedge_actors.ctl.pod_lookup import Json, named, pod_name
+from kubeedge_actors.ctl.pod_lookup import Json, named, named_devices, pod_name
 from kubeedge_actors.entrypoint import Shutdown, run
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.options.parsers import parser
-from kubeedge_actors.options.pods import NODE_WORD
+from kubeedge_actors.options.pods import DEVICE_WORDS, NODE_WORD
 
 SOCKET = "control.sock"
 VERBS = {"get": "pods", "unhold-upgrade": "release"}
@@ -54,11 +55,40 @@ def _ask_pods(options: argparse.Namespace, client: ControlClient) -> list[Json]:
     return named(found, options.pods, options.namespace) if options.pods else found
 
 
+def _is_about_devices(options: argparse.Namespace) -> bool:
+    return getattr(options, "resource", "") in DEVICE_WORDS
+
+
+def _ask_devices(options: argparse.Namespace, client: ControlClient) -> list[Json]:
+    found: list[Json] = client.ask(
+        "devices", namespace="" if options.all_namespaces else options.namespace, selector=options.selector
+    )
+    return named_devices(found, options.pods, options.namespace) if options.pods else found
+
+
+def _print_objects(options: argparse.Namespace, found: list[Json], kind: str) -> None:
+    shown: Any = found[0] if len(options.pods) == 1 else tables.as_list(found)
+    print(tables.names(found, kind) if options.output == "name" else tables.document(shown, options.output))
+
+
+def _devices(options: argparse.Namespace, client: ControlClient) -> None:
+    devices = _ask_devices(options, client)
+    if options.output in ("json", "yaml", "name"):
+        _print_objects(options, devices, "device")
+    elif not devices:
+        _say_nothing_found(options)
+    else:
+        headings = not options.no_headers
+        print(tables.device_table(devices, time.time(), namespaces=options.all_namespaces, headings=headings))
+
+
 def _pods(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
+    if _is_about_devices(options):
+        _devices(options, client)
+        return
     pods = _ask_pods(options, client)
     if options.output in ("json", "yaml", "name"):
-        shown: Any = pods[0] if len(options.pods) == 1 else tables.as_list(pods)
-        print(tables.names(pods) if options.output == "name" else tables.document(shown, options.output))
+        _print_objects(options, pods, "pod")
     elif not pods:
         _say_nothing_found(options)
     else:
@@ -72,9 +102,12 @@ def _say_nothing_found(options: argparse.Namespace) -> None:
 
 
 def _describe(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
-    pods = _ask_pods(options, client)
-    events = client.ask("podevents") if pods else []
-    texts = [describe_pod(pod, _about(pod, events), time.time()) for pod in pods]
+    if _is_about_devices(options):
+        texts = [describe_device(device, time.time()) for device in _ask_devices(options, client)]
+    else:
+        pods = _ask_pods(options, client)
+        events = client.ask("podevents") if pods else []
+        texts = [describe_pod(pod, _about(pod, events), time.time()) for pod in pods]
     if texts:
         print("\n\n".join(texts))
     else:

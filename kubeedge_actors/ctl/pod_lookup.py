@@ -1,4 +1,4 @@
-"""Which pod and which container are meant. Pure."""
+"""Which pod, container or device is meant. Pure."""
 
 from __future__ import annotations
 
@@ -26,14 +26,22 @@ def pod_name(text: str) -> str:
 
 def named(pods: Sequence[Json], names: Sequence[str], namespace: str) -> list[Json]:
     """Those of these names, in that order. UsageError, in kubectl's words, when there is none of a name."""
-    found = []
+    found: list[Json] = []
     for text in names:
-        name = pod_name(text)
-        matching = [pod for pod in pods if pod["metadata"]["name"] == name]
-        if not matching:
-            raise UsageError(f'pods "{name}" not found in namespace {namespace} of this node')
-        found += matching
+        found += _of_name(pods, pod_name(text), "pods", namespace)
     return found
+
+
+def named_devices(devices: Sequence[Json], names: Sequence[str], namespace: str) -> list[Json]:
+    """The same of devices."""
+    return [each for name in names for each in _of_name(devices, name, "devices", namespace)]
+
+
+def _of_name(objects: Sequence[Json], name: str, plural: str, namespace: str) -> list[Json]:
+    matching = [each for each in objects if each["metadata"]["name"] == name]
+    if not matching:
+        raise UsageError(f'{plural} "{name}" not found in namespace {namespace} of this node')
+    return matching
 
 
 def containers(pod: Json) -> list[str]:

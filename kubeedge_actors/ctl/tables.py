@@ -40,6 +40,23 @@ def pod_table(pods: Sequence[Json], now: float, *, wide: bool, namespaces: bool,
     return table([*heading, *rows])
 
 
+def device_table(devices: Sequence[Json], now: float, *, namespaces: bool, headings: bool) -> str:
+    """Devices, a line each; `now` in epoch seconds."""
+    columns: tuple[str, ...] = ("NAME", "MODEL", "PROTOCOL", "STATE", "AGE")
+    rows: list[tuple[str, ...]] = [_device_cells(device, now) for device in devices]
+    if namespaces:
+        columns = ("NAMESPACE", *columns)
+        rows = [(device["metadata"]["namespace"], *row) for device, row in zip(devices, rows, strict=True)]
+    return table([*([columns] if headings else []), *rows])
+
+
+def _device_cells(device: Json, now: float) -> tuple[str, ...]:
+    spec, meta = device.get("spec") or {}, device["metadata"]
+    model, protocol = (spec.get("deviceModelRef") or {}).get("name"), (spec.get("protocol") or {}).get("protocolName")
+    state = device["status"].get("state")
+    return (meta["name"], or_none(model), or_none(protocol), or_none(state), age(meta.get("creationTimestamp"), now))
+
+
 def event_table(events: Sequence[Json], now: float, *, namespaces: bool) -> str:
     """Events, a line each, as kubectl events has them."""
     columns = ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")
@@ -65,9 +82,9 @@ def age_of_event(event: Json, now: float) -> str:
     return f"{last} (x{event['count']} over {first})" if int(event.get("count") or 1) > 1 else first
 
 
-def names(pods: Sequence[Json]) -> str:
+def names(objects: Sequence[Json], kind: str = "pod") -> str:
     """What `-o name` prints."""
-    return "\n".join(f"pod/{pod['metadata']['name']}" for pod in pods)
+    return "\n".join(f"{kind}/{each['metadata']['name']}" for each in objects)
 
 
 def as_list(items: Sequence[Json]) -> Json:

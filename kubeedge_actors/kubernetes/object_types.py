@@ -61,6 +61,8 @@ TOKENREVIEW_KIND: Final = ResourceKind("authentication.k8s.io", "v1", "tokenrevi
 DEPLOYMENT_KIND: Final = ResourceKind("apps", "v1", "deployments", "Deployment")
 REPLICASET_KIND: Final = ResourceKind("apps", "v1", "replicasets", "ReplicaSet")
 DAEMONSET_KIND: Final = ResourceKind("apps", "v1", "daemonsets", "DaemonSet")
+STATEFULSET_KIND: Final = ResourceKind("apps", "v1", "statefulsets", "StatefulSet")
+CONTROLLERREVISION_KIND: Final = ResourceKind("apps", "v1", "controllerrevisions", "ControllerRevision")
 
 # --- kinds of KubeEdge -----------------------------------------------------------------------------------------------
 DEVICE_KIND: Final = ResourceKind("devices.kubeedge.io", "v1beta1", "devices", "Device")
@@ -72,6 +74,18 @@ CLUSTEROBJECTSYNC_KIND: Final = ResourceKind(
 )
 RULE_KIND: Final = ResourceKind("rules.kubeedge.io", "v1", "rules", "Rule")
 RULEENDPOINT_KIND: Final = ResourceKind("rules.kubeedge.io", "v1", "ruleendpoints", "RuleEndpoint")
+NODEGROUP_KIND: Final = ResourceKind("apps.kubeedge.io", "v1alpha1", "nodegroups", "NodeGroup", namespaced=False)
+EDGEAPPLICATION_KIND: Final = ResourceKind("apps.kubeedge.io", "v1alpha1", "edgeapplications", "EdgeApplication")
+
+IMAGEPREPULLJOB_KIND: Final = ResourceKind(
+    "operations.kubeedge.io", "v1alpha2", "imageprepulljobs", "ImagePrePullJob", namespaced=False
+)
+NODEUPGRADEJOB_KIND: Final = ResourceKind(
+    "operations.kubeedge.io", "v1alpha2", "nodeupgradejobs", "NodeUpgradeJob", namespaced=False
+)
+CONFIGUPDATEJOB_KIND: Final = ResourceKind(
+    "operations.kubeedge.io", "v1alpha2", "configupdatejobs", "ConfigUpdateJob", namespaced=False
+)
 
 
 _KINDS: Final = {
@@ -91,6 +105,15 @@ def kind_named(type: str) -> ResourceKind:
     known = _KINDS.get((api_version, plural))
     group, _, version = api_version.rpartition("/")
     return known or ResourceKind(group, version, plural, "")
+
+
+def kinds_in(group: str, version: str) -> list[ResourceKind]:
+    """The kinds of a group version that are known here.
+
+    >>> [kind.plural for kind in kinds_in("rules.kubeedge.io", "v1")]
+    ['rules', 'ruleendpoints']
+    """
+    return [kind for kind in _KINDS.values() if (kind.group, kind.version) == (group, version)]
 
 
 class PushTargets(enum.Enum):

@@ -10,10 +10,13 @@ SYSTEM_NAMESPACE: Final = "kubeedge"
 """KubeEdge's own: the key of the CA and the token are Secrets of it."""
 EDGE_LABEL: Final = "node-role.kubernetes.io/edge"
 AGENT_LABEL: Final = "node-role.kubernetes.io/agent"
+BELONGING_TO: Final = "apps.kubeedge.io/belonging-to"
+"""On a node: the NodeGroup that it is in."""
+ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 KUBELET_LABELS: Final = frozenset(
     {"kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os"}
     | {"beta.kubernetes.io/arch", "beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"}
-    | {"topology.kubernetes.io/zone", "topology.kubernetes.io/region"}
+    | {ZONE_LABEL, "topology.kubernetes.io/region"}
     | {"failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region"}
 )
 """Labels of Kubernetes' own domains that a kubelet may give its Node."""
@@ -25,11 +28,16 @@ _KUBELET_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
 
 
 def is_node_label(key: str) -> bool:
-    """Whether a node may set, change and remove this label of its own Node (Kubernetes: NodeRestriction).
+    """Whether a node may set, change and remove this label of its own Node (Kubernetes: NodeRestriction; and ours: the label that draws the workloads of
+    a NodeGroup is the controller's).
 
     >>> is_node_label("zone"), is_node_label("kubernetes.io/os"), is_node_label("node-restriction.kubernetes.io/tenant")
     (True, True, False)
+    >>> is_node_label("apps.kubeedge.io/belonging-to")
+    False
     """
+    if key == BELONGING_TO:
+        return False
     domain = key.partition("/")[0] if "/" in key else ""
     if _within(domain, (_RESTRICTED_DOMAIN,)):
         return False

@@ -17,6 +17,11 @@ OWN_SIDE = (
         "another address or name under which nodes reach this cloud: a Service's, a load balancer's; repeatable",
     ),
     Setting("api-port", PORT, "embedded Kubernetes API (default: {})"),
+    Setting(
+        "token-auth-file",
+        FILE,
+        "users of the embedded API by bearer token: lines of TOKEN,USER,UID,GROUPS (default: none)",
+    ),
     Setting("hub-port", PORT, "message channel of the nodes, WebSocket (default: {})"),
     Setting("https-port", PORT, "certificate bootstrap (default: {})"),
     Setting("tunnel-port", PORT, f"stream tunnels of the nodes, 0: none (default: {TUNNEL_PORT} if it is free)"),
@@ -55,6 +60,11 @@ RULES = (
     Setting("router-retry", SECONDS, "for which a Rule's target that does not answer is tried (default: {})"),
 )
 NODES = (
+    Setting(
+        "dynamic-controller",
+        YES_OR_NO,
+        "calls of the API by programs of nodes, through their MetaServer and with their tokens (default: with them)",
+    ),
     Setting("node-limit", NUMBER, "nodes that may be connected at once (default: {})"),
     Setting("keepalive", SECONDS, "a node that is silent for so long is disconnected (default: {})"),
     Setting("certificate-days", NUMBER, "days for which a node's certificate is good (default: {})"),

@@ -67,6 +67,7 @@ PODS = (
     ),
     Setting("container-log-max-files", FILES, "of a container's log, the one being written among them (default: {})"),
     Setting("report-events", YES_OR_NO, "tell Events of pods to a genuine cloudcore, too (default: not)"),
+    Setting("node-tasks", YES_OR_NO, "do what jobs of the cluster want of this node, as pulling images (default: yes)"),
 )
 EMBEDDED = (
     Setting("mqtt-port", PORT, "its port (default: {})"),
@@ -108,7 +109,7 @@ LOCAL = (
     Setting(
         "metaserver",
         HOST_AND_PORT,
-        f"serve what this node knows as a Kubernetes API, to read, with or without a cloud (default: not; 127.0.0.1:{METASERVER_PORT})",
+        f"serve a Kubernetes API for programs of this node: what it knows, and by its cloud the rest (default: not; 127.0.0.1:{METASERVER_PORT})",
         bare=f"127.0.0.1:{METASERVER_PORT}",
     ),
     Setting("metaserver-tls-cert", FILE, "serve it by TLS with this certificate; an address of the network needs it"),

@@ -10,6 +10,7 @@ from typing import Any
 
 Add = Callable[[str, str], argparse.ArgumentParser]
 POD_WORDS = ("pod", "pods", "po")
+DEVICE_WORDS = ("device", "devices")
 NODE_WORD = "node"
 """All pods of the node, for `ctl unhold-upgrade`."""
 EPILOG = "The edge has to run, with or without a cloud; it is found by --data-dir."
@@ -49,7 +50,7 @@ def add_describe(parser: argparse.ArgumentParser) -> None:
 def add_logs(parser: argparse.ArgumentParser) -> None:
     """Print logs."""
     parser.description = "The log of a container of a pod."
-    parser.epilog = f"{EPILOG} Pods that run as plain processes have no times in their logs."
+    parser.epilog = EPILOG
     add = parser.add_argument
     add("pod", metavar="POD")
     add("container_name", nargs="?", metavar="CONTAINER", help="which container (default: the first)")
@@ -110,15 +111,17 @@ def add_events(parser: argparse.ArgumentParser) -> None:
 def add_ctl(parser: argparse.ArgumentParser, add: Add) -> None:
     """The verbs of `keadm ctl`; `add(name, about)` adds a command."""
     parser.description = (
-        "Ask an edge node about its pods, or tell it what to do, with the verbs of KubeEdge's `keadm ctl`."
+        "Ask an edge node about its pods and devices, or tell it what to do, with the verbs of KubeEdge's `keadm ctl`."
     )
     parser.epilog = "`ctl COMMAND --help` tells the rest; `pods`, `describe`, `logs`, `exec`, `restart`, `release` (here `unhold-upgrade`) and `events` are the same in short."
-    get = add("get", "list pods")
-    _add_resource(get)
+    get = add("get", "list pods or devices")
+    _add_resource(get, *DEVICE_WORDS)
     add_pods(get)
-    describe = add("describe", "tell all that is known of pods")
-    _add_resource(describe)
+    get.description = "The pods or the devices of a node, as kubectl get shows them; devices with the state and the values that they have at the node."
+    describe = add("describe", "tell all that is known of pods or devices")
+    _add_resource(describe, *DEVICE_WORDS)
     add_describe(describe)
+    describe.description = "All that a node knows of pods (containers, states, conditions, volumes, Events), or of devices (what is desired, what is reported)."
     add_logs(add("logs", "print the log of a container"))
     add_exec(add("exec", "run a command in a container"))
     restart = add("restart", "stop the containers of pods and start them anew")
@@ -129,12 +132,13 @@ def add_ctl(parser: argparse.ArgumentParser, add: Add) -> None:
     add_release(release)
 
 
-def _add_resource(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("resource", choices=POD_WORDS, metavar="{pod,pods,po}")
+def _add_resource(parser: argparse.ArgumentParser, *more: str) -> None:
+    words = (*POD_WORDS, *more)
+    parser.add_argument("resource", choices=words, metavar=f"{{{','.join(words)}}}")
 
 
 def _add_names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pods", nargs="*", metavar="POD", help="only these (default: all of the namespace)")
+    parser.add_argument("pods", nargs="*", metavar="NAME", help="only these (default: all of the namespace)")
 
 
 def _add_table_options(parser: argparse.ArgumentParser) -> None:

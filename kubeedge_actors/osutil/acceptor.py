@@ -45,6 +45,7 @@ class Acceptor:
         self._limiter = ConnectionLimiter(self._limits, self._start_next)
         self._waiting: dict[str, deque[_Waiting]] = {}
         self._waiting_count = 0
+        self._to_start: deque[tuple[socket.socket, ConnectionSlot]] = deque()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -66,6 +67,10 @@ class Acceptor:
                 self._give_up(waiting)
         for handshake in list(self._handshakes):
             handshake.cancel()
+        while self._to_start:
+            connection, slot = self._to_start.popleft()
+            connection.close()
+            slot.release()
 
     # --- inside
 
@@ -138,6 +143,17 @@ class Acceptor:
                 return
 
     def _start(self, connection: socket.socket, slot: ConnectionSlot) -> None:
+        """One in a turn of the loop: a handshake costs milliseconds, and whoever is served has a turn between two of them."""
+        self._to_start.append((connection, slot))
+        if len(self._to_start) == 1:
+            self._loop.call_soon(self._start_oldest)
+
+    def _start_oldest(self) -> None:
+        if not self._to_start:  # closed meanwhile
+            return
+        connection, slot = self._to_start.popleft()
+        if self._to_start:
+            self._loop.call_soon(self._start_oldest)
         handshake = self._loop.create_task(self._handshake(connection, slot))
         self._handshakes.add(handshake)
         handshake.add_done_callback(self._handshakes.discard)

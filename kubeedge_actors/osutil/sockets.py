@@ -7,7 +7,7 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,6 +19,10 @@ DOCUMENTATION_ADDRESS = "192.0.2.1"
 """Nobody has it (RFC 5737): the way to it is the one by which this machine goes out."""
 SIOCGIFADDR = 0x8915
 """Asks for the address of an interface (netdevice(7))."""
+LOOPBACK = "127.0.0.1"
+"""Of a machine that has no way out: nobody else can use it, and the controller manager of a cluster refuses all endpoints of a Service with
+such a one among them.
+"""
 ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
 """What listens on all addresses of a machine."""
 
@@ -108,6 +112,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def node_address(cloud: str, route: Callable[[str, int], str] = route_address) -> str:
+    """Which address a node tells of itself: this machine's as the cloud at that URL sees it; when that is loopback (the cloud is on this
+    machine, or behind a tunnel of it), the one by which it goes out (kubelet: nodeutil.GetNodeIP, which takes no loopback). `route`: the
+    address on the way to a host and port, empty for none.
+    """
+    url = urlsplit(cloud)
+    for host, port in ((url.hostname or DOCUMENTATION_ADDRESS, url.port or 9), (DOCUMENTATION_ADDRESS, 9)):
+        address = route(host, port)
+        if address and not is_loopback(address):
+            return address
+    return LOOPBACK
 
 
 def is_cross_site(host: str, origin: str, names: Collection[str] = ()) -> bool:

@@ -22,7 +22,7 @@ _GROUPS: Final = frozenset({constants.GROUP_RESOURCE, constants.GROUP_FUNC})
 _VOLUME_OPERATIONS: Final = frozenset(
     {constants.CREATE_VOLUME, constants.DELETE_VOLUME, constants.PUBLISH_VOLUME, constants.UNPUBLISH_VOLUME}
 )
-_TASK_SOURCES: Final = frozenset({constants.SOURCE_TASKMANAGER, constants.SOURCE_NODEUPGRADE})
+_TASK_SOURCES: Final = frozenset({constants.TASKMANAGER, constants.SOURCE_NODEUPGRADE})
 _NEVER_ACKED: Final = frozenset({constants.PODLIST, constants.SERVICEACCOUNTTOKEN, constants.SERVICELIST})
 _RESPONSES_ONLY: Final = frozenset({constants.NODEPATCH, constants.PODPATCH, constants.PODSTATUS})
 """What only requests of a node are about: EdgeController pushes nothing of the kind."""
@@ -88,11 +88,12 @@ def ack_key(message: messages.LinkMessage) -> str:
     """Key of a downstream message: of two with the same key only the newer one need arrive.
 
     It is the uid of the object; the path of a pushed object that has none (the stub of a deletion); else the message's
-    own id.
+    own id. What a program of the node watches is another matter than what the node itself is told of the same object.
     """
     content = _content(message)
     metadata = content.get("metadata") if isinstance(content, dict) else None
     uid = metadata.get("uid") if isinstance(metadata, dict) else None
     if isinstance(uid, str) and uid:
-        return uid
+        watched = isinstance(message, messages.ObjectPushed) and message.source == constants.SOURCE_DYNAMICCONTROLLER
+        return f"{constants.SOURCE_DYNAMICCONTROLLER} {uid}" if watched else uid
     return route_of(message).resource if isinstance(message, messages.ObjectPushed) else message.msg_id

@@ -75,15 +75,21 @@ _ESCAPE: Final = re.compile(
 
 
 def decode(text: str | bytes) -> BeehiveMessage:
-    """The BeehiveMessage of a frame. Errors: FrameError when Go would close the connection over it, or for its depth."""
+    """The BeehiveMessage of a frame, its content as `encode` would spell it: what is handed on comes back equal.
+
+    Errors: FrameError when Go would close the connection over it, or for its depth.
+    """
     try:
         depth_limit.check_depth(text)
     except depth_limit.TooDeep as error:
         raise FrameError(f"not a message envelope: {error}") from None
     try:
-        return _decode(_text(text))
+        text = _text(text)
+        record = _decode(text)
     except _BAD:
-        return _decode_spelt_otherwise(text)
+        return _with_escapes(_decode_spelt_otherwise(text))
+    # what Go has written is ASCII mostly, and without these three
+    return record if text.isascii() and not ("<" in text or ">" in text or "&" in text) else _with_escapes(record)
 
 
 def _decode_spelt_otherwise(text: str | bytes) -> BeehiveMessage:
@@ -164,6 +170,12 @@ def encode(record: BeehiveMessage) -> str:
         return _escaped(_encode(record)).decode() + "\n"
     except UnicodeError as error:
         raise FrameError(f"the record is not Unicode: {error}") from error
+
+
+def _with_escapes(record: BeehiveMessage) -> BeehiveMessage:
+    content = bytes(record.content)
+    escaped = _escaped(content)
+    return record if escaped is content else msgspec.structs.replace(record, content=msgspec.Raw(escaped))
 
 
 def _escaped(data: bytes) -> bytes:

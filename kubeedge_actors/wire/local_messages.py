@@ -54,6 +54,12 @@ class NodeDuplicated(Message, frozen=True, kw_only=True):
     text: str
 
 
+class ReportRefused(Message, frozen=True, kw_only=True):
+    """A report of this node was for nothing: of a device that is not its own or that nobody knows, or it can not be understood."""
+
+    node: str
+
+
 class ObjectVersionDelivered(Message, frozen=True, kw_only=True):
     """A node got this version of an object as the answer to its own write.
 
@@ -150,6 +156,10 @@ class LinkDown(Message, frozen=True, kw_only=True):
 
 class ListPods(Message, frozen=True, kw_only=True):
     """Ask MetaManager for all stored pods; the answer is a list of Pod objects."""
+
+
+class ListNodePods(Message, frozen=True):
+    """Asks Edged for the pods of this node: a list of v1.Pod with the status that they have now (kubelet: /pods)."""
 
 
 class ReleaseHeldPods(Message, frozen=True, kw_only=True):

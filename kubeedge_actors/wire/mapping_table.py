@@ -17,6 +17,7 @@ from kubeedge_actors.wire import messages as m
 from kubeedge_actors.wire.resource import (
     DevicePathPattern,
     FixedPathPattern,
+    NodeTaskPathPattern,
     ObjectPathPattern,
     OpaquePathPattern,
     Path,
@@ -111,6 +112,7 @@ _CA: Final = FixedPathPattern(n.PATH_CLUSTER_CA)
 _DETAIL: Final = FixedPathPattern(n.PATH_MEMBERSHIP_DETAIL)
 _OUTBOX: Final = FixedPathPattern(n.PATH_OUTBOX)
 _KEEPALIVE: Final = FixedPathPattern(n.NODE, any_path=True)
+_TASK: Final = NodeTaskPathPattern()
 _OPAQUE: Final = OpaquePathPattern("resource", allow_empty=True)
 
 BOTH: Final = (
@@ -147,6 +149,15 @@ UP: Final = (
     _device(m.TwinReported, n.UPDATE, DevicePathPattern(n.PATH_TWIN_REPORTED), c.REPORT),
     _device(m.DeviceStateReported, n.UPDATE, DevicePathPattern(n.PATH_STATE_REPORTED), c.json_text_content("report")),
     RouteMapping(m.BusUploaded, lane.BUS_UP, (n.UPLOAD,), _OPAQUE, c.ANYTHING, group=n.GROUP_USER),
+    RouteMapping(
+        m.NodeTaskReported,
+        lane.TASKS_UP,
+        (n.UPDATE_NODE_ACTION_STATUS,),
+        _TASK,
+        c.CONTENT_OBJECT,
+        n.SOURCE_EDGEHUB,
+        n.GROUP_HUB,
+    ),
 )
 
 _OBJECT_EVENTS: Final = (n.INSERT, n.UPDATE, n.DELETE)
@@ -168,6 +179,9 @@ DOWN: Final = (
     _mqtt(m.BusSubscribe, n.SUBSCRIBE, c.NOTHING),
     _mqtt(m.BusUnsubscribe, n.UNSUBSCRIBE, c.NOTHING),
     RouteMapping(m.ServiceBusResponse, lane.BUS_RESPONSE, (n.RESPONSE,), _OPAQUE, c.ANYTHING, group=n.GROUP_USER),
+    RouteMapping(
+        m.NodeTask, lane.TASKS_DOWN, (n.ACTION_CHECK,), _TASK, c.CONTENT_OBJECT, n.TASKMANAGER, n.GROUP_TASKMANAGER
+    ),
     _http(m.TargetUrlAdded, (n.START,), OpaquePathPattern("url"), c.NOTHING),
     _http(m.TargetUrlRemoved, (n.STOP,), OpaquePathPattern("url"), c.NOTHING),
     _http(m.ServiceCall, (), OpaquePathPattern("target"), c.REQUEST)._replace(any_operation=True),

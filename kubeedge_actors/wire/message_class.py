@@ -24,6 +24,8 @@ KUBERNETES_DOWN: Final = "kubernetes, down"
 APPLICATION: Final = "api, up"
 DEVICES_UP: Final = "devices, up"
 DEVICES_DOWN: Final = "devices, down"
+TASKS_UP: Final = "tasks, up"
+TASKS_DOWN: Final = "tasks, down"
 CUSTOM: Final = constants.GROUP_CUSTOM
 UNKNOWN: Final = "unknown"
 
@@ -42,6 +44,7 @@ CLOUD_SOURCES: Final = frozenset(
 )
 """Who speaks for the cloud: a request with such a source never comes from an edge."""
 
+_LANES_OF_GROUPS: Final = {constants.GROUP_CUSTOM: CUSTOM, constants.GROUP_TASKMANAGER: TASKS_DOWN}
 _RESPONSES: Final = frozenset({constants.RESPONSE, constants.APPLICATION_RESPONSE, constants.ERROR})
 
 
@@ -53,8 +56,10 @@ def classify(header: Header, route: Route) -> str:
         return _with_parent(route)
     if route.group == constants.GROUP_USER:
         return _for_user(route)
-    if route.group == constants.GROUP_CUSTOM:
-        return CUSTOM
+    if route.group in _LANES_OF_GROUPS:
+        return _LANES_OF_GROUPS[route.group]
+    if route.operation == constants.UPDATE_NODE_ACTION_STATUS:
+        return TASKS_UP
     if route.resource == constants.PATH_CLUSTER_CA:
         return KUBERNETES_UP
     if route.source in CLOUD_SOURCES:

@@ -3,6 +3,7 @@
     <namespace>/<type>[/<name>]              an object, or all of a type; namespace `null` means cluster-scoped
     device/<namespace>/<name>/<about>        a device; about is twin/edge_updated, state/update or twin/cloud_updated
     device/<id>/<about>                      the same in v0.2
+    operations.kubeedge.io/v1alpha2/<type>/<job>/node/<node>    a task of a node job
     membership  membership/detail  k8s/ca.crt  null  watchapp/sync  node  twin  outbox     they name no object
     node/<node>/<any of the above>           inside a genuine cloudcore; its hub takes the first two segments off
 
@@ -69,6 +70,14 @@ class DeviceResource(NamedTuple):
         return device_path(self.device, self.about)
 
 
+class NodeTaskResource(NamedTuple):
+    """The resource of a message about a node task: the type of the job, its name, the node."""
+
+    job_type: str
+    job: str
+    task_node: str
+
+
 Parsed = TypeVar("Parsed", Resource, DeviceResource)
 
 
@@ -87,6 +96,16 @@ def try_parse_device(path: str) -> DeviceResource | None:
         return None
     about = f"{parts[-2]}/{parts[-1]}"
     return DeviceResource("/".join(parts[1:-2]), about) if about in _ABOUT_DEVICE else None
+
+
+def try_parse_node_task(path: str) -> NodeTaskResource | None:
+    """The node task that a path is about, or None when it is about something else."""
+    if not path.startswith(constants.PATH_NODE_JOBS):
+        return None
+    parts = path.removeprefix(constants.PATH_NODE_JOBS).split("/")
+    if len(parts) != 5 or parts[0] or parts[3] != constants.NODE or not all(parts[1:]):
+        return None
+    return NodeTaskResource(parts[1], parts[2], parts[4])
 
 
 def parse(path: str) -> Resource:
@@ -269,7 +288,35 @@ class OpaquePathPattern(NamedTuple):
         return path
 
 
-Path = ObjectPathPattern | DevicePathPattern | ShortDevicePathPattern | FixedPathPattern | OpaquePathPattern
+class NodeTaskPathPattern(NamedTuple):
+    """The path of a node task: the fields `job_type`, `job` and `task_node` of the message."""
+
+    @property
+    def decode_key(self) -> str:
+        """Empty: it names no object of a node's."""
+        return ""
+
+    def path_fields(self, path: str, parsed_path: ParsedPath) -> Fields | None:
+        """The fields, or None when the path is of another sort."""
+        task = try_parse_node_task(path)
+        return None if task is None else task._asdict()
+
+    def encode_path(self, message: Any) -> str:
+        """The path of a message. Errors: ResourceError when a field is no segment."""
+        path = "/".join((constants.PATH_NODE_JOBS, message.job_type, message.job, constants.NODE, message.task_node))
+        if try_parse_node_task(path) is None:
+            raise ResourceError(f"not the path of a node task: {path[:200]!r}")
+        return path
+
+
+Path = (
+    ObjectPathPattern
+    | DevicePathPattern
+    | ShortDevicePathPattern
+    | FixedPathPattern
+    | OpaquePathPattern
+    | NodeTaskPathPattern
+)
 
 
 def match_path(path: str) -> tuple[str, ParsedPath]:
@@ -297,6 +344,9 @@ def traffic_label(route: Route) -> str:
     """
     if route.group == constants.GROUP_USER or route.operation == constants.KEEPALIVE:
         return route.operation
+    task = try_parse_node_task(route.resource)
+    if task is not None:
+        return task.job_type
     device = try_parse_device(route.resource)
     resource = try_parse(route.resource)
     return device.about if device else resource.type if resource else route.resource or route.operation

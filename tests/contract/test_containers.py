@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -216,16 +217,32 @@ def test_a_followed_log_ends_when_another_thread_has_enough(bench: ContainersEnv
     assert bench.state(one.id).phase == "running"
 
 
-def test_lines_carry_their_time_or_the_runtime_says_that_it_does_not_know(bench: ContainersEnv) -> None:
-    one = bench.run(writes("alpha"))
+def test_lines_carry_the_time_at_which_they_were_written(bench: ContainersEnv) -> None:
+    begun = time.time()
+    one = bench.run(writes("alpha", "beta"))
     bench.await_end(one.id)
-    if bench.kind == "process":
-        with pytest.raises(ContainerError, match="no timestamps"):
-            bench.runtime.logs(one.id, timestamps=True)
-    else:
-        (line,) = b"".join(bench.runtime.logs(one.id, timestamps=True)).decode().splitlines()
-        moment, _, text = line.partition(" ")
-        assert text == "alpha" and moment.startswith("20") and moment.endswith("Z")
+    lines = b"".join(bench.runtime.logs(one.id, timestamps=True)).decode().splitlines()
+    moments, texts = zip(*(line.split(" ") for line in lines), strict=True)
+    assert texts == ("alpha", "beta")
+    for moment in moments:
+        assert moment.endswith("Z")
+        assert begun - 1 <= datetime.fromisoformat(moment).timestamp() <= time.time()
+
+
+def test_a_log_is_read_from_a_moment_on(bench: ContainersEnv) -> None:
+    if bench.kind == "fake":  # it writes all at its start
+        return
+    one = bench.run(("/bin/sh", "-c", "echo early; sleep 1; echo late; sleep 1000"))
+    (early, late) = eventually(
+        lambda: (lines := b"".join(bench.runtime.logs(one.id, timestamps=True)).splitlines())[1:] and lines, "two lines"
+    )
+    moment = datetime.fromisoformat(late.decode().split(" ")[0]).timestamp() - 0.5
+    for tail in (None, 1, 2):
+        assert b"".join(bench.runtime.logs(one.id, tail, moment)) == b"late\n"
+    assert b"".join(bench.runtime.logs(one.id, 2, moment - 10)) == b"early\nlate\n"
+    following = bench.runtime.logs(one.id, since=moment, follow=True, timestamps=True)
+    assert next(following) == late + b"\n" and early < late
+    following.close()
 
 
 def test_a_command_runs_inside(bench: ContainersEnv) -> None:

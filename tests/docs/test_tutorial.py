@@ -238,7 +238,7 @@ def test_the_installation_of_the_page_works(tmp_path: Path) -> None:
     done = subprocess.run(
         ("bash", "-c", script),
         cwd=clone,
-        env={**os.environ, "HOME": str(home), "PATH": path},
+        env={**os.environ, "HOME": str(home), "PATH": path, "PIP_NO_COMPILE": "1"},
         capture_output=True,
         text=True,
         timeout=WHOLE_PROGRAM,

@@ -54,24 +54,30 @@ class Node:
         return self.run(*words).stdout.strip()
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    """An edge without a cloud, with one static pod that runs."""
-    manifests, (mqtt, service) = tmp_path / "manifests", free_ports(2)
-    manifests.mkdir()
-    (manifests / "web.yaml").write_text(MANIFEST, encoding="utf-8")
-    options = ("--name", "edge-1", "--runtime", "process", "--manifests", str(manifests))
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An edge without a cloud: its folder, with one for the manifests of static pods in it."""
+    folder, (mqtt, service) = tmp_path_factory.mktemp("node"), free_ports(2)
+    (folder / "manifests").mkdir()
+    options = ("--name", "edge-1", "--runtime", "process", "--manifests", str(folder / "manifests"))
     ports = ("--mqtt-port", str(mqtt), "--service-port", str(service))
-    edge = ProcessUnderTest("kubeedge_actors.edge", tmp_path / "edge", *options, *ports)
+    edge = ProcessUnderTest("kubeedge_actors.edge", folder / "edge", *options, *ports)
     with ending(edge):
         edge.start()
-        found = Node(tmp_path / "edge")
-        try:
-            eventually(lambda: "2/2" in found.out("pods"), "the pod runs")
-            yield found
-        finally:
-            (manifests / "web.yaml").unlink()
-            eventually(lambda: found.out("pods", "-o", "name") == "", "the pod has ended")
+        yield folder
+
+
+@pytest.fixture
+def node(edge: Path) -> Iterator[Node]:
+    """That edge, with one static pod that runs."""
+    manifest, found = edge / "manifests" / "web.yaml", Node(edge / "edge")
+    manifest.write_text(MANIFEST, encoding="utf-8")
+    try:
+        eventually(lambda: "2/2" in found.out("pods"), "the pod runs")
+        yield found
+    finally:
+        manifest.unlink()
+        eventually(lambda: found.out("pods", "-o", "name") == "", "the pod has ended")
 
 
 def test_pods_are_listed_described_and_restarted_without_a_cloud(node: Node) -> None:
@@ -137,21 +143,24 @@ def test_a_command_has_input_both_outputs_a_status_and_a_terminal(node: Node) ->
 
 
 @pytest.mark.kubectl
-def test_a_pod_is_described_as_kubectl_describes_it(env: CloudAndEdge) -> None:
+def test_a_pod_is_described_as_kubectl_describes_it(shared_env: CloudAndEdge) -> None:
     rich = MANIFEST.replace(
         "env: [", "livenessProbe: {exec: {command: ['true']}}, resources: {requests: {cpu: 10m}}, env: ["
     )
-    env.apply(
+    shared_env.apply(
         rich + "  tolerations: [{key: a, operator: Exists, effect: NoSchedule}]\n  volumes: [{name: d, emptyDir: {}}]\n"
     )
-    eventually(lambda: "2/2" in env.out("get", "pod", "web"), "the pod runs")
-    node = Node(env.edge.data_dir)
+    eventually(lambda: "2/2" in shared_env.out("get", "pod", "web"), "the pod runs")
+    node = Node(shared_env.edge.data_dir)
 
     def both() -> tuple[list[str], list[str]]:
-        texts = env.out("describe", "pod", "web"), node.out("describe", "web")
+        texts = shared_env.out("describe", "pod", "web"), node.out("describe", "web")
         cloud, edge = ([line.rstrip() for line in text.partition("\nEvents:")[0].splitlines()] for text in texts)
         return cloud, edge
 
     eventually(lambda: both()[0] == both()[1], "the same text, once the cloud has heard of all")
-    cloud, edge = env.out("get", "pod", "web", "-o", "wide").split(), node.out("pods", "web", "-o", "wide").split()
+    cloud, edge = (
+        shared_env.out("get", "pod", "web", "-o", "wide").split(),
+        node.out("pods", "web", "-o", "wide").split(),
+    )
     assert cloud[:12] == edge[:12]

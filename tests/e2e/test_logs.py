@@ -44,17 +44,21 @@ def following(env: CloudAndEdge, *arguments: str) -> Iterator[Any]:
         process.communicate()
 
 
-def test_a_log_is_read_followed_and_cut_by_options(env: CloudAndEdge) -> None:
+def test_a_log_is_read_followed_and_cut_by_options(shared_env: CloudAndEdge) -> None:
     side = '\n  - {name: side, image: shell, command: ["/bin/sh", "-c", "echo aside; sleep 1000"]}'
-    env.apply(manifest("talk", COUNTING, side))
-    eventually(lambda: "line 2" in env.out("logs", "talk", "-c", "main"), "a log")
-    assert env.out("logs", "talk", "-c", "side") == "aside"
-    assert env.out("logs", "talk", "-c", "main").startswith("line 0\nline 1\n")
-    assert len(env.out("logs", "talk", "-c", "main", "--tail=1").splitlines()) == 1
-    assert env.out("logs", "talk", "-c", "main", "--limit-bytes=4") == "line"
-    with following(env, "talk", "-c", "main", "--tail=1") as reader:
+    shared_env.apply(manifest("talk", COUNTING, side))
+    eventually(lambda: "line 2" in shared_env.out("logs", "talk", "-c", "main"), "a log")
+    assert shared_env.out("logs", "talk", "-c", "side") == "aside"
+    assert shared_env.out("logs", "talk", "-c", "main").startswith("line 0\nline 1\n")
+    assert len(shared_env.out("logs", "talk", "-c", "main", "--tail=1").splitlines()) == 1
+    assert shared_env.out("logs", "talk", "-c", "main", "--limit-bytes=4") == "line"
+    with following(shared_env, "talk", "-c", "main", "--tail=1") as reader:
         first, second = (int(reader.stdout.readline().split()[1]) for _ in range(2))
     assert second == first + 1
+    moment, _, text = shared_env.out("logs", "talk", "-c", "main", "--tail=1", "--timestamps").partition(" ")
+    assert moment.startswith("20") and moment.endswith("Z") and text.startswith("line")
+    number = int(shared_env.out("logs", "talk", "-c", "main", f"--since-time={moment}").splitlines()[0].split()[1])
+    assert int(text.split()[1]) - 5 <= number <= int(text.split()[1]), "kubectl asks by the second"
 
 
 def test_a_log_that_is_followed_goes_on_after_a_restart_of_the_edge_without_a_gap(env: CloudAndEdge) -> None:
@@ -71,19 +75,18 @@ def test_a_log_that_is_followed_goes_on_after_a_restart_of_the_edge_without_a_ga
     assert numbers == list(range(numbers[0], numbers[-1] + 1)), "each line once"
 
 
-def test_what_can_not_be_read_is_refused_in_one_sentence_and_with_a_status(env: CloudAndEdge) -> None:
-    env.apply(manifest("talk", COUNTING))
-    eventually(lambda: env.out("logs", "talk"), "a log")
-    for option, why in (("--previous", "previous terminated container"), ("--timestamps", "no timestamps")):
-        refused = env.kubectl("logs", "talk", option)
-        assert refused.returncode == 1 and why in refused.stderr
+def test_what_can_not_be_read_is_refused_in_one_sentence_and_with_a_status(shared_env: CloudAndEdge) -> None:
+    shared_env.apply(manifest("talk", COUNTING))
+    eventually(lambda: shared_env.out("logs", "talk"), "a log")
+    refused = shared_env.kubectl("logs", "talk", "--previous")
+    assert refused.returncode == 1 and "previous terminated container" in refused.stderr
 
 
-def test_the_log_of_the_run_before_is_there_after_a_restart(env: CloudAndEdge) -> None:
-    env.apply(manifest("again", "echo run; sleep 1; exit 1"))
+def test_the_log_of_the_run_before_is_there_after_a_restart(shared_env: CloudAndEdge) -> None:
+    shared_env.apply(manifest("again", "echo run; sleep 1; exit 1"))
     path = "jsonpath={.status.containerStatuses[0].restartCount}"
-    eventually(lambda: env.out("get", "pod", "again", "-o", path) not in ("", "0"), "a restart")
-    assert eventually(lambda: env.out("logs", "again", "--previous"), "the log of the run before") == "run"
+    eventually(lambda: shared_env.out("get", "pod", "again", "-o", path) not in ("", "0"), "a restart")
+    assert eventually(lambda: shared_env.out("logs", "again", "--previous"), "the log of the run before") == "run"
 
 
 def until_it_stands_still(pipe: IO[str]) -> None:
@@ -97,16 +100,16 @@ def until_it_stands_still(pipe: IO[str]) -> None:
     eventually(stands, "no more comes")
 
 
-def test_a_reader_who_stands_still_keeps_no_other_from_reading(env: CloudAndEdge) -> None:
-    env.apply(manifest("flood", "yes 0123456789 | head -c 30000000; sleep 1000"))
-    env.apply(manifest("talk", COUNTING))
-    eventually(lambda: env.out("logs", "talk"), "a log")
-    eventually(lambda: env.out("logs", "flood", "--tail=1"), "a flood")
-    with following(env, "flood") as reader:
+def test_a_reader_who_stands_still_keeps_no_other_from_reading(shared_env: CloudAndEdge) -> None:
+    shared_env.apply(manifest("flood", "yes 0123456789 | head -c 30000000; sleep 1000"))
+    shared_env.apply(manifest("talk", COUNTING))
+    eventually(lambda: shared_env.out("logs", "talk"), "a log")
+    eventually(lambda: shared_env.out("logs", "flood", "--tail=1"), "a flood")
+    with following(shared_env, "flood") as reader:
         assert reader.stdout.readline() == "0123456789\n"
         until_it_stands_still(reader.stdout)
-        assert env.out("logs", "talk", "--tail=1").startswith("line")
-    assert len(env.out("logs", "flood")) > 20_000_000
+        assert shared_env.out("logs", "talk", "--tail=1").startswith("line")
+    assert len(shared_env.out("logs", "flood")) > 20_000_000
 
 
 def test_a_node_that_is_away_is_said_at_once(env: CloudAndEdge) -> None:
@@ -114,7 +117,8 @@ def test_a_node_that_is_away_is_said_at_once(env: CloudAndEdge) -> None:
     eventually(lambda: env.out("logs", "talk"), "a log")
     env.edge.kill()
     eventually(lambda: env.kubectl("logs", "talk").returncode, "the tunnel is gone")
-    refused = env.kubectl("logs", "talk")
-    assert refused.returncode == 1 and "not connected" in refused.stderr
+    for words in (("logs", "talk"), ("exec", "talk", "--", "true")):
+        refused = env.kubectl(*words)
+        assert refused.returncode == 1 and "not connected" in refused.stderr
     env.edge.start()
     eventually(lambda: env.out("logs", "talk", "--tail=1"), "the log after the node is back")

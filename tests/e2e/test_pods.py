@@ -46,22 +46,17 @@ def serves(port: int) -> bool:
         return False
 
 
-@pytest.fixture
-def running(env: CloudAndEdge, python: str) -> tuple[CloudAndEdge, int]:
+def web(env: CloudAndEdge) -> int:
+    """The port at which a new pod serves."""
     (port,) = free_ports(1)
-    env.apply(manifest("web", port, python))
+    env.apply(manifest("web", port, sys.executable))
     eventually(lambda: phase(env, "web") == "Running", "pod Running")
     eventually(lambda: serves(port), "the pod serves")
-    return env, port
+    return port
 
 
-@pytest.fixture
-def python() -> str:
-    return sys.executable
-
-
-def test_a_pod_of_kubectl_runs_serves_and_goes(running: tuple[CloudAndEdge, int]) -> None:
-    env, port = running
+def test_a_pod_of_kubectl_runs_serves_and_goes(shared_env: CloudAndEdge) -> None:
+    env, port = shared_env, web(shared_env)
     assert "web" in env.out("get", "pods", "-o", "wide")
     assert "Running" in env.out("describe", "pod", "web")
     deleted = env.kubectl("delete", "pod", "web", "--grace-period=2", "--timeout=50s")
@@ -70,8 +65,8 @@ def test_a_pod_of_kubectl_runs_serves_and_goes(running: tuple[CloudAndEdge, int]
     assert "not found" in env.kubectl("get", "pod", "web").stderr
 
 
-def test_a_killed_edge_adopts_its_pods_and_does_not_start_them_twice(running: tuple[CloudAndEdge, int]) -> None:
-    env, port = running
+def test_a_killed_edge_adopts_its_pods_and_does_not_start_them_twice(env: CloudAndEdge) -> None:
+    port = web(env)
     before = running_pids(SERVER, port)
     assert len(before) == 1
     env.edge.kill()
@@ -84,8 +79,8 @@ def test_a_killed_edge_adopts_its_pods_and_does_not_start_them_twice(running: tu
     assert len(after) == 1
 
 
-def test_a_killed_cloud_is_rejoined_and_loses_no_pod(running: tuple[CloudAndEdge, int]) -> None:
-    env, port = running
+def test_a_killed_cloud_is_rejoined_and_loses_no_pod(env: CloudAndEdge) -> None:
+    port = web(env)
     before = running_pids(SERVER, port)
     env.cloud.kill()
     assert serves(port)
@@ -95,15 +90,17 @@ def test_a_killed_cloud_is_rejoined_and_loses_no_pod(running: tuple[CloudAndEdge
     assert running_pids(SERVER, port) == before
 
 
-def test_a_malformed_manifest_is_refused_with_one_sentence(env: CloudAndEdge) -> None:
-    answer = env.kubectl(
+def test_a_malformed_manifest_is_refused_with_one_sentence(shared_env: CloudAndEdge) -> None:
+    answer = shared_env.kubectl(
         "apply", "-f", "-", stdin="apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: 7}\n"
     )
     assert answer.returncode != 0
     assert "containers" in answer.stderr
-    assert "Traceback" not in answer.stderr + env.cloud.log.read_text(encoding="utf-8")
+    assert "Traceback" not in answer.stderr + shared_env.cloud.log.read_text(encoding="utf-8")
 
 
-def test_a_container_without_a_command_says_why_it_does_not_run(env: CloudAndEdge) -> None:
-    env.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: busybox}]}\n")
-    eventually(lambda: "command" in env.out("get", "pod", "p", "-o", "yaml").split("status:")[-1], "a reason")
+def test_a_container_without_a_command_says_why_it_does_not_run(shared_env: CloudAndEdge) -> None:
+    shared_env.apply(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: busybox}]}\n"
+    )
+    eventually(lambda: "command" in shared_env.out("get", "pod", "p", "-o", "yaml").split("status:")[-1], "a reason")

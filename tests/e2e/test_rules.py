@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kubeedge_actors.drivers.http.base import BODY_LIMIT
 from tests.support.cloud_and_edge import CloudAndEdge, ending
 from tests.support.mqtt_clients import Paho, paho
 from tests.support.plugins.ports import free_ports
@@ -30,7 +31,7 @@ MESSAGE = b"Hello World!"
 
 
 class EchoServer:
-    """The suite's: /echo says Hello World, /url tells the headers that it got. `bodies`: what came, in order."""
+    """The suite's: /echo says Hello World, /url tells the headers that it got; /mirror says the body again. `bodies`: what came, in order."""
 
     def __init__(self, port: int) -> None:
         self.bodies: queue.Queue[tuple[bytes, str]] = queue.Queue()
@@ -45,6 +46,8 @@ class EchoServer:
                     reply = (
                         f"Reply: {body.decode()} {self.headers['user']} {self.headers['passwd']} {self.path}".encode()
                     )
+                if self.path.startswith("/mirror"):
+                    reply = body
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(reply)))
                 self.end_headers()
@@ -225,6 +228,26 @@ def test_servicebus_to_rest(stage: RuleStage, echo: EchoServer) -> None:
             return {}
 
     eventually(lambda: answer().get("body") == "Hello World", "the program hears what the URL says")
+
+
+def test_five_megabytes_go_through_the_service_bus_both_ways(stage: RuleStage, echo: EchoServer) -> None:
+    stage.put(rule("big", "rest-test", {"path": "/big"}, "servicebus-test", {"path": "/mirror"}))
+    body = bytes(range(256)) * (BODY_LIMIT // 256)
+    assert stage.post_when_known(f"/{NODE}/default/big", body, {}) == body
+    mirror = stage.echo.replace("/echo", "/mirror")
+    source = {"target_url": mirror, "node_name": NODE}
+    stage.put(rule("big-programs", "servicebus-test", source, "rest-test", {"resource": mirror}))
+    request = json.dumps({"method": "POST", "targetURL": mirror, "payload": ""})
+    request = request.replace('""', json.dumps("x" * (BODY_LIMIT - len(request))))
+
+    def answer() -> dict[str, object]:
+        try:
+            return dict(json.loads(stage.post(stage.bus, "/", request.encode(), {})[1]))
+        except OSError:
+            return {}
+
+    eventually(lambda: answer().get("body") == request, "the program hears all that the URL says")
+    assert json.loads(stage.post(stage.bus, "/", b" " * 100 + request.encode(), {})[1])["code"] == 400
 
 
 @pytest.mark.slow

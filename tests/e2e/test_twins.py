@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -78,23 +81,38 @@ def reported(env: CloudAndEdge) -> str:
 
 @pytest.fixture
 def device(env: CloudAndEdge) -> CloudAndEdge:
+    return with_device(env)
+
+
+@pytest.fixture
+def shared_device(shared_env: CloudAndEdge) -> Iterator[CloudAndEdge]:
+    yield with_device(shared_env)
+    shared_env.out("delete", "device,devicemodel", "--all")
+    eventually(lambda: report(shared_env, "20").get("code") == 404, "the device is a member no more")
+
+
+def with_device(env: CloudAndEdge) -> CloudAndEdge:
     env.apply(DEVICE)
     eventually(lambda: "code" not in report(env, "20"), "the device is a member")
     return env
 
 
 @pytest.mark.mosquitto
-def test_a_reported_value_shows_in_the_device(device: CloudAndEdge) -> None:
-    result = report(device, "21")
+def test_a_reported_value_shows_in_the_device(shared_device: CloudAndEdge) -> None:
+    result = report(shared_device, "21")
     assert result["event_id"] == "21"
     assert result["twin"]["temperature"]["actual"]["value"] == "21"
-    eventually(lambda: reported(device) == "21", "reported value in the cloud")
+    eventually(lambda: reported(shared_device) == "21", "reported value in the cloud")
+    at_the_node = (sys.executable, "-m", "kubeedge_actors", "ctl", "describe", "device", "t1")
+    line = (*at_the_node, "--data-dir", str(shared_device.edge.data_dir))
+    described = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    assert re.search(r"^  temperature +int +<none> +21 +", described, re.MULTILINE), described
 
 
 @pytest.mark.mosquitto
-def test_an_unknown_device_is_answered_with_404(env: CloudAndEdge) -> None:
+def test_an_unknown_device_is_answered_with_404(shared_env: CloudAndEdge) -> None:
     topic = "$hw/events/device/default/nobody/twin/update"
-    assert exchange(env, topic, f"{topic}/result", update("1"))["code"] == 404
+    assert exchange(shared_env, topic, f"{topic}/result", update("1"))["code"] == 404
 
 
 @pytest.mark.mosquitto
@@ -113,15 +131,18 @@ def test_twins_survive_kill_9_of_the_edge_and_the_cloud(device: CloudAndEdge) ->
 
 
 @pytest.mark.mosquitto
-def test_a_desired_value_reaches_the_device(device: CloudAndEdge) -> None:
+def test_a_desired_value_reaches_the_device(shared_device: CloudAndEdge) -> None:
     properties = [{"name": "temperature", "reportToCloud": True}, {"name": "power", "desired": {"value": "on"}}]
     patch = json.dumps({"spec": {"properties": properties}})
-    done = device.kubectl("patch", "device", "t1", "--type=merge", "-p", patch)
+    done = shared_device.kubectl("patch", "device", "t1", "--type=merge", "-p", patch)
     assert done.returncode == 0, done.stderr
     topic = "$hw/events/device/default/t1/twin/get"
     eventually(
         lambda: (
-            exchange(device, topic, f"{topic}/result", "{}")["twin"].get("power", {}).get("expected", {}).get("value")
+            exchange(shared_device, topic, f"{topic}/result", "{}")["twin"]
+            .get("power", {})
+            .get("expected", {})
+            .get("value")
             == "on"
         ),
         "the twin expects power on",
@@ -149,35 +170,38 @@ def test_a_history_is_kept_as_the_annotation_says_and_survives_kill_9(device: Cl
 
 
 @pytest.mark.mosquitto
-def test_who_wins_is_what_the_annotation_says(device: CloudAndEdge) -> None:
+def test_who_wins_is_what_the_annotation_says(shared_device: CloudAndEdge) -> None:
     topic = "$hw/events/device/default/t1/twin"
 
     def desire(value: str) -> None:
         properties = [{"name": "temperature"}, {"name": "power", "desired": {"value": value}}]
-        done = device.kubectl(
+        done = shared_device.kubectl(
             "patch", "device", "t1", "--type=merge", "-p", json.dumps({"spec": {"properties": properties}})
         )
         assert done.returncode == 0, done.stderr
 
     def stands() -> str:
-        twin = exchange(device, f"{topic}/get", f"{topic}/get/result", "{}")["twin"]
+        twin = exchange(shared_device, f"{topic}/get", f"{topic}/get/result", "{}")["twin"]
         return str(twin.get("power", {}).get("expected", {}).get("value"))
 
     def at_the_edge(value: str) -> None:
         payload = json.dumps({"twin": {"power": {"expected": {"value": value}}}})
-        assert "code" not in exchange(device, f"{topic}/update", f"{topic}/update/result", payload)
+        assert "code" not in exchange(shared_device, f"{topic}/update", f"{topic}/update/result", payload)
 
     def observed() -> str:
-        twins = device.json("get", "devicestatus", "t1").get("status", {}).get("twins", [])
+        twins = shared_device.json("get", "devicestatus", "t1").get("status", {}).get("twins", [])
         return next((str(each["observedDesired"]["value"]) for each in twins if each["propertyName"] == "power"), "")
 
-    assert device.kubectl("annotate", "device", "t1", "twin.kubeedge-actors/conflict=power=edge-wins").returncode == 0
+    assert (
+        shared_device.kubectl("annotate", "device", "t1", "twin.kubeedge-actors/conflict=power=edge-wins").returncode
+        == 0
+    )
     desire("on")
     eventually(lambda: stands() == "on", "nobody at the edge has said anything yet")
     at_the_edge("dim")
     desire("off")
     eventually(lambda: observed() == "dim", "the cloud hears what stands")
     assert stands() == "dim"
-    done = device.kubectl("annotate", "--overwrite", "device", "t1", "twin.kubeedge-actors/conflict=cloud-wins")
+    done = shared_device.kubectl("annotate", "--overwrite", "device", "t1", "twin.kubeedge-actors/conflict=cloud-wins")
     assert done.returncode == 0
     eventually(lambda: stands() == "off", "the cloud wins")

@@ -15,9 +15,9 @@ import pytest
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.base import Subject, node_subject
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.worker_protocol import execute
+from kubeedge_actors.kubernetes.certificates.info import Subject, node_subject
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ActorSystem, MailboxSpec, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.cloud import supervision_tree
+from kubeedge_actors.assembly.cloud_modules import supervision_tree
 from kubeedge_actors.drivers.cluster.base import Cluster, EventType
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.kubernetes import well_known

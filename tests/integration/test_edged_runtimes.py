@@ -25,6 +25,7 @@ from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
 from kubeedge_actors.wire.messages import DeletePod, LinkUp, PatchPod, PodChanged
 from tests.support.docker_engine import DockerEngine
 from tests.support.env.edged import NODE, FakeMetaManager, pod
+from tests.support.fakes.grpc_health import NOT_SERVING, SERVING, Health, serving
 from tests.support.waiting import PATIENCE, eventually
 
 Json = dict[str, Any]
@@ -155,11 +156,28 @@ def test_a_pod_runs_is_killed_runs_again_and_goes(node: Node) -> None:
     running = [each for each in node.containers.list() if each.phase == "running"]
     assert [each.restart_count for each in running] == [1]
 
-    marks = {"deletionTimestamp": "2026-11-22T19:05:08Z", "deletionGracePeriodSeconds": 5}
-    given = node.cloud.pods[UID]
-    node.apply({**given, "metadata": {**given["metadata"], **marks}}, "update")
+    _delete(node)
     node.cloud.wait(lambda: UID not in node.cloud.pods)
     assert any(isinstance(each, DeletePod) for each in node.cloud.said)
+    _gone(node)
+
+
+def test_a_pod_is_as_ready_as_its_grpc_probe_says_and_ends_when_its_hook_has_slept(node: Node) -> None:
+    answers = {"web": NOT_SERVING}
+    with serving(Health(answers)) as port:
+        given = wanted(node)
+        given["spec"] |= {"hostNetwork": True}
+        given["spec"]["containers"][0] |= {
+            "readinessProbe": {"grpc": {"port": port, "service": "web"}, "periodSeconds": 1},
+            "lifecycle": {"preStop": {"sleep": {"seconds": 1}}, "postStart": {"sleep": {"seconds": 1}}},
+        }
+        node.apply(given)
+        node.cloud.wait(lambda: phase(node) == "Running")
+        assert not node.cloud.status(UID)["containerStatuses"][0]["ready"]
+        answers["web"] = SERVING
+        node.cloud.wait(lambda: node.cloud.status(UID)["containerStatuses"][0]["ready"])
+    _delete(node)
+    node.cloud.wait(lambda: UID not in node.cloud.pods)
     _gone(node)
 
 
@@ -171,6 +189,12 @@ def _first(node: Node, container_id: str) -> Iterator[bytes]:
         lines += chunk.count(b"\n")
         if lines >= 2:
             return
+
+
+def _delete(node: Node) -> None:
+    marks = {"deletionTimestamp": "2026-11-22T19:05:08Z", "deletionGracePeriodSeconds": 5}
+    given = node.cloud.pods[UID]
+    node.apply({**given, "metadata": {**given["metadata"], **marks}}, "update")
 
 
 def _gone(node: Node) -> None:

@@ -17,6 +17,7 @@ from kubeedge_actors.drivers.store.base import DeviceRow, MetaRow, TwinChanges
 from kubeedge_actors.supervisors import ActorSystem, Crashed, Event
 from kubeedge_actors.wire import messages
 from tests.support.env.both_sides import BothSidesEnv
+from tests.support.plugins.hypothesis_profile import examples
 from tests.support.waiting import eventually
 
 DEVICE = "default/lamp"
@@ -79,7 +80,7 @@ def quiet(system: ActorSystem) -> bool:
 def test_a_malformed_message_crashes_nobody(
     env: BothSidesEnv, crashes: list[Crashed], message_type: type[msgspec.Struct]
 ) -> None:
-    @settings(max_examples=25)
+    @settings(max_examples=examples(25))
     @given(arbitrary(message_type))
     def publish(message: Any) -> None:
         for system in (env.edge, env.cloud):

@@ -23,10 +23,11 @@ from kubeedge_actors.drivers.kubelet.server import KubeletServer
 from kubeedge_actors.drivers.kubelet.tls import kubelet_context
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.base import NODE_GROUP, TlsPaths
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.bootstrap_tokens import split_token
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.worker_protocol import execute
+from kubeedge_actors.kubernetes.certificates.info import NODE_GROUP
 from kubeedge_actors.osutil.connection_limits import ServerLimits
 from kubeedge_actors.osutil.sockets import tls_context
 from tests.support.certificates import TestCa

@@ -20,19 +20,13 @@ from kubeedge_actors.actors.edgecontroller.signing_requests import forbidden_wis
 from kubeedge_actors.drivers.bootstrap.client import join
 from kubeedge_actors.drivers.bootstrap.protocol import JoinRequest
 from kubeedge_actors.drivers.link.client import WebSocketLinks
-from kubeedge_actors.drivers.pki.base import (
-    CLIENT_AUTH,
-    SERVER_AUTH,
-    KeyPair,
-    Subject,
-    TlsPaths,
-    node_subject,
-)
-from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.base import KeyPair, TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.pem import save_pair
 from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, IssueCertificate, execute
 from kubeedge_actors.errors import CertificateError
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import CLIENT_AUTH, SERVER_AUTH, Subject, node_subject
 from tests.support.fakes.bootstrap_cloud import Cloud
 from tests.support.fakes.link_recorders import ClientRecorder
 from tests.support.fakes.raw_websocket_server import RawPeer

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -55,6 +57,43 @@ def test_a_head_of_60_kib_is_read(name: str, tmp_path: Path) -> None:
     with opened(name, tmp_path) as door, door.connect() as connection:
         connection.sendall(door.head(more=f"{door.credentials}X: {'a' * 60 * KIB}\r\n"))
         assert status(connection) == 200
+
+
+# --- who talks on after it was refused
+
+
+MOST_UNHEARD = 16_000 * KIB
+"""What buffers between two ends may take of somebody who is not listened to: those of TLS, and of TCP at both ends."""
+
+
+def heard(connection: socket.socket) -> int:
+    """Bytes that the other side takes before it takes no more for a moment, or has gone."""
+    connection.setblocking(False)
+    taken, piece = 0, b"a" * 64 * KIB
+    while taken <= MOST_UNHEARD:
+        try:
+            taken += connection.send(piece)
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            if not select.select((), (connection,), (), SHORT)[1]:
+                break
+        except OSError:
+            break
+    return taken
+
+
+@pytest.mark.parametrize("name", ["api", "hub", "bootstrap", "kubelets"])
+def test_who_sends_on_after_the_head_was_refused_is_not_listened_to(name: str, tmp_path: Path) -> None:
+    with opened(name, tmp_path) as door, door.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX: a")
+        assert heard(connection) < MOST_UNHEARD
+
+
+@pytest.mark.parametrize("name", ["api", "bootstrap"])
+def test_who_sends_a_body_that_was_refused_is_not_listened_to(name: str, tmp_path: Path) -> None:
+    with opened(name, tmp_path) as door, door.connect() as connection:
+        connection.sendall(door.head("POST", "NodeName: edge-1\r\nContent-Length: 3000000000\r\n"))
+        assert status(connection) in (401, 403, 405)
+        assert heard(connection) < MOST_UNHEARD
 
 
 # --- deadlines

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from kubeedge_actors.actors.metamanager.downstream import object_row
-from kubeedge_actors.actors.metamanager.metaserver.meta_server import ReadApiHandler
+from kubeedge_actors.actors.metamanager.metaserver.api_handler import ApiHandler
+from kubeedge_actors.actors.metamanager.metaserver.local_reads import LocalReads
 from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, Reader, TokenAuthorizer
 from kubeedge_actors.assembly import local_doors
 from kubeedge_actors.assembly.local_doors import metaserver_tls, metrics_access
@@ -81,7 +82,7 @@ class Node:
         self.site.bind()
         authorizer = TokenAuthorizer(self.store.meta, readers, anonymous, lambda: self.now)
         matching: Callable[..., Any] = lambda *terms: Selector(*terms).matches  # noqa: E731
-        self.site.serve(ReadApiHandler(self.store.meta, matching, lambda: self.now, authorizer))
+        self.site.serve(ApiHandler(LocalReads(self.store.meta, matching), lambda: self.now, authorizer))
 
     def issue(self, token: str, account: str = "seller", number: str = "1", **changes: Any) -> None:
         text = msgspec.json.encode(issued(token, **changes)).decode()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.security.fuzz.judge import TooMuch, judged, mutated
 from tests.security.fuzz.targets import TARGETS, Target
+from tests.support.plugins.hypothesis_profile import examples
 
-EXAMPLES = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=examples(60), suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -19,10 +19,11 @@ from kubeedge_actors.drivers.bootstrap.revocations import Revocations
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.link.client import WebSocketLinks
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.base import Subject, TlsPaths, node_subject
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims, make_node_token, split_token
-from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, execute
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import Subject, node_subject
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND, NODE_KIND, SECRET_KIND
 from kubeedge_actors.kubernetes.time import format_micro_time
 from tests.support.fakes.bootstrap_cloud import Cloud, Reply

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.actors.metamanager.metaserver.meta_server import ReadApiHandler
+from kubeedge_actors.actors.metamanager.metaserver.api_handler import ApiHandler
+from kubeedge_actors.actors.metamanager.metaserver.local_reads import LocalReads
 from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, Reader, TokenAuthorizer
 from kubeedge_actors.control import ControlSocket
 from kubeedge_actors.drivers.cluster.selectors import Selector
@@ -79,7 +80,7 @@ def test_secrets_are_given_to_nobody_who_shows_no_token(path: str, query: dict[s
     def answer(anonymous: Reader | None) -> int:
         store: Any = OneSecret()
         authorizer = TokenAuthorizer(store, (), anonymous, lambda: 0.0)
-        api = ReadApiHandler(store, lambda *terms: Selector(*terms).matches, lambda: 0.0, authorizer)
+        api = ApiHandler(LocalReads(store, lambda *terms: Selector(*terms).matches), lambda: 0.0, authorizer)
         return api(ServerRequest("GET", path, query)).status
 
     assert (answer(ANYBODY), answer(None)) == (403, 401)

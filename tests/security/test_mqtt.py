@@ -57,15 +57,15 @@ def test_after_a_slice_of_what_is_retained_the_broker_leaves_the_process_to_othe
     for name, value in (("PAUSE", 2 * PATIENCE), ("ENDED_WITHIN", 0.1)):
         monkeypatch.setattr(connections, name, value)
     with ExitStack() as stack:
+        victim = stack.enter_context(paho(broker.port, "victim"))
+        victim.subscribe("victim")
         for name in ("first", "second"):
             hostile = stack.enter_context(Raw(broker.port, name))
             hostile.subscribe("+/+/+/nothing", 0)  # is answered at once
+            for number in range(10):  # once one of these is handled, the pause before it has begun
+                victim.publish("victim", str(number).encode(), 1)
+                assert victim.hear().payload == str(number).encode()
             monkeypatch.setattr(connections, "PAUSE", 0.0)  # the second one waits for the first one's to end
-        victim = stack.enter_context(paho(broker.port, "victim"))
-        victim.subscribe("victim")
-        for number in range(20):
-            victim.publish("victim", str(number).encode(), 1)
-            assert victim.hear().payload == str(number).encode()
         assert [broker._core.sessions[name].retained_steps for name in ("first", "second")] == [SLICE, SLICE]
         broker.close()
 

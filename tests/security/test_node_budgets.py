@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,12 +16,20 @@ from kubeedge_actors.actors.cloudhub.frame_limits import (
     SMALL,
     UnreadFrames,
 )
-from kubeedge_actors.actors.cloudhub.upstream_pressure import BEHIND, BURST, RATE, UpstreamPressure, controllers
+from kubeedge_actors.actors.cloudhub.upstream_pressure import (
+    BEHIND,
+    BURST,
+    RATE,
+    REFUSED_SECONDS,
+    UpstreamPressure,
+    controllers,
+)
 from kubeedge_actors.actors.devicecontroller.controller import child_specs
 from kubeedge_actors.actors.devicecontroller.unknown_reports import MAX_BYTES, MAX_REPORTS, UnknownReports
 from kubeedge_actors.actors.devicecontroller.upstream import MAX_PROPERTIES, StatusBatch
 from kubeedge_actors.actors.edgecontroller.write_budgets import MAX_PODS, RATES, WriteBudgets
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.drivers.link.base import Peer
 from kubeedge_actors.hubs.node_budget import BudgetedQueue, NodeBudget
 from kubeedge_actors.kubernetes.object_types import EVENT_KIND
 from kubeedge_actors.testing import inline
@@ -29,6 +38,7 @@ from kubeedge_actors.wire.messages import (
     InsertPod,
     LinkMessage,
     ReportEvent,
+    ReportRefused,
     ReportStored,
     RequestCertificate,
     TwinReported,
@@ -185,6 +195,58 @@ def test_while_a_controller_is_behind_each_node_is_read_at_a_pace_of_its_own() -
     pressure.forget(1)
     receiver.depth = BEHIND + 1
     assert pressure.admits(1, 1.0)
+
+
+def test_whose_report_was_refused_is_read_at_the_pace_for_a_while_whether_a_controller_is_behind_or_not() -> None:
+    pressure = UpstreamPressure(controllers(lambda type: [Behind()]))
+    pressure.on_refused(1, 0.0)
+    assert sum(pressure.admits(1, 0.0) for _ in range(1_000)) == BURST
+    assert sum(pressure.admits(1, 1.0) for _ in range(1_000)) == RATE
+    assert all(pressure.admits(2, 1.0) for _ in range(1_000))
+    assert all(pressure.admits(1, REFUSED_SECONDS) for _ in range(1_000))
+    pressure.on_refused(1, REFUSED_SECONDS)
+    pressure.forget(1)
+    assert all(pressure.admits(1, REFUSED_SECONDS) for _ in range(1_000))
+
+
+def test_who_floods_with_reports_that_are_refused_is_held_up_and_its_neighbour_is_not() -> None:
+    """From the controller's refusal over the hub to the connection, and until the time is over."""
+    hub = CloudHubEnv(accepting=lambda type: (Behind(),))
+    evil, good = hub.join(EVIL), hub.join(GOOD)
+
+    def taken(peer: Peer, node: str) -> int:
+        frame = beehive.encode(mapping.to_beehive(twin(node, "none"), 1))
+        count = sum(hub.server.events.on_text(peer, frame) for _ in range(2 * BURST))
+        hub.harness.run()
+        return count
+
+    assert taken(evil, EVIL) == 2 * BURST
+    hub.harness.publish(ReportRefused(node=EVIL))
+    hub.harness.run()
+    assert (taken(evil, EVIL), taken(good, GOOD)) == (BURST, 2 * BURST)
+    hub.harness.advance(REFUSED_SECONDS)
+    assert taken(evil, EVIL) == 2 * BURST
+    hub.harness.stop()
+
+
+def test_the_controller_says_whose_reports_it_refuses_and_of_devices_that_never_were_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    harness = inline(*child_specs(FakeCluster(), writers=1))
+    refused = harness.probe(ReportRefused)
+    harness.run()
+    controller = harness.ref(constants.DEVICECONTROLLER)
+    controller.tell(twin(GOOD, "soon"))
+    for number in range(MAX_REPORTS + 2):
+        controller.tell(twin(EVIL, f"none-{number}"))
+    harness.run()
+    assert refused.take() == [ReportRefused(node=EVIL)] * 2
+    harness.advance(62.0)
+    lines = [line for line in caplog.messages if "there is no such device" in line]
+    assert lines == [
+        f"{MAX_REPORTS + 1} reports of device default/soon and {MAX_REPORTS} others are dropped: there is no such device"
+    ]
+    harness.stop()
 
 
 def test_a_module_of_a_user_that_is_slow_holds_no_node_up() -> None:

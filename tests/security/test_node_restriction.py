@@ -85,6 +85,13 @@ def writes(labels: Json) -> list[LinkMessage]:
     ]
 
 
+@pytest.mark.parametrize("way", [0, 1])
+def test_a_node_does_not_put_itself_into_a_group(edge: EdgeControllerEnv, way: int) -> None:
+    edge.api.patch(NODE_KIND, "", ME, {"metadata": {"labels": {well_known.BELONGING_TO: "a"}}})
+    edge.ask(writes({well_known.BELONGING_TO: "b"})[way])
+    assert labels_of(edge)[well_known.BELONGING_TO] == "a"
+
+
 @pytest.mark.parametrize("labels", [{TENANT: "red"}, {TENANT: None}, {ROLE: ""}, {"a": "b", ROLE: "x"}])
 @pytest.mark.parametrize("way", [0, 1])
 def test_a_node_neither_gives_nor_takes_nor_changes_them(edge: EdgeControllerEnv, labels: Json, way: int) -> None:

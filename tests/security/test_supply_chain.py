@@ -32,6 +32,7 @@ FIRST_WITHOUT = {
     "cryptography": ("50.0.0", "CVE-2026-69247; before it CVE-2026-34180, CVE-2026-26007, CVE-2024-12797"),
     "grpcio": ("1.68.0", "CVE-2024-11407, CVE-2024-7246"),
     "h11": ("0.16.0", "CVE-2025-43859: request smuggling by chunked bodies"),
+    "h2": ("4.3.0", "CVE-2025-57804: request smuggling by header values"),
     "idna": ("3.15", "CVE-2026-45409, CVE-2024-3651: quadratic time"),
     "protobuf": ("6.33.5", "CVE-2026-0994, CVE-2025-4565: recursion without a limit"),
     "pygments": ("2.20.0", "CVE-2026-4539"),

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubeedge_actors.drivers.pki.base import TlsPaths, node_subject
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, execute
+from kubeedge_actors.kubernetes.certificates.info import node_subject
 
 DAY = datetime.timedelta(days=1)
 

@@ -142,4 +142,8 @@ class CloudAndEdge:
             if self.cloud.runs:
                 if self.edge.process and not self.edge.runs and self.out("get", "pods", "-o", "name"):
                     self.edge.start()
-                self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=50s")
+                self.clear()
+
+    def clear(self) -> None:
+        """Delete all pods of the namespace `default`, and wait until they have ended."""
+        self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=50s")

@@ -67,7 +67,8 @@ def _layer(busybox: str) -> bytes:
     return out.getvalue()
 
 
-def _address() -> str:
+def engine_address() -> str:
+    """Where the engine listens, if there is one."""
     return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
@@ -77,12 +78,12 @@ def unfit() -> str:
         docker = importlib.import_module("docker")
     except ImportError:
         return "the docker library is not installed"
-    if reason := _silent(_address()):
+    if reason := _silent(engine_address()):
         return reason
     try:
-        client: Any = docker.APIClient(base_url=_address(), version="auto", timeout=int(PATIENCE))
+        client: Any = docker.APIClient(base_url=engine_address(), version="auto", timeout=int(PATIENCE))
     except docker.errors.DockerException as error:
-        return f"no engine answers at {_address()}: {error}"
+        return f"no engine answers at {engine_address()}: {error}"
     with closing(client):
         return _no_image(client) or _other_files(client)
 
@@ -122,7 +123,7 @@ def _other_files(client: Any) -> str:
     return (
         ""
         if visible
-        else f"the engine at {_address()} does not see the files of this machine, which the volumes of pods need"
+        else f"the engine at {engine_address()} does not see the files of this machine, which the volumes of pods need"
     )
 
 
@@ -143,8 +144,8 @@ def _clean(address: str, owner_prefix: str) -> None:
 def docker_engine() -> Iterator[DockerEngine]:
     """A Docker engine with a small image, clean for this test."""
     owner = f"test-{uuid.uuid4().hex[:12]}"
-    yield DockerEngine(_address(), IMAGE, owner)
-    _clean(_address(), owner)
+    yield DockerEngine(engine_address(), IMAGE, owner)
+    _clean(engine_address(), owner)
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from kubeedge_actors.wire import constants, message_class, resource
 from kubeedge_actors.wire import messages as m
 from kubeedge_actors.wire.beehive import BeehiveMessage, Header, Route
+from tests.support.plugins.hypothesis_profile import examples
 
-quick = settings(max_examples=150)
+quick = settings(max_examples=examples(150))
 
 words = st.text(max_size=12)
 ids = st.uuids(version=4).map(str)
@@ -106,6 +107,7 @@ SAID: dict[type[m.LinkMessage], st.SearchStrategy[Any]] = {
     m.BusUploaded: _said(
         m.BusUploaded, resource=words, content=json_values, source=words, parent_msg_id=ids | st.just("")
     ),
+    m.NodeTaskReported: _said(m.NodeTaskReported, job_type=segments, job=segments, task_node=segments, content=objects),
     m.ObjectPushed: _said(
         m.ObjectPushed,
         operation=writes | st.just(constants.DELETE),
@@ -122,6 +124,7 @@ SAID: dict[type[m.LinkMessage], st.SearchStrategy[Any]] = {
     m.TwinSynced: _said(m.TwinSynced, device=devices, content=objects),
     m.AttributesChanged: _said(m.AttributesChanged, device=devices, content=objects),
     m.ReportStored: _said(m.ReportStored, parent_msg_id=ids, resource=words, content=json_values),
+    m.NodeTask: _said(m.NodeTask, job_type=segments, job=segments, task_node=segments, content=objects),
     m.BusPublish: _said(m.BusPublish, topic=topics, payload=json_values),
     m.BusSubscribe: _said(m.BusSubscribe, topic=topics),
     m.BusUnsubscribe: _said(m.BusUnsubscribe, topic=topics),

@@ -15,6 +15,9 @@ PATIENCE = 60.0
 WHOLE_PROGRAM = 240.0
 """The same for a program that is a trial of many steps by itself; less than the time-out of pytest, which ends all."""
 POLL = 0.01
+REST, LONGEST = 2, 0.5
+"""So many times as long as a question took, who waits leaves the cores to those for whom it waits (kubectl takes a
+tenth of a second of one), but no longer than the second number says."""
 
 Found = TypeVar("Found")
 
@@ -34,7 +37,9 @@ class Patience:
 def eventually(condition: Callable[[], Found], what: str = "it") -> Found:
     """What `condition` gives once that is true; for what nobody announces. AssertionError after PATIENCE."""
     patience, pause = Patience(), threading.Event()
+    asked = time.monotonic()
     while not (value := condition()):
         assert not patience.over, f"not within {PATIENCE:.0f} s: {what}"
-        pause.wait(POLL)
+        pause.wait(max(POLL, min(REST * (time.monotonic() - asked), LONGEST)))
+        asked = time.monotonic()
     return value

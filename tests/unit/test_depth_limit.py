@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from kubeedge_actors import depth_limit, yaml_documents
 from kubeedge_actors.actors.devicecontroller.device_status import parse_state_report
 from kubeedge_actors.actors.devicetwin.dttypes import NOT_JSON, Rejection, TwinRequest, parse, parse_update
-from kubeedge_actors.actors.edged.runtime.image_pull import registry_credentials
 from kubeedge_actors.actors.edged.status.node_status_manager import parse_query_response
 from kubeedge_actors.config import EdgeConfig, parse_yaml_documents
 from kubeedge_actors.depth_limit import MAX_DEPTH, TooDeep
 from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.errors import FrameError, UsageError
+from kubeedge_actors.kubernetes.registry_logins import registry_login
 from kubeedge_actors.options.config_reader import file_settings
 from kubeedge_actors.wire import beehive, tunnel
 from kubeedge_actors.wire.content import to_value, unquote
@@ -136,7 +136,7 @@ def test_configuration_files(tmp_path: Path) -> None:
 
 def test_the_registries_of_a_pull_secret() -> None:
     secret = {"data": {".dockerconfigjson": base64.b64encode(DEEP.encode()).decode()}}
-    assert registry_credentials("registry.example/app", [secret]) is None
+    assert registry_login("registry.example/app", [secret]) is None
 
 
 def test_a_number_in_the_place_of_a_text_is_no_text_and_costs_no_memory() -> None:

@@ -40,6 +40,10 @@ def ended(body: str) -> tuple[int, list[str]]:
     return done.returncode, done.stderr.splitlines()
 
 
+def test_no_thread_that_computes_keeps_the_others_from_their_turn_for_python_s_five_milliseconds() -> None:
+    assert ended("assert sys.getswitchinterval() == 0.0005; ending.request()") == (0, ["edge: ended"])
+
+
 @pytest.mark.parametrize(
     ("body", "status", "sentence"),
     [

@@ -7,11 +7,13 @@ from collections import Counter
 from typing import Final
 
 from kubeedge_actors.wire.messages import (
+    ApplicationRequest,
     DeletePod,
     DeviceStateReported,
     InsertPod,
     LinkMessage,
     MembershipRequest,
+    NodeTaskReported,
     PatchNode,
     PatchPod,
     QueryLease,
@@ -31,11 +33,14 @@ SMALL: Final = 64 * 1024
 """Characters of a frame that are no matter; a kubelet's Events, leases and requests have a few thousand."""
 OBJECT: Final = 1024 * 1024
 """Characters of a frame with a whole object or a report: a Node with its images has some 100,000."""
+CALL: Final = 6 * 1024 * 1024
+"""Characters of a frame with a call of the API for a program: an object of 3 MiB as base64."""
 LIMITS: Final[dict[type[LinkMessage], int]] = {
     **dict.fromkeys((ReportEvent, QueryObject, QueryLease, WriteLease, DeletePod, MembershipRequest), SMALL),
     **dict.fromkeys((RequestCertificate, RequestToken, DeviceStateReported), SMALL),
     **dict.fromkeys((RegisterNode, UpdateNode, PatchNode, ReportNodeStatus), OBJECT),
-    **dict.fromkeys((InsertPod, PatchPod, ReportPodStatus, TwinReported), OBJECT),
+    ApplicationRequest: CALL,
+    **dict.fromkeys((InsertPod, PatchPod, ReportPodStatus, TwinReported, NodeTaskReported), OBJECT),
 }
 """Of the types that the cloud keeps or asks the API with. What modules of a user send each other has the link's limit alone."""
 MAX_ID: Final = 256

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ from kubeedge_actors.actors.cloudhub.control_messages import (
     is_final_empty_message,
 )
 from kubeedge_actors.actors.cloudhub.frame_limits import MAX_ID, too_large_sentence
+from kubeedge_actors.actors.cloudhub.frame_writer import FrameWriter
 from kubeedge_actors.actors.cloudhub.link_adapter import ServerEventsAdapter
 from kubeedge_actors.actors.cloudhub.messages import (
     DURABLE,
@@ -31,7 +31,7 @@ from kubeedge_actors.actors.cloudhub.messages import (
 from kubeedge_actors.actors.cloudhub.peer_authorization import may_send, names_cloud_source
 from kubeedge_actors.actors.cloudhub.session import KEEPALIVE, NodeSession, acked_object
 from kubeedge_actors.actors.cloudhub.takeover_detector import TakeoverDetector
-from kubeedge_actors.actors.cloudhub.traffic import DOWN, UP, TrafficCounters
+from kubeedge_actors.actors.cloudhub.traffic import UP, TrafficCounters
 from kubeedge_actors.actors.cloudhub.upgrade_headers import (
     cloud_renews_lease,
     confirms_messages,
@@ -63,6 +63,7 @@ from kubeedge_actors.wire.messages import (
     ObjectPushed,
     OutboxAcknowledged,
     QueryClusterCa,
+    ReportRefused,
     Response,
     SendToNode,
     SessionClosed,
@@ -109,8 +110,7 @@ class CloudHub(Module):
         traffic: TrafficCounters | None = None,
     ) -> None:
         self._server, self._listen = server, listen
-        self._cluster_ca = cluster_ca
-        self._limit, self._keepalive = node_limit, keepalive
+        self._cluster_ca, self._limit, self._keepalive = cluster_ca, node_limit, keepalive
         self._accepting, self._controllers = accepting, controllers(accepting)
         self._join_limiter = join_limiter or JoinRateLimiter()
         self._traffic = traffic or TrafficCounters()
@@ -131,6 +131,7 @@ class CloudHub(Module):
         self._gate = ServerEventsAdapter(
             self.ref, self.clock, self._join_limiter, self._traffic, self._full, self._controllers
         )
+        self._frames = FrameWriter(self._server, self._traffic, self.clock, self.log)
         self._server.start(self._listen.host, self._listen.port, self._listen.tls, self._gate)
         for peer in self._server.peers():
             self._join(peer)
@@ -170,7 +171,14 @@ class CloudHub(Module):
             if session.is_expired(tick.due):
                 self._close(session, "no heart-beat")
             elif session.next_due <= now:
-                self._send_all(session, session.due(now))
+                self._frames.send(session, session.due(now))
+
+    @on
+    def on_report_refused(self, message: ReportRefused) -> None:
+        """Read its node at a pace for a while."""
+        session = self._sessions.get(message.node)
+        if session is not None:
+            self._gate.on_refused(session.peer)
 
     def _full(self, peer: Peer) -> bool:
         return len(self._sessions) >= self._limit and node_of(peer) not in self._sessions
@@ -187,9 +195,9 @@ class CloudHub(Module):
         now = self.clock.monotonic()
         if old is not None:
             self._take_over(old, peer, now)
-        acknowledging = wants_upstream_acks(peer)
-        session = NodeSession(node, peer, now, acknowledging=acknowledging, keepalive=self._keepalive)
+        session = NodeSession(node, peer, now, acknowledging=wants_upstream_acks(peer), keepalive=self._keepalive)
         self._sessions[node] = self._by_peer[peer.id] = session
+        self._traffic.links.on_opened(session, self.clock.now())
         self.publish(SessionOpened(node=node, confirms=confirms_messages(peer)))
 
     def _take_over(self, old: NodeSession, peer: Peer, now: float) -> None:
@@ -220,6 +228,8 @@ class CloudHub(Module):
         if self._sessions.get(session.node) is session:
             del self._sessions[session.node]
         self._inbox.on_session_closed(session.node)
+        self._traffic.links.on_closed(session, reason, self.clock.now())
+        self._gate.on_session_ended(session.peer)
         self.publish(SessionClosed(node=session.node, reason=reason))
 
     # --- up
@@ -248,7 +258,7 @@ class CloudHub(Module):
         except Exception:  # a defect of ours in reading must not let one node stop all others
             self.log.exception("a frame of node %s can not be decoded", session.node)
         else:
-            self._traffic.count(UP, record.route, text)
+            self._traffic.count(UP, record.route, text, session.node)
             return message if self._has_room(session, message, len(text)) else None
         self._close(session, "a malformed message")
         return None
@@ -259,7 +269,7 @@ class CloudHub(Module):
             self._traffic.count_outcome("dropped: too large")
             self._warn_limited(sentence, session.node)
             if session.acknowledging and type(message) in DURABLE:  # or it comes again for ever
-                self._send_all(session, [OutboxAcknowledged(node=session.node, ids=[message.msg_id])])
+                self._frames.send(session, [OutboxAcknowledged(node=session.node, ids=[message.msg_id])])
         return not sentence
 
     def _on_message(self, session: NodeSession, message: LinkMessage, at: float) -> None:
@@ -274,7 +284,7 @@ class CloudHub(Module):
                 self._traffic.count_outcome("refused by a node")
                 self.log.debug("%s could not do %s: %s", session.node, message.parent_msg_id, message.reason)
             case QueryClusterCa():
-                self._send_all(session, [cluster_ca_response(message, self._cluster_ca)])
+                self._frames.send(session, [cluster_ca_response(message, self._cluster_ca)])
             case UnknownMessage():
                 self._unknown(session, message)
             case _ if type(message) in mapping.UPWARD and may_send(message):
@@ -297,7 +307,7 @@ class CloudHub(Module):
         for node, ids in self._inbox.take_ready_acks():
             session = self._sessions.get(node)
             if session is not None:
-                self._send_all(session, [OutboxAcknowledged(node=node, ids=ids)])
+                self._frames.send(session, [OutboxAcknowledged(node=node, ids=ids)])
 
     def _acknowledged(self, session: NodeSession, ack: Response) -> None:
         if ack.source == constants.SOURCE_EDGEHUB:  # a genuine edge says there who has sent what it acknowledges
@@ -307,12 +317,12 @@ class CloudHub(Module):
         pushed = acked_object(released)
         if pushed is not None:
             self.publish(ObjectAcked(node=session.node, pushed=pushed))
-        self._send_all(session, following)
+        self._frames.send(session, following)
 
     def _unknown(self, session: NodeSession, message: UnknownMessage) -> None:
         answer = control_response(message)
         if answer is not None:
-            self._send_all(session, [answer])
+            self._frames.send(session, [answer])
         elif names_cloud_source(message.message):
             self._traffic.count_outcome("dropped: in the name of a cloud module")
         elif not is_final_empty_message(message):
@@ -337,7 +347,7 @@ class CloudHub(Module):
                 self.on_node_removed(NodeRemoved(node=message.node))
                 continue
             session = self._send_down(message)
-            if session is not None and session.is_acked(message):
+            if session is not None and session.is_acked(message) and acked_object(message):
                 self.publish(ObjectAcked(node=session.node, pushed=message))
 
     @on
@@ -369,32 +379,12 @@ class CloudHub(Module):
         try:
             sending = session.send(message, self.clock.monotonic())
         except WireError as error:
-            self._encode_failed(session, message, error)
+            self._frames.on_failed(session, message, error)
             return None
         if sending is None:
             self._traffic.count_outcome("dropped: old news")
             return session
-        self._send_all(session, sending)
+        self._frames.send(session, sending)
         if session.is_backlogged:
             self._close(session, "it acknowledges nothing")
         return None
-
-    def _send_all(self, session: NodeSession, messages: Iterable[LinkMessage]) -> None:
-        waiting = deque(messages)
-        while waiting:
-            message = waiting.popleft()
-            try:
-                self._write(session.peer, message)
-            except WireError as error:
-                self._encode_failed(session, message, error)
-                waiting.extend(session.drop(message, self.clock.monotonic()))
-
-    def _write(self, peer: Peer, message: LinkMessage) -> None:
-        record = mapping.to_beehive(message, int(self.clock.now() * 1000))
-        text = beehive.encode(record)
-        self._traffic.count(DOWN, record.route, text)
-        self._server.send(peer, text)
-
-    def _encode_failed(self, session: NodeSession, message: LinkMessage, error: WireError) -> None:
-        self.log.warning("a %s for %s can not be written: %s", type(message).__name__, session.node, error)
-        self._traffic.count_outcome("dropped: can not be written")

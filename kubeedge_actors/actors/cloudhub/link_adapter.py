@@ -82,6 +82,14 @@ class ServerEventsAdapter:
         """The hub has taken it out of its mailbox."""
         self._unread.remove(event.peer.id, len(event.text))
 
+    def on_refused(self, peer: Peer) -> None:
+        """A report of this peer was refused."""
+        self._pressure.on_refused(peer.id, self._clock.monotonic())
+
+    def on_session_ended(self, peer: Peer) -> None:
+        """Nothing more is told about this peer."""
+        self._pressure.forget(peer.id)
+
     def on_close(self, peer: Peer, reason: str) -> None:
         """Tell the hub that a node has left; if the mailbox is full, it finds out by the missing keepalive."""
         self._pressure.forget(peer.id)

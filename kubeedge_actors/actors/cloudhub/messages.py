@@ -18,6 +18,8 @@ from kubeedge_actors.wire.messages import (
     MembershipDetail,
     MembershipUpdate,
     Message,
+    NodeTask,
+    NodeTaskReported,
     QueryClusterCa,
     ReportEvent,
     ReportStored,
@@ -85,10 +87,13 @@ DownstreamMessage = (
     | TargetUrlAdded
     | TargetUrlRemoved
     | ServiceCall
+    | NodeTask
 )
 """What may be said to a node, beside objects."""
 SENT_ONCE = (BusSubscribe, BusUnsubscribe, TargetUrlAdded, TargetUrlRemoved, ServiceCall)
 """Those of them that no node asks for."""
 
-DURABLE = frozenset({TwinReported, DeviceStateReported, ReportEvent, BusUploaded, DeletePod, CustomMessage})
+DURABLE = frozenset(
+    {TwinReported, DeviceStateReported, ReportEvent, BusUploaded, DeletePod, NodeTaskReported, CustomMessage}
+)
 """What a node keeps until it was handled here."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from kubeedge_actors.actors.cloudhub.upgrade_headers import accepted_extensions, node_of
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
-from kubeedge_actors.drivers.pki.base import node_of as node_of_certificate
 from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
+from kubeedge_actors.kubernetes.certificates.info import node_of as node_of_certificate
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.beehive import BeehiveMessage
 from kubeedge_actors.wire.messages import (

@@ -96,7 +96,8 @@ def acked_object(released: LinkMessage | None) -> ObjectPushed | None:
     An answer that held an object counts as the push of it: from now on the node has to be told when it changes.
     """
     if isinstance(released, ObjectPushed):
-        return released
+        # what programs of a node watch is theirs; nobody keeps a record of it
+        return released if released.source != constants.SOURCE_DYNAMICCONTROLLER else None
     if not isinstance(released, Response) or released.group != constants.GROUP_RESOURCE:
         return None
     found = resource.try_parse(released.resource)

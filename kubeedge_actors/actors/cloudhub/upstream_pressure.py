@@ -1,4 +1,5 @@
-"""While the controllers are behind, each node is read at a pace: what many say in all is not held up by what one says. Pure.
+"""While the controllers are behind each node is read at a pace, and a node whose reports are refused always: what many say in all is not held up by what
+one says. Pure.
 
 Their mailboxes have no other bound: a controller that waits for the hub while the hub waits for it would be a deadlock, so it is told beyond its capacity.
 """
@@ -16,6 +17,8 @@ BEHIND: Final = 100
 """Messages that may wait for a controller before nodes are paced: some milliseconds of work."""
 RATE: Final = 50.0
 """Messages a second of one node that are read all the same."""
+REFUSED_SECONDS: Final = 10.0
+"""In which a node is read at that pace after a report of it was refused: reading it, refusing it and saying so is work for nothing."""
 BURST: Final = 100
 """Messages of one node that are read at once all the same: more than one says when it joins."""
 
@@ -56,21 +59,28 @@ def controllers(accepting: Callable[[type], Iterable[NamedReceiver]] | None) -> 
 
 
 class UpstreamPressure:
-    """Of all nodes. `receivers`: the controllers, as they are now. For one thread."""
+    """Of all nodes. `receivers`: the controllers, as they are now. For one thread, but for `on_refused`."""
 
     def __init__(self, receivers: Callable[[], Iterable[Receiver]]) -> None:
         self._receivers = receivers
         self._buckets: dict[int, TokenBucket] = {}
+        self._paced_until: dict[int, float] = {}
 
     def admits(self, peer: int, now: float) -> bool:
         """Whether one more message of this connection is read now (`now`: monotonic seconds)."""
-        if all(receiver.depth <= BEHIND for receiver in self._receivers()):
+        refused = bool(self._paced_until) and now < self._paced_until.get(peer, now)
+        if not refused and all(receiver.depth <= BEHIND for receiver in self._receivers()):
             return True
         bucket = self._buckets.get(peer)
         if bucket is None:
             bucket = self._buckets[peer] = TokenBucket(RATE, BURST)
         return bucket.take(now)
 
+    def on_refused(self, peer: int, now: float) -> None:
+        """A report of this connection was refused; any thread, while the connection is not forgotten."""
+        self._paced_until[peer] = now + REFUSED_SECONDS
+
     def forget(self, peer: int) -> None:
         """The connection has ended."""
+        self._paced_until.pop(peer, None)
         self._buckets.pop(peer, None)

@@ -28,9 +28,9 @@ from kubeedge_actors.drivers.kubelet.base import (
     TextAnswer,
     UpgradeAnswer,
 )
-from kubeedge_actors.drivers.pki.base import node_of
 from kubeedge_actors.errors import LinkError, NotFound
 from kubeedge_actors.hubs.access_reviews import Denied
+from kubeedge_actors.kubernetes.certificates.info import node_of
 from kubeedge_actors.kubernetes.kubelet_address import KubeletAddress
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 from kubeedge_actors.actors.cloudstream.stream import TunnelStream
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
-from kubeedge_actors.drivers.pki.base import node_of
 from kubeedge_actors.errors import FrameError, LinkError
+from kubeedge_actors.kubernetes.certificates.info import node_of
 from kubeedge_actors.wire import constants, tunnel
 from kubeedge_actors.wire.tunnel import Frame, FrameType
 

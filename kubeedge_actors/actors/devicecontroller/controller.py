@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from kubeedge_actors.actors.devicecontroller.device_status import parse_state_report, parse_twin_report
 from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
+from kubeedge_actors.actors.devicecontroller.messages import (
+    DeferredMessage,
+    DeviceWriteDue,
+    ExpiryCheckDue,
+    ReporterCheckDue,
+)
 from kubeedge_actors.actors.devicecontroller.unknown_reports import UnknownReports
 from kubeedge_actors.actors.devicecontroller.upstream import (
     BACKOFF_MAX,
@@ -46,6 +52,7 @@ from kubeedge_actors.wire.messages import (
     MembershipRequest,
     MembershipUpdate,
     ObjectPushed,
+    ReportRefused,
     ReportStored,
     TwinReported,
 )
@@ -62,31 +69,6 @@ MAX_DEFERRED, NODE_DEFERRED, NODE_DEFERRED_BYTES = 10_000, 1_000, 4 * 1024 * 102
 """What waits for the devices to be known: of all nodes, and of each."""
 TOO_MANY_UNKNOWN = "too many reports of this node wait for devices that nobody knows"
 WRONG_NODE = "the device is not on that node"
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceWriteDue:
-    """The next status write of this device is due."""
-
-    device: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExpiryCheckDue:
-    """Timer: check what has waited too long, each second."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReporterCheckDue:
-    """Look again who has reported the statuses that are there; the API did not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeferredMessage:
-    """A report or request that waits until the devices are known, with its `ReplyTo`."""
-
-    message: LinkMessage
-    reply: ReplyTo | None
 
 
 class DeviceControllerState(InformerSet):
@@ -118,6 +100,7 @@ class DeviceController(Controller):
         MembershipUpdate,
         MembershipDetail,
         ReportStored,
+        ReportRefused,
         *CONTROLLER_EMITS,
         DeviceWriteDue,
         ExpiryCheckDue,
@@ -224,12 +207,21 @@ class DeviceController(Controller):
         for late in self._state.downstream.release_expired_waits(self.clock.now()):
             self.publish(late)
         now = self.clock.monotonic()
-        for device, senders in self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS).items():
-            self._state.unknown.release(device)
-            self._state.counts["reports of unknown devices"] += len(senders)
-            self.log.warning("%d reports of device %s are dropped: there is no such device", len(senders), device)
-            self._confirm(senders)
+        self._drop_unknown(self._state.status_queue.expire_unknown(now, UNKNOWN_DEVICE_SECONDS))
         self._state.status_queue.remove_idle(now)
+
+    def _drop_unknown(self, expired: Mapping[str, Sequence[ReportAck]]) -> None:
+        """One line of the log, however many devices there never were."""
+        senders = [sender for each in expired.values() for sender in each]
+        if not expired:
+            return
+        self._state.counts["reports of unknown devices"] += len(senders)
+        others = f" and {len(expired) - 1} others" if len(expired) > 1 else ""
+        text = "%d reports of device %s%s are dropped: there is no such device"
+        self.log.warning(text, len(senders), next(iter(expired)), others)
+        for device in expired:
+            self._state.unknown.release(device)
+        self._confirm(senders)
 
     # --- up -----------------------------------------------------------------------------------------------------------
 
@@ -284,6 +276,8 @@ class DeviceController(Controller):
     def _reject(self, device: str, senders: Sequence[ReportAck], reason: str = WRONG_NODE) -> None:
         """Acked although not stored: a resend would be rejected again. Counted and logged."""
         nodes = sorted({sender.node for sender in senders})
+        for node in nodes:
+            self.publish(ReportRefused(node=node))
         self._state.counts[f"reports dropped: {reason}"] += len(senders)
         if set(nodes) <= self._state.warned:
             self.log.debug("a report of %s by %s is dropped: %s", device, ", ".join(nodes), reason)
@@ -377,9 +371,28 @@ def _report_ack(reply_to: ReplyTo | None) -> Callable[[bool], object]:
     return settle
 
 
-def child_specs(cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None) -> list[ChildSpec]:
-    """DeviceController and its writers, writers first. `counts`: the counter for what it drops."""
-    desk, shelf = DeviceControllerState(cluster, counts), StatusWriterState()
+class DeviceStates(NamedTuple):
+    """What DeviceController and its writers keep over their crashes, and what others may look at."""
+
+    controller: DeviceControllerState
+    writers: StatusWriterState
+
+    @classmethod
+    def of(cls, cluster: Cluster, counts: Counter[str] | None = None) -> DeviceStates:
+        """Of one cluster. `counts`: the counter for what the controller drops."""
+        return cls(DeviceControllerState(cluster, counts), StatusWriterState())
+
+    def status_of(self, device: str) -> dict[str, Any]:
+        """The status of a device as it was last written, by us or by a process before; empty when there was none. Any thread."""
+        written = self.writers.known.get(device) or self.controller.downstream.devices.get(device) or {}
+        return written.get("status") or {}
+
+
+def child_specs(
+    cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None, states: DeviceStates | None = None
+) -> list[ChildSpec]:
+    """DeviceController and its writers, writers first. `counts`: the counter for what it drops; `states`: theirs, if others look at them."""
+    desk, shelf = states or DeviceStates.of(cluster, counts)
     writer_names = [f"{constants.DEVICECONTROLLER}-{number}" for number in range(1, writers + 1)]
     mailbox = MailboxSpec(capacity=MAILBOX)
     return [

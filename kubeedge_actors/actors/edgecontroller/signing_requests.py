@@ -9,12 +9,10 @@ import base64
 import binascii
 from typing import Any
 
-from kubeedge_actors.drivers.pki.der import parse_request
-from kubeedge_actors.drivers.pki.pem import from_pem
 from kubeedge_actors.errors import CertificateError
+from kubeedge_actors.kubernetes.certificates.der import REQUEST, from_pem, parse_request
 
 SIGNERS = frozenset({"kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"})
-PEM = "CERTIFICATE REQUEST"
 
 
 def forbidden_wish(node: str, spec: Any) -> str:
@@ -40,4 +38,4 @@ def _der(request: Any) -> bytes:
         text = base64.b64decode(request if isinstance(request, str) else "", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as error:
         raise CertificateError("this is not a certificate request") from error
-    return from_pem(text, PEM) or b""
+    return from_pem(text, REQUEST) or b""

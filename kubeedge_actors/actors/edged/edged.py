@@ -7,7 +7,6 @@ from collections.abc import Callable
 from kubeedge_actors.actors.edged.messages import (
     HousekeepingDue,
     LinkState,
-    ListNodePods,
     ListPodEvents,
     ManifestsRead,
     NodeSyncDue,
@@ -43,6 +42,7 @@ from kubeedge_actors.wire.messages import (
     InsertPod,
     LinkDown,
     LinkUp,
+    ListNodePods,
     ListPods,
     PatchNode,
     PatchPod,

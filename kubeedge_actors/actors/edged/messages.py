@@ -70,10 +70,6 @@ class ManifestsRead(Message, frozen=True, kw_only=True):
     manifests: list[tuple[str, Json]]
 
 
-class ListNodePods(Message, frozen=True):
-    """Asks for the pods of this node: a list of v1.Pod with the status that they have now (kubelet: /pods)."""
-
-
 class ListPodEvents(Message, frozen=True):
     """Asks for the Events of pods that are remembered here: a list of v1.Event, the newest at the end."""
 

@@ -6,16 +6,18 @@ from kubeedge_actors.errors import WireError
 from kubeedge_actors.wire import beehive, constants, mapping
 from kubeedge_actors.wire.beehive import Route
 from kubeedge_actors.wire.messages import (
+    ApplicationRequest,
     BusUploaded,
     CustomMessage,
     DeletePod,
     ErrorResponse,
     LinkMessage,
+    NodeTaskReported,
     ReportEvent,
     Response,
 )
 
-DurableMessage = ReportEvent | BusUploaded | DeletePod | CustomMessage
+DurableMessage = ReportEvent | BusUploaded | DeletePod | NodeTaskReported | CustomMessage
 """What is kept in the outbox, in order."""
 
 
@@ -25,6 +27,17 @@ def message_of(frame: str) -> LinkMessage | None:
     if not record.header.msg_id and record.route == Route():
         return None
     return mapping.from_beehive(record)
+
+
+def asker_of(message: LinkMessage) -> str:
+    """Which module waits for an answer, or has asked a request: MetaServer for what is of its programs, MetaManager for all else."""
+    if isinstance(message, Response):
+        return (
+            constants.SOURCE_METASERVER
+            if message.operation == constants.APPLICATION_RESPONSE
+            else constants.METAMANAGER
+        )
+    return constants.SOURCE_METASERVER if isinstance(message, ApplicationRequest) else constants.METAMANAGER
 
 
 def error_response(request: LinkMessage, reason: str) -> ErrorResponse:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 
 from kubeedge_actors.actors.edgehub.certificate_fetcher import CertificateFetcher, run_in_thread
-from kubeedge_actors.actors.edgehub.frames import DurableMessage, confirmation, error_response, message_of
+from kubeedge_actors.actors.edgehub.frames import DurableMessage, asker_of, confirmation, error_response, message_of
 from kubeedge_actors.actors.edgehub.handshake import AcceptedExtensions, accepted_extensions, request_headers
 from kubeedge_actors.actors.edgehub.messages import (
     HUB_MESSAGES,
@@ -270,7 +270,7 @@ class EdgeHub(Module):
             case None:
                 pass
             case Response():
-                self.tell(constants.METAMANAGER, message)
+                self.tell(asker_of(message), message)
             case OutboxAcknowledged():
                 self._outbox.on_acked(message.ids)
             case BusPublish() | CustomMessage() if self._agreed.wants_confirmation:
@@ -316,7 +316,7 @@ class EdgeHub(Module):
             self._flush()
 
     def _respond_error(self, message: Request, reason: str) -> None:
-        self.tell(constants.METAMANAGER, error_response(message, reason))
+        self.tell(asker_of(message), error_response(message, reason))
 
     # --- up: kept until the cloud has it --------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubeedge_actors.actors.edgehub.frames import asker_of
 from kubeedge_actors.actors.edgehub.send_queue import OneWayMessage, Request
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
@@ -12,6 +13,7 @@ from kubeedge_actors.wire.messages import (
     DeviceStateReported,
     ErrorResponse,
     FlushRequest,
+    NodeTaskReported,
     ReportEvent,
     TwinReported,
 )
@@ -29,7 +31,7 @@ class OfflineEdgeHub(Module):
     @on
     def on_request(self, message: Request) -> None:
         """Answer ErrorResponse, as EdgeHub does while the link is down."""
-        self.tell(constants.METAMANAGER, ErrorResponse(parent_msg_id=message.msg_id, resource="", reason=REASON))
+        self.tell(asker_of(message), ErrorResponse(parent_msg_id=message.msg_id, resource="", reason=REASON))
 
     @on
     def on_message_to_cloud(
@@ -40,6 +42,7 @@ class OfflineEdgeHub(Module):
         | ReportEvent
         | BusUploaded
         | DeletePod
+        | NodeTaskReported
         | CustomMessage,
     ) -> None:
         """Drop it."""

@@ -5,19 +5,21 @@ Source: KubeEdge edge/pkg/edgestream. Different on purpose: the server is verifi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
+from kubeedge_actors.actors.edgestream.resource_sampler import Json, KubeletFacts, ResourceSampler
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.link.base import CertificateSource, Link
-from kubeedge_actors.errors import LinkError
+from kubeedge_actors.errors import AnswerLost, AskTimeout, ContainerError, LinkError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.outage_log import OutageLog
 from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.messages import LinkDown, LinkUp, Message
+from kubeedge_actors.wire.messages import LinkDown, LinkUp, ListNodePods, Message
 
 RETRY_INITIAL, RETRY_MAX = 2.0, 120.0
+EDGED_SECONDS = 5.0
+"""How long Edged has to say what it runs."""
 
 
 class TunnelOpened(Message, frozen=True, kw_only=True):
@@ -47,23 +49,25 @@ class EdgeStreamState:
 class EdgeStream(Module):
     """Answers the cloud's requests for streams from the containers of `runtime`, and what they use from `sampler`.
 
-    `address` is the node's, `url` the tunnel's: wss://HOST:PORT.
+    `address` is the node's, `url` the tunnel's: wss://HOST:PORT. `configuration`: the fields of a KubeletConfiguration that hold here.
     """
 
     name = constants.EDGESTREAM
     group = "stream"
-    emits = (TunnelOpened, TunnelClosed, TunnelConnectDue)
+    emits = (TunnelOpened, TunnelClosed, TunnelConnectDue, ListNodePods)
 
     def __init__(
         self, node: str, address: str, url: str, link_factory: Callable[[], Link], credentials: CertificateSource,
         runtime: ContainerRuntime, state: EdgeStreamState, sampler: ResourceSampler | None = None,
+        configuration: Mapping[str, object] | None = None,
     ) -> None:  # fmt: skip
         self._headers = {constants.HEADER_TUNNEL_NODE: node, constants.HEADER_TUNNEL_ADDRESS: address}
         self._headers[constants.HEADER_STREAM] = (
             "1"  # to a cloud of ours: this node follows a log again from where it broke off
         )
         self._url, self._links, self._credentials = url + constants.PATH_TUNNEL, link_factory, credentials
-        self._runtime, self._seen, self._sampler = runtime, state, sampler
+        self._runtime, self._seen = runtime, state
+        self._facts = KubeletFacts(sampler, self._list_pods, configuration or {}) if sampler is not None else None
         self._tunnel: Tunnel | None = None
         self._attempt = 0
         self._wait = RETRY_INITIAL
@@ -132,8 +136,16 @@ class EdgeStream(Module):
             ref.offer(TunnelOpened(attempt=attempt))
 
         link = self._links()
-        self._tunnel = Tunnel(link, self._runtime, over, opened, self._sampler)
+        self._tunnel = Tunnel(link, self._runtime, over, opened, self._facts)
         link.open(self._url, self._headers, tls, self._tunnel)
+
+    def _list_pods(self) -> list[Json]:
+        """Called in the threads of streams."""
+        try:
+            pods: list[Json] = self.ask(constants.EDGED, ListNodePods(), EDGED_SECONDS).get()
+        except (AskTimeout, AnswerLost) as error:
+            raise ContainerError(f"this node does not know now what it runs: {error}") from error
+        return pods
 
     def _warn_once(self, reason: str) -> None:
         tried = self._seen.up and self._wait > RETRY_INITIAL

@@ -1,36 +1,22 @@
-"""A kubelet's answers about what is used: `/stats/summary` (JSON) and `/metrics/resource` (Prometheus text, for metrics-server). Imported with the first one."""
+"""A kubelet's answers about what is used: `/stats/summary` (JSON) and `/metrics/resource` (Prometheus text, for metrics-server). Pure; imported with the first one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import msgspec
-
-from kubeedge_actors.actors.edgestream.flow_control import StreamSender
-from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSample, ResourceSampler
+from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSample
 from kubeedge_actors.drivers.containers.base import Container, ContainerUsage
 from kubeedge_actors.drivers.machine.base import MachineUsage
-from kubeedge_actors.errors import ContainerError
 from kubeedge_actors.kubernetes.time import format_time
-from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.tunnel import StreamRequest
 
 Json = dict[str, Any]
 Measured = ContainerUsage | MachineUsage
 NANO = 1_000_000_000
-
-
-def serve_metrics(opening: StreamRequest, sender: StreamSender, sampler: ResourceSampler) -> None:
-    """One document. ContainerError: there is none at that path. RuntimeUnavailable."""
-    path = opening.url.Path.strip("/")
-    if path == constants.PATH_STATS_SUMMARY:
-        before, last = sampler.samples()
-        sender.send(msgspec.json.encode(summary(sampler.node, before, last)) + b"\n")
-    elif path == constants.PATH_METRICS_RESOURCE:
-        sender.send(resource_metrics(sampler.samples()[1]).encode())
-    else:
-        raise ContainerError(f"this node does not serve {opening.url.Path}")
+LEAST_SECONDS, LEAST_BYTES = 1e-9, 1.0
+"""What the counters of something that runs say at least: those of a kubelet are never 0, and metrics-server leaves out the whole pod of a container whose are.
+Ours may be, since the time of processes is counted in hundredths of a second.
+"""
 
 
 def summary(node: str, before: ResourceSample, last: ResourceSample) -> Json:
@@ -120,11 +106,11 @@ def _labels(container: Container, *, whole_pod: bool = False) -> str:
 
 
 def _seconds(usage: ContainerUsage) -> float:
-    return usage.cpu_seconds
+    return max(usage.cpu_seconds, LEAST_SECONDS)
 
 
 def _bytes(usage: ContainerUsage) -> float:
-    return float(usage.working_set)
+    return max(float(usage.working_set), LEAST_BYTES)
 
 
 def _of(

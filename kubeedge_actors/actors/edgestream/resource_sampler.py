@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime, ContainerUsage
 from kubeedge_actors.drivers.machine.base import Machine, MachineUsage
 
+Json = dict[str, Any]
 FRESH_SECONDS = 10.0
 """So long a sample is the answer to whoever asks."""
 STALE_SECONDS = 120.0
@@ -67,8 +69,22 @@ class ResourceSampler:
             self._before, self._last = last, self._take()
             return self._before, self._last
 
+    def containers(self) -> list[Container]:
+        """What there is at the node, running or not. Errors: RuntimeUnavailable."""
+        return self._runtime.list()
+
     def _take(self) -> ResourceSample:
         running = [container for container in self._runtime.list() if container.phase == "running"]
         usage = self._runtime.usage([container.id for container in running])
         measured = tuple((container, usage[container.id]) for container in running if container.id in usage)
         return ResourceSample(self._wall_clock(), self._clock(), self._machine.usage(), measured)
+
+
+class KubeletFacts(NamedTuple):
+    """What a kubelet would be asked for at its own port. `list_pods`: the node's pods with their status, called in a thread of a stream; it raises DriverError.
+    `configuration`: the fields of a KubeletConfiguration that hold here.
+    """
+
+    sampler: ResourceSampler
+    list_pods: Callable[[], list[Json]]
+    configuration: Mapping[str, object] = {}

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from kubeedge_actors.actors.edgestream.flow_control import StreamSender
-from kubeedge_actors.actors.edgestream.resource_sampler import ResourceSampler
+from kubeedge_actors.actors.edgestream.resource_sampler import KubeletFacts
 from kubeedge_actors.drivers.containers.base import ContainerRuntime
 from kubeedge_actors.drivers.link.base import CloseReason, Link
 from kubeedge_actors.errors import ContainerError, DriverError, FrameError
@@ -32,10 +32,10 @@ class Tunnel:
         runtime: ContainerRuntime,
         on_ended: Callable[[str, bool], None],
         on_opened: Callable[[], object] = bool,
-        sampler: ResourceSampler | None = None,
+        facts: KubeletFacts | None = None,
     ) -> None:
         self._link, self._runtime, self._on_ended, self._on_opened = link, runtime, on_ended, on_opened
-        self._sampler = sampler
+        self._facts = facts
         self._lock = threading.Lock()
         self._senders: dict[int, StreamSender] = {}
         self._lived = False
@@ -107,7 +107,7 @@ class Tunnel:
         """On the stream's own thread."""
         reason = ""
         try:
-            serve_stream(kind, opening, sender, self._runtime, self._sampler)
+            serve_stream(kind, opening, sender, self._runtime, self._facts)
         except DriverError as error:
             reason = str(error)
         except Exception:
@@ -123,7 +123,7 @@ def serve_stream(
     opening: tunnel.StreamRequest,
     sender: StreamSender,
     runtime: ContainerRuntime,
-    sampler: ResourceSampler | None = None,
+    facts: KubeletFacts | None = None,
 ) -> None:
     """Serve the request until it ends or is cancelled. Error: DriverError, why it can not be served."""
     if kind is FrameType.LOGS:
@@ -142,9 +142,9 @@ def serve_stream(
         from kubeedge_actors.actors.edgestream.remotecommand import serve_attach
 
         serve_attach(opening, sender, runtime)
-    elif kind is FrameType.METRICS and sampler is not None:
-        from kubeedge_actors.actors.edgestream.resource_metrics import serve_metrics
+    elif kind is FrameType.METRICS and facts is not None:
+        from kubeedge_actors.actors.edgestream.kubelet_endpoints import serve_node
 
-        serve_metrics(opening, sender, sampler)
+        serve_node(opening, sender, facts)
     else:
         raise ContainerError(f"this node does not serve {opening.url.Path}")

@@ -42,6 +42,7 @@ NOTIFICATIONS = (PodChanged, PodConfigChanged, DeviceChanged)
 """Whom a stored object concerns is told by one of these (`_notify`)."""
 MAX_REMEMBERED = 1000
 Read = Callable[[str], MetaRow | None]
+ReadObject = Callable[[str], ObjectRow | None]
 
 
 class ObjectVersion(NamedTuple):
@@ -89,8 +90,8 @@ class DownstreamPlanner:
     Nothing of this is durable on purpose: after a crash an object is told again rather than not at all.
     """
 
-    def __init__(self, read: Read) -> None:
-        self._read = read
+    def __init__(self, read: Read, read_object: ReadObject = lambda key: None) -> None:
+        self._read, self._read_object = read, read_object
         self._versions: dict[str, ObjectVersion] = {}
 
     def plan(self, pushes: Sequence[ObjectPushed]) -> DownstreamPlan:
@@ -99,6 +100,10 @@ class DownstreamPlanner:
         for push in pushes:
             key = object_path(push.type, push.namespace, push.name)
             deleted = push.operation == constants.DELETE
+            if push.source == constants.SOURCE_DYNAMICCONTROLLER:
+                self._watched(plan, push)
+                plan.acks.append(ack_response(push, key))
+                continue
             version = ObjectVersion(uid_of(push.object), version_of(push.object, push.resource_version), deleted)
             known = plan.versions.get(key) or self._versions.get(key)
             if known is None or not known.covers(version):
@@ -137,6 +142,21 @@ class DownstreamPlanner:
         stored = plan.rows[key] if key in plan.rows else self._read(key)
         object = parse_object(stored) if stored else None
         return bool(version.uid and object and uid_of(object) and uid_of(object) != version.uid)
+
+    def _watched(self, plan: DownstreamPlan, push: ObjectPushed) -> None:
+        """What a program of this node watches is for MetaServer alone: Edged must not run it. What is stored and newer stays."""
+        row = object_row(push.object, content_text(push.object))
+        if row is None:
+            return
+        stored = plan.objects[row.key] if row.key in plan.objects else self._read_object(row.key)
+        deleted, newer = (
+            push.operation == constants.DELETE,
+            stored is not None and stored.resource_version > row.resource_version,
+        )
+        if deleted and stored is not None and uid_of(push.object):
+            newer = uid_of(_decode(stored.value)) != uid_of(push.object)
+        if not newer:
+            plan.objects[row.key] = None if deleted else row
 
     def _put(self, plan: DownstreamPlan, key: str, push: ObjectPushed) -> None:
         text = content_text(push.object)

@@ -88,7 +88,7 @@ class MetaManager(Module):
         self._store = store
         self._cloud = has_cloud
         self._remote_seconds = remote_seconds
-        self._downstream = DownstreamPlanner(store.get)
+        self._downstream = DownstreamPlanner(store.get, store.object)
         self._pending = PendingQueries()
         self._timer_set = self._store_failing = self._contradicted = False
 

@@ -10,9 +10,9 @@ from kubeedge_actors.actors.router.request_path import InvalidPath, RequestPath,
 from kubeedge_actors.actors.router.rule_table import RuleTable
 from kubeedge_actors.actors.router.rules import RestSource, Rule
 from kubeedge_actors.drivers.http.base import RestRequest, RestResponse
-from kubeedge_actors.drivers.pki.base import ADMIN_GROUP
 from kubeedge_actors.errors import ClusterError, KubeEdgeActorsError
 from kubeedge_actors.hubs.access_reviews import AccessReviewer, Caller, Denied
+from kubeedge_actors.kubernetes.certificates.info import ADMIN_GROUP
 from kubeedge_actors.kubernetes.object_types import RULE_KIND
 
 AUTHORIZATION = "Authorization"

@@ -1,7 +1,8 @@
 """The definitions that ship with the program, written out as CustomResourceDefinitions.
 
 `definitions.json` says a schema in short: `string`, `integer`, `boolean`, `number`; `any` is a free object, `[x]` a list,
-`{x}` a map, `a|b` a choice; a key that ends in `!` is required, a key `...` keeps unknown fields.
+`{x}` a map, `a|b` a choice, `~x` a text of this pattern; a key that ends in `!` is required, a key `...` keeps unknown fields. `older` are further
+versions that are served, in which an object has the same fields.
 """
 
 from __future__ import annotations
@@ -30,21 +31,26 @@ def expand_definition(short: Json) -> Json:
     names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
     if "short" in short:
         names["shortNames"] = short["short"]
-    schema = expand_schema(short["schema"])
-    for root in ("apiVersion", "kind"):
-        schema["properties"][root] = {"type": "string"}
-    schema["properties"]["metadata"] = {"type": "object"}
-    version: Json = {"name": short["version"], "served": True, "storage": True}
-    version["schema"] = {"openAPIV3Schema": schema}
-    if short.get("status"):
-        version["subresources"] = {"status": {}}
-    spec = {"group": group, "scope": short.get("scope", "Namespaced"), "names": names, "versions": [version]}
+    status = bool(short.get("status"))
+    versions = [_version(each, storage=False, status=status) for each in short.get("older", ())]
+    versions.append(_version(short, storage=True, status=status))
+    spec = {"group": group, "scope": short.get("scope", "Namespaced"), "names": names, "versions": versions}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{plural}.{group}"},
         "spec": spec,
     }
+
+
+def _version(short: Json, *, storage: bool, status: bool) -> Json:
+    schema = expand_schema(short["schema"])
+    for root in ("apiVersion", "kind"):
+        schema["properties"][root] = {"type": "string"}
+    schema["properties"]["metadata"] = {"type": "object"}
+    version: Json = {"name": short["version"], "served": True, "storage": storage}
+    version["schema"] = {"openAPIV3Schema": schema}
+    return version | ({"subresources": {"status": {}}} if status else {})
 
 
 def expand_schema(short: Any) -> Json:
@@ -57,6 +63,8 @@ def expand_schema(short: Any) -> Json:
         return {"type": short}
     if short == "any":
         return {"type": "object", PRESERVE: True}
+    if short[0] == "~":
+        return {"type": "string", "pattern": short[1:]}
     if short[0] == "[":
         return {"type": "array", "items": expand_schema(short[1:-1])}
     if short[0] == "{":

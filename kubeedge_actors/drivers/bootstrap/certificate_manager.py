@@ -15,10 +15,12 @@ from pathlib import Path
 import msgspec
 
 from kubeedge_actors.drivers.bootstrap.protocol import JoinRequest, JoinResult
-from kubeedge_actors.drivers.pki.base import CertificateInfo, TlsPaths, node_subject
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, split_token
-from kubeedge_actors.drivers.pki.pem import CERTIFICATE, check_pair, read_certificate, read_pem
+from kubeedge_actors.drivers.pki.pem import check_pair, read_certificate, read_pem
 from kubeedge_actors.errors import CertificateError, LinkError
+from kubeedge_actors.kubernetes.certificates.der import CERTIFICATE
+from kubeedge_actors.kubernetes.certificates.info import CertificateInfo, node_subject
 
 log = logging.getLogger(__name__)
 

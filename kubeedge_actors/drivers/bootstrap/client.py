@@ -28,12 +28,13 @@ from kubeedge_actors.drivers.bootstrap.protocol import (
     JoinResult,
 )
 from kubeedge_actors.drivers.link import hostname_mismatch
-from kubeedge_actors.drivers.pki.base import KeyPair, node_subject, why_not_the_clouds
+from kubeedge_actors.drivers.pki.base import KeyPair
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, split_token
-from kubeedge_actors.drivers.pki.der import parse_certificate
-from kubeedge_actors.drivers.pki.pem import CERTIFICATE, check_pair, read_pem, save_pair, write_pem
+from kubeedge_actors.drivers.pki.pem import check_pair, read_pem, save_pair, write_pem
 from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, PkiRequest, WorkerResult, execute
 from kubeedge_actors.errors import CertificateError, LinkError
+from kubeedge_actors.kubernetes.certificates.der import CERTIFICATE, parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import node_subject, why_not_the_clouds
 
 TIMEOUT = 10.0
 

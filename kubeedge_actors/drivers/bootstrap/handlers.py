@@ -31,9 +31,10 @@ from kubeedge_actors.drivers.bootstrap.protocol import (
     UPGRADE_PATH,
     USAGES_HEADER,
 )
-from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, HUB_NAME, LEGACY_USER, CertificateAuthority, node_of
+from kubeedge_actors.drivers.pki.base import CertificateAuthority
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims
 from kubeedge_actors.errors import CertificateError, DriverError, KubeEdgeActorsError
+from kubeedge_actors.kubernetes.certificates.info import CLIENT_AUTH, HUB_NAME, LEGACY_USER, node_of
 
 log = logging.getLogger(__name__)
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -109,8 +110,10 @@ class BootstrapHandler:
         Who has neither a certificate nor a token gets no body read: only a request for a certificate has one, and a report.
         """
         path = head.path.partition("?")[0]
+        if path == CERTIFICATE_PATH and head.method != "GET":
+            return _wrong_method()
         try:
-            if path == CERTIFICATE_PATH and head.method == "GET":
+            if path == CERTIFICATE_PATH:
                 self._check_sender(head)
         except RequestRefused as refused:
             return refused.reply
@@ -131,7 +134,7 @@ class BootstrapHandler:
         if path not in (CA_PATH, CERTIFICATE_PATH) and not is_node:
             return text_response(404, "404: Page Not Found")
         if request.method != "GET":
-            return text_response(405, "405: Method Not Allowed")
+            return _wrong_method()
         if path == CA_PATH:
             return Response(200, self._authority.ca_der, BINARY)
         if path == CERTIFICATE_PATH:
@@ -200,6 +203,10 @@ class BootstrapHandler:
             raise RequestRefused(text_response(401, f"token validation failure, err: {error}")) from error
 
 
+def _wrong_method() -> Response:
+    return text_response(405, "405: Method Not Allowed")
+
+
 def _is_report(path: str) -> bool:
     return path == UPGRADE_PATH or TASK_PATH.fullmatch(path) is not None
 
@@ -211,7 +218,7 @@ def _report(request: Request, path: str) -> Response:
     although it means 3 as well.
     """
     if request.method != "POST":
-        return text_response(405, "405: Method Not Allowed")
+        return _wrong_method()
     if len(request.body) > MAX_REPORT:
         return text_response(400, "Request entity too large: the request body can only be up to 1MB in size")
     try:

@@ -15,9 +15,9 @@ import msgspec
 
 from kubeedge_actors.drivers.bootstrap.secret_client import SecretClient
 from kubeedge_actors.drivers.cluster.base import Cluster
-from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.pem import write_file
 from kubeedge_actors.errors import CertificateError, ClusterError
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
 
 log = logging.getLogger(__name__)
 

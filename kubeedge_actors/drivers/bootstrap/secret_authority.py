@@ -16,10 +16,10 @@ from kubeedge_actors.drivers.bootstrap.secret_client import SecretClient, Secret
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.pki.base import KeyPair, TlsPaths
 from kubeedge_actors.drivers.pki.bootstrap_tokens import ca_hash, expiry_of, split_token
-from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthority
 from kubeedge_actors.drivers.pki.pem import write_file
 from kubeedge_actors.errors import CertificateError, ClusterError, Unreachable
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -22,6 +22,7 @@ from kubeedge_actors.drivers.link.server_connection import identity_of
 from kubeedge_actors.drivers.link.server_tls import bootstrap_context
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.osutil.connection_limits import ByteBudget, ConnectionSlot, ServerLimits
+from kubeedge_actors.osutil.unread_close import StrangerTransport
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = StrangerTransport.of(cast(asyncio.Transport, transport), self._is_talking)
         self._give_time(self._server.limits.head_seconds)
         self._server.on_connected(self)
 
@@ -111,6 +112,12 @@ class _Connection(asyncio.Protocol):
         self._forget_body()
         self._server.on_closed(self)
         self._slot.release()
+
+    def _is_talking(self) -> bool:
+        """Whether there is more to come of its request: its body, or what is no HTTP at all."""
+        if self._http.their_state is not h11.SEND_BODY or self._head is None:
+            return self._http.their_state is h11.ERROR
+        return any(name in (b"transfer-encoding", b"content-length") for name, _ in self._head.headers)
 
     def abort(self) -> None:
         """Close at once."""

@@ -55,6 +55,9 @@ class AuthHeaders:
 
     def headers(self) -> dict[str, str]:
         """The headers to send. Errors: Unreachable when there is no token, OSError of its file."""
+        return self._proof() | impersonation_headers(self._config.impersonate)
+
+    def _proof(self) -> dict[str, str]:
         token = self._current()
         if token:
             return {"Authorization": f"Bearer {token}"}
@@ -113,6 +116,11 @@ class AuthHeaders:
                 self._unreadable = str(error)
                 log.warning("the token file can not be read, the token before is used: %s", error)
             return RENEWAL_INITIAL
+
+
+def impersonation_headers(whom: tuple[str, str] | None) -> dict[str, str]:
+    """With which an identity speaks in the name of a user of a group (Kubernetes: user impersonation); none for None."""
+    return {"Impersonate-User": whom[0], "Impersonate-Group": whom[1]} if whom else {}
 
 
 def _read(path: Path) -> str:

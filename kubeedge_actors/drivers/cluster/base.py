@@ -20,7 +20,7 @@ import dataclasses
 import enum
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -173,6 +173,9 @@ class Cluster(Protocol):
         `grace` in seconds, None for the object's own.
         """
 
+    def kinds(self, group: str, version: str) -> Sequence[ResourceKind]:
+        """The kinds of a group version that can be created and watched; none when the API does not serve it."""
+
     def watch(
         self,
         kind: ResourceKind,
@@ -222,6 +225,11 @@ class InformerSet:
         """Whether the first lists of all watches with `wait_for_sync` are complete."""
         return not self._missing
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the watches have begun."""
+        return len(self._watches) == len(self._specs)
+
     def start(self, wake: Callable[[], object]) -> bool:
         """Start the watches; False when they run already, and then changes may be queued.
 
@@ -254,6 +262,51 @@ class InformerSet:
     def _complete(self, kind: ResourceKind) -> None:
         self._missing.discard(kind)
         self.deltas.wake()
+
+
+class DynamicInformers:
+    """Watches that a controller begins and ends while it runs (client-go: dynamicinformer): those of the kinds that are retained; what they tell is put into `deltas`, which is woken when a first list is complete.
+
+    `labels`: only objects that match.
+    """
+
+    def __init__(self, cluster: Cluster, deltas: DeltaQueue, labels: str = "") -> None:
+        self._cluster = cluster
+        self._deltas = deltas
+        self._labels = labels
+        self._watches: dict[ResourceKind, Watch] = {}
+        self._synced: set[ResourceKind] = set()
+
+    def retain(self, kinds: Iterable[ResourceKind]) -> None:
+        """Watch these kinds, and no others."""
+        wanted = set(kinds)
+        for kind in self._watches.keys() - wanted:
+            self._watches.pop(kind).stop()
+            self._synced.discard(kind)
+        for kind in sorted(wanted - self._watches.keys(), key=lambda kind: kind.qualified):
+            complete = functools.partial(self._complete, kind)
+            self._watches[kind] = self._cluster.watch(kind, self._deltas.put, complete, labels=self._labels)
+
+    def is_synced(self, kind: ResourceKind) -> bool:
+        """Whether the first list of a kind is complete."""
+        return kind in self._synced
+
+    def get(self, kind: ResourceKind, namespace: str, name: str) -> Json | None:
+        """An object of a kind that is retained, as last seen."""
+        return self._watches[kind].get(namespace, name)
+
+    def all(self, kind: ResourceKind) -> list[Json]:
+        """All objects of a kind as last seen; none of one that is not retained."""
+        watch = self._watches.get(kind)
+        return watch.all() if watch is not None else []
+
+    def stop(self) -> None:
+        """End all."""
+        self.retain(())
+
+    def _complete(self, kind: ResourceKind) -> None:
+        self._synced.add(kind)
+        self._deltas.wake()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ class ExecPlugin:
 class ClientConfig:
     """One API server and one identity.
 
-    Certificates and keys are PEM; `token_file` is read again when it may have been renewed.
+    Certificates and keys are PEM; `token_file` is read again when it may have been renewed. `impersonate`: user and group in whose name the
+    identity speaks; empty: its own.
     """
 
     url: str
@@ -47,6 +48,7 @@ class ClientConfig:
     password: str = ""
     verify: bool = True
     server_name: str = ""
+    impersonate: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
         return f"Access({self.url})"

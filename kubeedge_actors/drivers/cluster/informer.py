@@ -29,6 +29,7 @@ from kubeedge_actors.drivers.cluster.base import (
 )
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
+from kubeedge_actors.kubernetes.packed_object import pack, unpack
 from kubeedge_actors.outage_log import OutageLog
 
 log = logging.getLogger(__name__)
@@ -104,25 +105,27 @@ class Informer:
         watch_objects: Callable[[str], AbstractContextManager[EventLines]],
         *,
         cache: bool = True,
+        packed: bool = False,
         outage: OutageLog | None = None,
         peek: Callable[[], ObjectList] | None = None,
         wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        """`outage`: of the API server, shared by all its watches. `peek`: the first object of a list, if there is one, and the list's
-        version. `wait(event, seconds)`: waits before a retry, until the event at most.
+        """`packed`: the cache takes a tenth of the memory and some time at each look. `outage`: of the API server, shared by all its watches.
+        `peek`: the first object of a list, if there is one, and the list's version. `wait(event, seconds)`: waits before a retry, until
+        the event at most.
         """
         self.kind = kind
         self._outage = outage or OutageLog()
         self._list = list_objects
         self._watch = watch_objects
         self._peek, self._wait = peek, wait
-        self._cache = cache
+        self._cache, self._packed = cache, packed
         self._chance = random.Random()
         self._turn = threading.Lock()  # held while changes are told: a subscriber joins between two of them
         self._lock = (
             threading.Lock()
         )  # held for moments only; a reader or leaver never waits for a subscriber that blocks
-        self._objects: dict[Key, Json] = {}
+        self._objects: dict[Key, Json | bytes] = {}
         self._subscribers: list[Subscription] = []
         self._joining: list[Subscription] = []
         self._version = ""
@@ -173,12 +176,14 @@ class Informer:
 
     def get(self, key: Key) -> Json | None:
         """The object as last seen."""
-        return self._objects.get(key)
+        kept = self._objects.get(key)
+        return unpack(kept) if kept is not None else None
 
     def all(self) -> list[Json]:
         """All objects as last seen."""
         with self._lock:
-            return list(self._objects.values())
+            kept = list(self._objects.values())
+        return list(map(unpack, kept))
 
     def _join(self, subscription: Subscription) -> None:
         with self._turn:
@@ -274,14 +279,14 @@ class Informer:
             return True
         if not head.items:
             return bool(self._objects) and head.version == self._version
-        known = self._objects.get(_key(head.items[0]))
+        known = self.get(_key(head.items[0]))
         is_new = _is_older(self._version, _version(head.items[0]))
         return not is_new and (known is None or _uid(known) != _uid(head.items[0]))
 
     def _replace(self, listing: ObjectList) -> None:
         """Tell the difference between the picture and a new list."""
         with self._turn:
-            vanished = dict(self._objects)
+            vanished = {key: unpack(kept) for key, kept in self._objects.items()}
             for object in listing.items:
                 key = _key(object)
                 old = vanished.pop(key, None)
@@ -331,7 +336,7 @@ class Informer:
     def _apply(self, operation: EventType, object: Json) -> None:
         object.get("metadata", {}).pop("managedFields", None)
         key = _key(object)
-        old = self._objects.get(key)
+        old = self.get(key)
         if operation is EventType.DELETED:
             with self._lock:
                 self._objects.pop(key, None)
@@ -341,10 +346,15 @@ class Informer:
                 return
             operation = EventType.MODIFIED if old is not None else EventType.ADDED
             with self._lock:
-                self._objects[key] = object if self._cache else _partial_metadata(object)
+                self._objects[key] = self._kept(object)
         change = WatchEvent(self.kind, operation, object, old if self._cache else None, initial=not self.synced)
         for subscriber in self._members():
             subscriber.tell(change)
+
+    def _kept(self, object: Json) -> Json | bytes:
+        if not self._cache:
+            return _partial_metadata(object)
+        return pack(object) if self._packed else object
 
 
 def backoff_delay(failures: int, chance: random.Random, longest: float) -> float:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -52,6 +52,8 @@ SETTLING_SECONDS = 60.0
 roles and their bindings.
 """
 FIELD_MANAGER = "kubeedge-actors"
+LASTING = frozenset({"create", "list", "watch"})
+"""Verbs of kinds whose objects are kept; subresources and reviews lack some."""
 
 _Shared = tuple[ResourceKind, str, str, str, bool]
 
@@ -59,21 +61,24 @@ _Shared = tuple[ResourceKind, str, str, str, bool]
 class KubernetesCluster:
     """One API server; see base.Cluster.
 
-    `timeout` in seconds is for each step of a request. Connects when it is first used. `wait(event, seconds)`: waits before a
-    watch tries again, until the event at most.
+    `timeout` in seconds is for each step of a request. `packed`: kinds of which most objects are nobody's here, kept small. `outage`: of the API server, when several clients share it. Connects when it is first
+    used. `wait(event, seconds)`: waits before a watch tries again, until the event at most.
     """
 
     def __init__(
         self,
         config: ClientConfig,
         timeout: float = 10.0,
+        outage: OutageLog | None = None,
+        packed: Collection[ResourceKind] = (),
         wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
         self._transport = Transport(config, timeout)
         self._wait = wait
         self._lock = threading.Lock()
         self._informers: dict[_Shared, Informer] = {}
-        self._outage, self._url = OutageLog(), config.url
+        self._outage, self._url = outage or OutageLog(), config.url
+        self._packed = frozenset(packed)
         self._away, self._settled_at = True, 0.0
 
     # --- requests ---------------------------------------------------------------------------------------------------
@@ -130,13 +135,18 @@ class KubernetesCluster:
             options["preconditions"] = {"uid": uid}
         self._request("DELETE", resource_path(kind, namespace, name), options)
 
-    def served_resources(self, group: str, version: str) -> set[str]:
-        """The plurals of the kinds that the API serves of a group version; empty when it knows none."""
+    def kinds(self, group: str, version: str) -> Sequence[ResourceKind]:
+        """The kinds of a group version that can be created and watched; none when the API does not serve it."""
+        path = f"/apis/{urllib.parse.quote(group, safe='')}" if group else "/api"
         try:
-            answer = self._request("GET", f"/apis/{group}/{version}")
+            answer = self._request("GET", f"{path}/{urllib.parse.quote(version, safe='')}")
         except NotFound:
-            return set()
-        return {str(resource.get("name")) for resource in answer.get("resources") or ()}
+            return []
+        return [
+            ResourceKind(group, version, str(each.get("name")), str(each.get("kind")), bool(each.get("namespaced")))
+            for each in answer.get("resources") or ()
+            if set(each.get("verbs") or ()) >= LASTING
+        ]
 
     def compiler(self) -> str:
         """The compiler that the API server's /version names."""
@@ -234,8 +244,10 @@ class KubernetesCluster:
                     yield stream
 
         lister = partial(self.list, kind, namespace, labels=labels, fields=fields)
-        peek = partial(self._first, kind, path, {**query, "limit": "1"})
-        return Informer(kind, lister, follow, cache=cache, outage=self._outage, peek=peek, wait=self._wait)
+        peek, small = partial(self._first, kind, path, {**query, "limit": "1"}), kind in self._packed
+        return Informer(
+            kind, lister, follow, cache=cache, packed=small, outage=self._outage, peek=peek, wait=self._wait
+        )
 
 
 def resource_path(kind: ResourceKind, namespace: str, name: str = "", subresource: str = "") -> str:

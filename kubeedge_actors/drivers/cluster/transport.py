@@ -11,7 +11,7 @@ import ssl
 import tempfile
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +21,7 @@ from kubeedge_actors.errors import Unreachable, UsageError
 
 log = logging.getLogger(__name__)
 
+NO_HEADERS: Mapping[str, str] = {}
 IDLE_CONNECTIONS = 8
 TOO_MANY, UNAVAILABLE = 429, 503
 REFUSED = (UNAUTHORIZED, FORBIDDEN)
@@ -57,8 +58,15 @@ class Transport:
         self._closing = threading.Event()
         self._credentials = AuthHeaders(config)
 
-    def request(self, method: str, target: str, body: bytes | None = None, content_type: str = "") -> tuple[int, bytes]:
-        """Status and body of the answer to one request.
+    def request(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        content_type: str = "",
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer to one request; `headers`: sent beside those that say who asks.
 
         One that the API is too busy for is made again when it says, if that is soon; one whose token it does not
         accept, with a new one, if there is one.
@@ -66,7 +74,7 @@ class Transport:
         renewed = False
         for remaining in reversed(range(TRIES)):
             proof = self._auth_headers()
-            status, content, pause = self._once(method, target, body, content_type, proof)
+            status, content, pause = self._once(method, target, body, content_type, {**proof, **headers})
             if self._refused(status, proof) and not renewed:
                 renewed = True
             elif not remaining or status not in (TOO_MANY, UNAVAILABLE) or pause is None or pause > self._timeout:

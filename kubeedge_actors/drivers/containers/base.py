@@ -342,7 +342,7 @@ class ContainerRuntime(Protocol):
         """What the running containers of a pod have written besides their volumes, in bytes by name."""
 
     def image_id(self, image: str) -> str:
-        """The id of an image that is present, else an empty text."""
+        """The id of an image that is present, else an empty text; its name itself where images are nothing but names."""
 
     def image_user(self, image: str) -> str:
         """The user as whom a container of an image runs that is present: a name or uid, with `:group` or not; empty for root."""

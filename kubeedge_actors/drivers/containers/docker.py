@@ -43,7 +43,7 @@ from kubeedge_actors.drivers.containers.docker_library import (
     translated,
     urllib3,
 )
-from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.logs.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.names import check_pod_name
 from kubeedge_actors.drivers.containers.settings import host_files
 from kubeedge_actors.drivers.containers.settings.spec_checks import check_container

@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.containers.base import (
     RuntimeRecovered,
     Watcher,
 )
-from kubeedge_actors.drivers.containers.interruptible_log_stream import FOLLOW_SECONDS, InterruptibleLogStream
+from kubeedge_actors.drivers.containers.logs.interruptible_log_stream import FOLLOW_SECONDS, InterruptibleLogStream
 from kubeedge_actors.drivers.containers.names import check_pod_name
 from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
 from kubeedge_actors.errors import ContainerError, RuntimeUnavailable

@@ -2,7 +2,7 @@
 isolates nothing.
 
 A container is a folder `<root>/<pod uid>/containers/<name>/<restart count>` with `container.json`, and the shim's
-`pid`, `main`, `exit`, `stdin`, `log`, `log.1` and so on. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The
+`pid`, `main`, `exit`, `stdin`, `log`, `log.1` and so on, and `times.INODE` of each of these. Volumes are not mounted: `MOUNT_<VOLUME>` in the environment holds the path of each. The
 network is the machine's.
 """
 
@@ -22,7 +22,6 @@ from pathlib import Path
 
 import msgspec
 
-from kubeedge_actors.drivers.containers import logfile
 from kubeedge_actors.drivers.containers.base import (
     DEFAULT_LOG_LIMITS,
     START_ERROR,
@@ -41,7 +40,8 @@ from kubeedge_actors.drivers.containers.base import (
 )
 from kubeedge_actors.drivers.containers.container_record import ContainerRecord, boot_id, read_records, write_record
 from kubeedge_actors.drivers.containers.exit_watcher import ExitWatcher
-from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.logs import logfile
+from kubeedge_actors.drivers.containers.logs.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.process_environment import environment_of, folder_sizes
 from kubeedge_actors.drivers.containers.settings import privileges
 from kubeedge_actors.drivers.containers.settings.spec_checks import check_container
@@ -301,14 +301,15 @@ class ProcessRuntime:
         *,
         timestamps: bool = False,
     ) -> InterruptibleLogStream:
-        """Standard output and error as written. Lines carry no time: `since` is as exact as the file's own time, and ContainerError for `timestamps`."""
+        """Standard output and error as written. ContainerError for `timestamps` of a container that an earlier version has started."""
         with self._lock:
             process = self._process_of(container_id)
-        if timestamps:
-            raise ContainerError("the process runtime does not know when a line was written: no timestamps")
+        if timestamps and not logfile.has_times(process.log):
+            raise ContainerError("the container was started by an earlier version, which noted no timestamps")
         if follow:
-            return InterruptibleLogStream(logfile.follow(process.log, process.pid or None, tail, since))
-        return InterruptibleLogStream(logfile.read(process.log, tail, since))
+            pid = process.pid or None
+            return InterruptibleLogStream(logfile.follow(process.log, pid, tail, since, timestamps=timestamps))
+        return InterruptibleLogStream(logfile.read(process.log, tail, since, timestamps=timestamps))
 
     def usage(self, container_ids: Sequence[str]) -> dict[str, ContainerUsage]:
         """Of all processes below the shim of each; `exec` is not among them."""
@@ -331,7 +332,7 @@ class ProcessRuntime:
 
     def attach(self, container_id: str, *, stdin: bool) -> ExecStream:
         """What the process writes from now on, and its input where the container has `stdin`."""
-        from kubeedge_actors.drivers.containers.attached_log import attach
+        from kubeedge_actors.drivers.containers.logs.attached_log import attach
 
         with self._lock:
             process = self._process_of(container_id)

@@ -24,6 +24,7 @@ from kubeedge_actors.drivers.kubelet.tls import client_identity
 from kubeedge_actors.errors import DriverError
 from kubeedge_actors.osutil.connection_limits import HEAD_TOO_LARGE, ConnectionSlot, ServerLimits
 from kubeedge_actors.osutil.connection_relay import ConnectionRelay, Framing
+from kubeedge_actors.osutil.unread_close import StrangerTransport
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class KubeletConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up; the request has to come soon."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = StrangerTransport.of(cast(asyncio.Transport, transport), lambda: self._task is None)
         self._timer = self._loop.call_later(self._owner.limits.head_seconds, self.shutdown)
         self._owner.on_connected(self)
 

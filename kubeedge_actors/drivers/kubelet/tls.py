@@ -6,9 +6,10 @@ import ssl
 
 from kubeedge_actors.drivers.kubelet.base import ClientIdentity, Name
 from kubeedge_actors.drivers.link.server_tls import server_context
-from kubeedge_actors.drivers.pki.base import TlsPaths, why_not_the_clouds
-from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import CertificateError
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import why_not_the_clouds
 
 
 def kubelet_context(tls: TlsPaths, client_ca: bytes) -> ssl.SSLContext:

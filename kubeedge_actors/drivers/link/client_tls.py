@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from kubeedge_actors.drivers.link import hostname_mismatch
-from kubeedge_actors.drivers.pki.base import TlsPaths, why_not_the_clouds
-from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.errors import CertificateError
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import why_not_the_clouds
 
 REMEMBERED = 8  # several servers, each with its own certificate, may stand behind one address
 TRIES = 3

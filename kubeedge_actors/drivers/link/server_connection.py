@@ -21,6 +21,7 @@ from websockets.server import ServerProtocol
 
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
 from kubeedge_actors.osutil.connection_limits import HEAD_TOO_LARGE, ConnectionSlot, ServerLimits
+from kubeedge_actors.osutil.unread_close import close_unread
 
 log = logging.getLogger(__name__)
 quiet = logging.getLogger(f"{__name__}.library")
@@ -86,7 +87,8 @@ class ServerConnection(asyncio.Protocol):
             self._head_size += len(data)
             if self._head_size > self._owner.limits.head_bytes:
                 self._transport.write(HEAD_TOO_LARGE)
-                self.end("its request has too long a head")
+                self._reason = "its request has too long a head"
+                close_unread(self._transport)
                 return
         self._websocket.receive_data(data)
         self._handle()
@@ -146,6 +148,8 @@ class ServerConnection(asyncio.Protocol):
         for data in self._websocket.data_to_send():
             if data:
                 self._transport.write(data)
+            elif self._reason and (self.peer is None or self._websocket.parser_exc is not None):
+                close_unread(self._transport)  # it was refused, or does not speak WebSocket, and may go on
             else:
                 self.end("closed by the peer")
 

@@ -53,7 +53,7 @@ class PodVolumes(Protocol):
 
 class HealthProbe(DriverValue, frozen=True):
     """A probe of a container: a command inside, else a connection to `host:port`, else (`http`) a GET that gives
-    200-399.
+    200-399, else (`grpc`) the health check of gRPC for `service`.
     """
 
     command: tuple[str, ...] = ()
@@ -63,6 +63,8 @@ class HealthProbe(DriverValue, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     tls: bool = False
     http: bool = False
+    grpc: bool = False
+    service: str = ""
 
 
 class Prober(Protocol):
@@ -70,6 +72,9 @@ class Prober(Protocol):
 
     def probe(self, probe: HealthProbe, timeout: float) -> str:
         """Run the probe; empty when it succeeded, else why not. Not for commands: those run inside."""
+
+    def refusal(self, probe: HealthProbe) -> str:
+        """Why no such probe can be run here; empty when it can."""
 
 
 class StaticPodSource(Protocol):

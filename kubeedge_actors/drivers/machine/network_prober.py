@@ -1,11 +1,13 @@
-"""Probes containers over the network: a connection, or the status line of an HTTP answer. Without an HTTP library: it is
-one line.
+"""Probes containers over the network: a connection, the status line of an HTTP answer, or the health check of gRPC. Without an HTTP
+library: it is one line; gRPC needs one, which is imported with the first such probe.
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import closing
+from importlib.util import find_spec
 
 from kubeedge_actors.drivers.machine.base import HealthProbe
 
@@ -13,7 +15,10 @@ USER_AGENT = "kube-probe/1.32"
 
 
 class NetworkProber:
-    """Prober over the network of this machine."""
+    """Prober over the network of this machine. `install_hint`: how the library of gRPC probes is installed."""
+
+    def __init__(self, install_hint: Callable[[], str] = lambda: "pip install h2") -> None:
+        self._install_hint = install_hint
 
     def probe(self, probe: HealthProbe, timeout: float) -> str:
         """Empty when the answer is good, else why not."""
@@ -22,12 +27,28 @@ class NetworkProber:
         except OSError as error:
             return f"dial tcp {probe.host}:{probe.port}: {error}"
         with closing(connection):
-            if not probe.http:
-                return ""
             try:
-                return _get(connection, probe)
+                return _ask(connection, probe, timeout)
             except OSError as error:
-                return f"Get {_url(probe)}: {error}"
+                return f"{_what(probe)}: {error}"
+
+    def refusal(self, probe: HealthProbe) -> str:
+        """Without its library there are no gRPC probes."""
+        if not probe.grpc or find_spec("h2") is not None:
+            return ""
+        return f"grpc probes need the library h2 on this node: {self._install_hint()}"
+
+
+def _ask(connection: socket.socket, probe: HealthProbe, timeout: float) -> str:
+    if probe.grpc:
+        from kubeedge_actors.drivers.machine.grpc_health import check_health  # late: most nodes have no use for it
+
+        return check_health(connection, probe, timeout, USER_AGENT)
+    return _get(connection, probe) if probe.http else ""
+
+
+def _what(probe: HealthProbe) -> str:
+    return "error: health rpc probe failed" if probe.grpc else f"Get {_url(probe)}"
 
 
 def _url(probe: HealthProbe) -> str:

@@ -7,28 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from kubeedge_actors.drivers.pki.base import (
-    ADMIN_GROUP,
-    ADMIN_USER,
-    CLIENT_AUTH,
-    HUB_NAME,
-    SERVER_AUTH,
-    KeyPair,
-    Subject,
-    TlsPaths,
-    node_subject,
-)
+from kubeedge_actors.drivers.pki.base import KeyPair, TlsPaths
 from kubeedge_actors.drivers.pki.bootstrap_tokens import TokenClaims, check_jwt, make_token
-from kubeedge_actors.drivers.pki.der import parse_certificate
-from kubeedge_actors.drivers.pki.pem import (
-    CERTIFICATE,
-    EC_KEY,
-    check_pair,
-    read_certificate,
-    read_pem,
-    save_pair,
-    write_file,
-)
+from kubeedge_actors.drivers.pki.pem import check_pair, read_certificate, read_pem, save_pair, write_file
 from kubeedge_actors.drivers.pki.worker_client import PkiWorkerClient
 from kubeedge_actors.drivers.pki.worker_protocol import (
     CreateAuthority,
@@ -38,6 +19,16 @@ from kubeedge_actors.drivers.pki.worker_protocol import (
     WorkerResult,
 )
 from kubeedge_actors.errors import CertificateError, DriverError
+from kubeedge_actors.kubernetes.certificates.der import CERTIFICATE, EC_KEY, parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import (
+    ADMIN_GROUP,
+    ADMIN_USER,
+    CLIENT_AUTH,
+    HUB_NAME,
+    SERVER_AUTH,
+    Subject,
+    node_subject,
+)
 
 log = logging.getLogger(__name__)
 

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ssl
 from pathlib import Path
 
-from kubeedge_actors.drivers.pki.base import CertificateInfo, KeyPair
-from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.base import KeyPair
 from kubeedge_actors.errors import CertificateError, DriverError
+from kubeedge_actors.kubernetes.certificates.der import CERTIFICATE, EC_KEY, from_pem, parse_certificate, to_pem
+from kubeedge_actors.kubernetes.certificates.info import CertificateInfo
 from kubeedge_actors.osutil.files import write_atomically
-
-CERTIFICATE, EC_KEY = "CERTIFICATE", "EC PRIVATE KEY"
-
-
-def to_pem(der: bytes, label: str) -> str:
-    """PEM text of DER bytes, 64 characters a line."""
-    body = base64.b64encode(der).decode()
-    lines = [body[at : at + 64] for at in range(0, len(body), 64)]
-    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
-
-
-def from_pem(text: str, label: str) -> bytes | None:
-    """DER bytes of the first block with this label; None when there is none, or it is damaged."""
-    _, begin, rest = text.partition(f"-----BEGIN {label}-----")
-    body, end, _ = rest.partition(f"-----END {label}-----")
-    if not begin or not end:
-        return None
-    try:
-        return base64.b64decode("".join(body.split()), validate=True) or None
-    except binascii.Error:
-        return None
 
 
 def read_pem(path: Path, label: str) -> bytes:

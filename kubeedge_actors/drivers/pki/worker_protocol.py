@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from kubeedge_actors.drivers.pki.base import KeyPair, Subject
+from kubeedge_actors.drivers.pki.base import KeyPair
 from kubeedge_actors.errors import CertificateError, DriverError
+from kubeedge_actors.kubernetes.certificates.info import Subject
 
 
 class CreateAuthority(msgspec.Struct, frozen=True, tag=True):

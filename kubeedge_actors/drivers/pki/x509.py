@@ -17,14 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
-from kubeedge_actors.drivers.pki.base import (
-    CLIENT_AUTH,
-    HUB_NAME,
-    SERVER_AUTH,
-    KeyPair,
-    Subject,
-)
+from kubeedge_actors.drivers.pki.base import KeyPair
 from kubeedge_actors.errors import CertificateError, DriverError
+from kubeedge_actors.kubernetes.certificates.info import CLIENT_AUTH, HUB_NAME, SERVER_AUTH, Subject
 
 CA_DAYS = 100 * 364
 CA_SERIAL = 1024

@@ -81,9 +81,12 @@ class _Answers:
 
 
 def hub(data: bytes) -> None:
-    """A frame of a node or a cloud: what it says can be said again, and is understood then."""
+    """A frame of a node or a cloud: what it says, said again, is the same to the last character, and so is its frame."""
     message = from_beehive(beehive.decode(data), "edge-1")
-    from_beehive(beehive.decode(beehive.encode(to_beehive(message, 0))), "edge-1")
+    frame = beehive.encode(to_beehive(message, 0))
+    again = from_beehive(beehive.decode(frame), "edge-1")
+    assert again == message
+    assert beehive.encode(to_beehive(again, 0)) == frame
 
 
 class _Connection(io.BytesIO):
@@ -165,6 +168,37 @@ def tunnel_frames(data: bytes) -> None:
 
 
 _HUB = b'{"header":{"msg_id":"1","timestamp":1,"sync":true},"route":{"source":"twin","group":"twin","operation":"update","resource":"%s"},"content":%s}'
+_ROUTED = b'{"header":{"msg_id":"1","timestamp":1},"route":{"source":"%s","group":"%s","operation":"%s","resource":"%s"},"content":%s}'
+_FRAMES = (
+    (
+        b"twin",
+        b"resource",
+        b"update",
+        b"device/default/d/twin/edge_updated",
+        b'{"event_id":"","timestamp":1,"twin":{"p":{"actual":{"value":"<\\ud800&"}}}}',
+    ),
+    (
+        b"twin",
+        b"resource",
+        b"update",
+        b"device/default/d/state/update",
+        b'"{\\"device\\":{\\"state\\":\\"\\u2028\\"}}"',
+    ),
+    (b"edged", b"meta", b"query", b"default/configmap/c", b"null"),
+    (
+        b"edged",
+        b"meta",
+        b"insert",
+        b"default/event/e",
+        b'{"metadata":{"name":"e"},"x":[-0.0,1e300,1.0,18446744073709551616,-9223372036854775809],"message":"\\udfff\xe2\x80\xa8\xff"}',
+    ),
+    (b"edged", b"meta", b"patch", b"default/podpatch/p", b'"{\\"a\\":18446744073709551616}"'),
+    (b"edged", b"meta", b"insert", b"default/event/x", b'{"x":1e999}'),
+    (b"meta", b"resource", b"response", b"edge-1/x/y", b'"<\xed\xa0\x80>"'),
+    (b"eventbus", b"user", b"upload", b"a/b", b'{"x":"\xe2\x80\xa9"}'),
+)
+"""Source, group, operation, resource and content: types of messages, with what is no Unicode, what Go escapes, and numbers that few can hold."""
+
 _POD = b'{"metadata":{"name":"p","namespace":"default"},"status":{"phase":"Running"}}'
 _ENVELOPE = b"\x0a\x09\x0a\x02v1\x12\x03Pod\x12\x10\x0a\x0e\x0a\x03web\x12\x00\x1a\x05apps1"
 TARGETS = {
@@ -189,6 +223,7 @@ TARGETS = {
             _HUB % (b"node/edge-1/membership", b'{"event_id":"","timestamp":1}'),
             _HUB % (b"resource", b'"aGFsbG8="'),
             _HUB % (b"twin/update", b"null"),
+            *(_ROUTED % each for each in _FRAMES),
         ],
         (FrameError,),
     ),

@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors import cloud, edge
+from kubeedge_actors import edge
 from kubeedge_actors.actors.cloudhub.hub import CloudHub
 from kubeedge_actors.actors.cloudhub.messages import ListenConfig
 from kubeedge_actors.actors.edgehub.hub import EdgeHub
 from kubeedge_actors.actors.edgehub.traffic import TrafficCounters
+from kubeedge_actors.assembly import cloud_modules
 from kubeedge_actors.assembly import edge as edge_parts
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.drivers.bootstrap.certificate_manager import CertificateManager
@@ -20,10 +21,11 @@ from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.containers.fake import FakeRuntime
 from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeResponse
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
-from kubeedge_actors.drivers.pki.base import NODE_GROUP, NODE_USER, TlsPaths
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.entrypoint import Shutdown
+from kubeedge_actors.kubernetes.certificates.info import NODE_GROUP, NODE_USER
 from kubeedge_actors.kubernetes.object_types import CLUSTEROBJECTSYNC_KIND, NODE_KIND, OBJECTSYNC_KIND
 from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec
 from kubeedge_actors.supervisors.engines.threads import ThreadsEngine
@@ -57,7 +59,7 @@ class BothSidesEnv:
         self.api = FakeCluster(with_status=[OBJECTSYNC_KIND.plural, CLUSTEROBJECTSYNC_KIND.plural])
         self.store, self.containers, self.broker = FakeStore(), FakeRuntime(), FakeBroker()
         self.server = NodesServer()
-        self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud.EXTENSION_POINTS)
+        self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud_modules.EXTENSION_POINTS)
         self.edge = ActorSystem(ThreadsEngine(), optional_types=edge.EXTENSION_POINTS)
         hub = CloudHub.spec(
             lambda: CloudHub(
@@ -68,7 +70,7 @@ class BothSidesEnv:
             )
         )
         self.outbox = NodeOutboxDb(folder / "outbox.db")
-        self.cloud.start(cloud.supervision_tree(hub, self.api, self.outbox, "127.0.0.1"))
+        self.cloud.start(cloud_modules.supervision_tree(hub, self.api, self.outbox, "127.0.0.1"))
         self.edge.start(SupervisorSpec("edge", self._modules(folder)))
         eventually(lambda: _ready(self.api.peek(NODE_KIND, "", NODE)), "the node is ready")
 

@@ -211,15 +211,18 @@ class FakeMetaManager(Module):
 
 
 class FakeProber:
-    """Answers probes over the network with `why`: empty is good."""
+    """Answers probes over the network with `why`: empty is good. `unable`: why there are none of gRPC."""
 
     def __init__(self) -> None:
-        self.why = ""
+        self.why = self.unable = ""
         self.asked: list[HealthProbe] = []
 
     def probe(self, probe: HealthProbe, timeout: float) -> str:
         self.asked.append(probe)
         return self.why
+
+    def refusal(self, probe: HealthProbe) -> str:
+        return self.unable if probe.grpc else ""
 
 
 class FakeManifests:

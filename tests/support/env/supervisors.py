@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,16 +37,23 @@ from kubeedge_actors.supervisors.engines.threads import ProcessEngine
 from tests.support.fakes.by_value_serializer import ByValueSerializer, Shop
 from tests.support.waiting import PATIENCE, Patience
 
-"""Seconds after which something expected did not happen."""
+PRELOAD = Path(__file__).parent / "preload"
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 @cache
 def workshop() -> tuple[Shop, Launcher]:
-    """What all tests on `hosts` share, so that each need not start a fork server of its own."""
+    """What all tests on `hosts` share, so that each need not start a fork server of its own, nor its processes import what they run."""
     shop = Shop()
-    return shop, Launcher(serializer=ByValueSerializer(shop.address, shop))
+    launcher = Launcher(serializer=ByValueSerializer(shop.address, shop))
+    launcher._listener(False)
+    sys.path.insert(0, str(PRELOAD))
+    try:
+        launcher._open_fork_server()
+    finally:
+        sys.path.remove(str(PRELOAD))
+    return shop, launcher
 
 
 class HostsUnderTest(ProcessEngine):

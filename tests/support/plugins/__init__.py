@@ -1,1 +1,1 @@
-"""Plug-ins of pytest: leaks, marks, ports, progress, requirements, Hypothesis. They know nothing of the product."""
+"""Plug-ins of pytest: doctests, leaks, marks, ports, progress, requirements, Hypothesis. They know nothing of the product."""

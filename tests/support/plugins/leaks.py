@@ -56,6 +56,8 @@ class Leaks:
         self._machine = Machine(temporary.folder)
         self._at_start = self._machine.snapshot()
         self._legitimate: set[Resource] = set()
+        self._clean: set[Resource] | None = None
+        """What there was when the test before had ended, if that left nothing: taken for what the next finds."""
         self._abandoned: list[threading.Thread] = []
         self._status: int = pytest.ExitCode.OK
         self._reported = False
@@ -63,7 +65,7 @@ class Leaks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self) -> Generator[None, Any, Any]:
         """What is there already is not this test's."""
-        self._legitimate = self._machine.snapshot()
+        self._legitimate = self._machine.snapshot() if self._clean is None else self._clean
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -126,20 +128,25 @@ class Leaks:
 
     def _clear(self, legitimate: set[Resource]) -> str:
         """End what is left after the time of grace; what it was, for people; empty when nothing was left."""
-        remaining = self._left(legitimate)
+        self._clean = None
+        present = self._machine.snapshot()
+        remaining = _left(present, legitimate)
+        if not remaining:
+            self._clean = present
         pause, until = POLL[0], time.monotonic() + self._grace
         while remaining and time.monotonic() < until:
             time.sleep(pause)
             pause = min(pause * 2, POLL[1])
-            remaining = self._left(legitimate)
+            remaining = _left(self._machine.snapshot(), legitimate)
         lines = sorted(map(str, remaining))
         for resource in remaining:
             resource.terminate()
         self._abandoned += [resource.thread for resource in remaining if isinstance(resource, ThreadLeft)]
         return "left behind:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
 
-    def _left(self, legitimate: set[Resource]) -> set[Resource]:
-        return {resource for resource in self._machine.snapshot() - legitimate if not _belongs(resource, legitimate)}
+
+def _left(present: set[Resource], legitimate: set[Resource]) -> set[Resource]:
+    return {resource for resource in present - legitimate if not _belongs(resource, legitimate)}
 
 
 def _belongs(resource: Resource, legitimate: set[Resource]) -> bool:

@@ -13,6 +13,7 @@ from kubeedge_actors.apiserver.codec.builtin_types import BuiltinTypes
 from kubeedge_actors.apiserver.codec.protobuf_decoder import decode
 from tests.support.api_client import JSON_HEADERS, MERGE, STRATEGIC, Json, config_map, deployment, pod
 from tests.support.inprocess_api import InProcessApi
+from tests.support.plugins.hypothesis_profile import examples
 
 FIELDS = BuiltinTypes()
 JUNK = st.recursive(
@@ -67,6 +68,7 @@ PATHS = {
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/default/leases",
     "Deployment": "/apis/apps/v1/namespaces/default/deployments",
     "DaemonSet": "/apis/apps/v1/namespaces/default/daemonsets",
+    "StatefulSet": "/apis/apps/v1/namespaces/default/statefulsets",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
 }
 NAMES = {"plural": "things", "kind": "Thing"}
@@ -75,6 +77,7 @@ VALID: dict[str, Json] = {
     "Pod": pod("a"),
     "Deployment": deployment("a"),
     "DaemonSet": deployment("a"),
+    "StatefulSet": deployment("a"),
     "Event": {"metadata": {}},
     "CustomResourceDefinition": {
         "spec": {"group": "e.io", "scope": "Namespaced", "names": NAMES, "versions": [VERSION]},
@@ -85,7 +88,7 @@ TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
 
 
 @pytest.mark.parametrize("kind", PATHS)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(data=st.data())
 def test_any_object_is_stored_or_refused(kind: str, data: st.DataObject) -> None:
     with InProcessApi() as inside:
@@ -116,7 +119,7 @@ START: dict[str, Json] = {"ConfigMap": config_map("a"), "Pod": pod("a"), "Deploy
 
 @pytest.mark.parametrize("kind", START)
 @pytest.mark.parametrize("headers", [MERGE, STRATEGIC], ids=["merge", "strategic"])
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(data=st.data())
 def test_any_patch_is_applied_or_refused(kind: str, headers: dict[str, str], data: st.DataObject) -> None:
     with InProcessApi() as inside:
@@ -129,7 +132,7 @@ def test_any_patch_is_applied_or_refused(kind: str, headers: dict[str, str], dat
                 break
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.fixed_dictionaries({"op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"])},
     optional={"path": st.sampled_from(["", "/", "/data", "/data/a", "/metadata/labels", "/metadata", "/data/-"]),
               "from": st.sampled_from(["/data", "/kind", "/x"]), "value": JUNK}), max_size=4))  # fmt: skip
@@ -140,7 +143,7 @@ def test_any_operations_are_applied_or_refused(operations: list[Json]) -> None:
         assert inside.call("PATCH", f"{PATHS['ConfigMap']}/a", operations, headers).status < 500
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     JUNK,
     st.sampled_from(["POST", "PUT", "DELETE"]),
@@ -166,7 +169,7 @@ SCHEMA_WORDS = (
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.recursive(st.dictionaries(st.sampled_from(SCHEMA_WORDS), JUNK, max_size=3),
                     lambda inner: st.fixed_dictionaries({"properties": st.dictionaries(st.sampled_from("ab"), inner, max_size=2)}),
                     max_leaves=4), JUNK)  # fmt: skip

@@ -142,6 +142,7 @@ def sections_of(message: str) -> Iterator[str]:
         ("modules__edgeHub__token", "a.b.c.d", "token", "a.b.c.d"),
         ("modules__edgeHub__httpServer", "cloud.example:10002", "cloud", "https://cloud.example:10002"),
         ("modules__metaManager__remoteQueryTimeout", 5, "remote_query_timeout", 5.0),
+        ("modules__taskManager__enable", True, "node_tasks", True),
         ("modules__serviceBus__port", 9061, "service_port", 9061),
         ("database__dataSource", "/srv/edge/edgecore.db", "data_dir", Path("/srv/edge")),
         ("modules__deviceTwin__dmiSockPath", "/run/mappers", "dmi", "/run/mappers/dmi.sock"),

@@ -24,7 +24,7 @@ from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.errors import ClusterError, Forbidden, Unreachable, UsageError
 from kubeedge_actors.kubernetes import well_known
-from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND
+from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, ResourceKind, kinds_in
 from tests.support.guarded_api import GuardedApi, guarded_api
 from tests.support.rbac import Call, Rules
 from tests.support.waiting import PATIENCE
@@ -116,8 +116,8 @@ class _RefusingOnce:
             raise self.errors.pop(0)
         return {}
 
-    def served_resources(self, group: str, version: str) -> set[str]:
-        return {kind.plural for kind in NEEDED}
+    def kinds(self, group: str, version: str) -> list[ResourceKind]:
+        return kinds_in(group, version)
 
 
 BAD_TOKEN = ClusterError({"code": 401, "reason": "Unauthorized", "message": "Unauthorized"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ from kubeedge_actors.actors.router.status_writer import RuleStatusWriter
 from kubeedge_actors.actors.synccontroller.objectsync import ObjectSyncRecord, ObjectSyncWrite
 from kubeedge_actors.actors.synccontroller.objectsync_writer import ObjectSyncWriter as SyncClerk
 from kubeedge_actors.actors.synccontroller.objectsync_writer import PushAgain, WriteRecords
+from kubeedge_actors.actors.taskmanager.action_flow import JOB_TYPES
+from kubeedge_actors.assembly.cloud_modules import leader_specs, supervision_tree
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
-from kubeedge_actors.cloud import supervision_tree
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
@@ -52,6 +54,7 @@ from kubeedge_actors.wire.messages import (
     DeletePod,
     InsertPod,
     KeepaliveReceived,
+    LeadershipChanged,
     LinkMessage,
     NodeDuplicated,
     PatchNode,
@@ -70,6 +73,7 @@ from kubeedge_actors.wire.messages import (
 from tests.support.api_client import ApiClient
 from tests.support.api_objects import mirror_pod
 from tests.support.clusters import DEVICE, device
+from tests.support.env.application_groups import application, deployment, to_group
 from tests.support.env.router import UP, FakeTarget
 from tests.support.guarded_api import GuardedApi, guarded_api
 from tests.support.rbac import Call
@@ -81,6 +85,9 @@ WATCHED = {row.kind.plural for row in OBJECT_TYPES if row.is_synced} | {
     "clusterobjectsyncs",
     "rules",
     "ruleendpoints",
+    *(type.kind.plural for type in JOB_TYPES.values()),
+    "nodegroups",
+    "edgeapplications",
 }
 
 
@@ -172,14 +179,59 @@ def write_down(cluster: KubernetesCluster) -> None:
     election.tell("election", ReleaseLease())
 
 
-def watch(cluster: KubernetesCluster, guarded: GuardedApi) -> None:
-    """What the tree of a replica watches."""
+def run(cluster: KubernetesCluster, guarded: GuardedApi, admin: ApiClient) -> None:
+    """What the tree of a replica that leads watches, and what it makes of groups of nodes and of an application."""
     system = ActorSystem(ThreadsEngine())
     with contextlib.closing(NodeOutboxDb(":memory:")) as outbox:
         router = router_specs(cluster, FakeTarget(), RouterConfig(), RouterState(cluster))
-        system.start(supervision_tree(ChildSpec("hub", Actor), cluster, outbox, "127.0.0.1", router=router))
+        duties = leader_specs(cluster, is_embedded=False)
+        system.start(supervision_tree(ChildSpec("hub", Actor), cluster, outbox, "127.0.0.1", duties, router=router))
         eventually(lambda: {call.resource for call in guarded.calls if call.verb == "watch"} >= WATCHED)
+        run_jobs(system, guarded)
+        deploy_to_group(admin, guarded)
         system.stop()
+
+
+def run_jobs(system: ActorSystem, guarded: GuardedApi) -> None:
+    """The status of a job of each type is written, and it is let go when it is deleted."""
+
+    def patched() -> set[str]:
+        return {call.resource for call in guarded.calls if call.verb == "patch"}
+
+    admin = ApiClient(guarded.server.url)
+    kinds = [type.kind for type in JOB_TYPES.values()]
+    system.publish(LeadershipChanged(leading=True))
+    for type in JOB_TYPES.values():
+        metadata = {"name": "j", "finalizers": [f"kubeedge.io/{type.name}-controller"]}
+        object = {"apiVersion": type.kind.api_version, "kind": type.kind.kind, "metadata": metadata, "spec": {}}
+        admin.post(f"/apis/{type.kind.api_version}/{type.kind.plural}", object)
+    eventually(lambda: patched() >= {f"{kind.plural}/status" for kind in kinds})
+    for kind in kinds:
+        admin.delete(f"/apis/{kind.api_version}/{kind.plural}/j")
+    eventually(lambda: patched() >= {kind.plural for kind in kinds})
+    admin.close()
+
+
+def _made(guarded: GuardedApi, calls: set[tuple[str, str]]) -> bool:
+    return calls <= {(call.verb, call.resource) for call in guarded.calls}
+
+
+def deploy_to_group(admin: ApiClient, guarded: GuardedApi) -> None:
+    """A group of the one node, and a Deployment and a Service for it: made, changed, taken out of the manifests."""
+    meta = {"apiVersion": "apps.kubeedge.io/v1alpha1"}
+    group = {**meta, "kind": "NodeGroup", "metadata": {"name": "a"}, "spec": {"nodes": [N]}}
+    admin.post("/apis/apps.kubeedge.io/v1alpha1/nodegroups", group)
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+    made = application(deployment(), service, targets=(to_group("a"),))
+    path = "/apis/apps.kubeedge.io/v1alpha1/namespaces/default/edgeapplications"
+    admin.post(path, {**meta, "kind": "EdgeApplication", **made})
+    eventually(lambda: len(admin.get(f"{path}/shop").get("status", {}).get("workloadStatus", ())) == 2)
+    changed = service | {"spec": {"ports": [{"port": 81}]}}
+    for verb, manifests in (("patch", [deployment(image="x:2"), changed]), ("delete", [])):
+        admin.patch(f"{path}/shop", {"spec": {"workloadTemplate": {"manifests": manifests}}})
+        wanted = {(verb, "deployments"), (verb, "services")}
+        eventually(partial(_made, guarded, wanted), f"the cloud makes use of {verb}")
+    eventually(lambda: admin.get("/apis/apps.kubeedge.io/v1alpha1/nodegroups/a").get("status", {}).get("nodeStatuses"))
 
 
 def test_the_rights_are_enough_and_each_is_needed(guarded: GuardedApi, tmp_path: Path) -> None:
@@ -191,7 +243,7 @@ def test_the_rights_are_enough_and_each_is_needed(guarded: GuardedApi, tmp_path:
     ensure_prerequisites(cluster)
     ask(cluster)
     write_down(cluster)
-    watch(cluster, guarded)
+    run(cluster, guarded, admin)
     with contextlib.closing(FileAuthority(tmp_path / "certs")) as authority:
         shared = SecretBackedAuthority(authority, cluster, well_known.SYSTEM_NAMESPACE)
         shared.sync_ca()

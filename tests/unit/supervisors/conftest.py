@@ -13,8 +13,6 @@ from tests.support.env.supervisors import ENGINES, ActorSystemEnv, workshop
 def _workshop() -> Iterator[None]:
     """What the tests on `hosts` share, made for the first of them."""
     shop, launcher = workshop()
-    launcher._listener(False)
-    launcher._open_fork_server()
     yield
     launcher.close()
     shop.close()

@@ -37,6 +37,7 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
 )
 from tests.support.env.supervisors import ENGINES, ActorSystemEnv, Boom, Stop
+from tests.support.plugins.hypothesis_profile import examples
 from tests.support.waiting import PATIENCE
 
 NAMES = ("a", "b", "c", "d")
@@ -263,9 +264,9 @@ class ThreadsOffice(Office):
     engine = "threads"
 
 
-@pytest.mark.parametrize(("office", "examples"), [(InlineOffice, 150), (ThreadsOffice, 25)])
-def test_each_message_is_handled_or_queued_or_a_dead_letter(office: type[Office], examples: int) -> None:
+@pytest.mark.parametrize(("office", "count"), [(InlineOffice, 150), (ThreadsOffice, 25)])
+def test_each_message_is_handled_or_queued_or_a_dead_letter(office: type[Office], count: int) -> None:
     run_state_machine_as_test(
         office,
-        settings=settings(max_examples=examples, stateful_step_count=25),
+        settings=settings(max_examples=examples(count), stateful_step_count=25),
     )

@@ -17,6 +17,7 @@ from tests.support import message_strategies as strategies
 from tests.support.recordings import value_of
 
 NOW = 1_795_374_338_643
+JOBS = "operations.kubeedge.io/v1alpha2"
 
 
 def record(
@@ -166,6 +167,14 @@ def test_an_unknown_record_made_here_gets_id_and_time() -> None:
             m.Response,
         ),
         (record("response", "twin", "OK", "devicecontroller", "twin", parent="p"), m.ReportStored),
+        (record("Check", f"{JOBS}/imageprepulljob/j/node/e", {}, "taskmanager", "taskmanager"), m.NodeTask),
+        (record("BackUp", f"{JOBS}/nodeupgradejob/j/node/e", {}, "taskmanager", "taskmanager"), m.UnknownMessage),
+        (record("Check", f"{JOBS}/imageprepulljob/j", {}, "taskmanager", "taskmanager"), m.UnknownMessage),
+        (record("prepull", "task/1/node/e", {}, "taskmanager", "taskmanager"), m.UnknownMessage),
+        (
+            record("UpdateNodeActionStatus", f"{JOBS}/imageprepulljob/j/node/e", {}, "websocket", "hub"),
+            m.NodeTaskReported,
+        ),
         (record("error", "default/pod/p", "no room", "metamanager", "resource", parent="p"), m.ErrorResponse),
     ],
     ids=lambda value: (
@@ -330,3 +339,17 @@ def test_the_words_of_in_process_transport_are_not_kept() -> None:
         route=msgspec.structs.replace(received.route, destination="cloud"),
     )
     assert mapping.from_beehive(noisy) == mapping.from_beehive(received)
+
+
+@pytest.mark.parametrize("text", ["<&>", "\u2028\u2029", "\xff", "\\ud800"])
+def test_what_go_spells_otherwise_or_is_no_unicode_comes_back_equal_in_a_message_that_nobody_knows(text: str) -> None:
+    frame = (
+        b'{"header":{"msg_id":"1"},"route":{"resource":"x"},"content":"'
+        + text.encode("latin-1" if text == "\xff" else "utf-8")
+        + b'"}'
+    )
+    message = mapping.from_beehive(beehive.decode(frame), "edge-1")
+    assert isinstance(message, m.UnknownMessage)
+    again = mapping.from_beehive(beehive.decode(beehive.encode(mapping.to_beehive(message, 0))), "edge-1")
+    assert again == message
+    assert value_of(again.message) == value_of(beehive.decode(frame))

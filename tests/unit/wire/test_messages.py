@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from kubeedge_actors.wire import content, link_messages, local_messages, mapping
+from kubeedge_actors.wire import content, link_messages, local_messages, mapping, node_task_messages
 from kubeedge_actors.wire import messages as m
 from kubeedge_actors.wire.beehive import BeehiveMessage
 from tests.support import message_strategies as strategies
@@ -19,7 +19,7 @@ from tests.support import message_strategies as strategies
 def test_everything_that_can_be_said_is_found_in_one_place() -> None:
     own = {
         name
-        for module in (local_messages, link_messages)
+        for module in (local_messages, link_messages, node_task_messages)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__
     }

@@ -108,14 +108,11 @@ PROBE: Final[Fields] = (
     *each("exec httpGet tcpSocket", HONOURED),
     *each("initialDelaySeconds periodSeconds timeoutSeconds successThreshold failureThreshold", HONOURED),
     Field("terminationGracePeriodSeconds", HONOURED, HONOURED),
-    Field("grpc", REFUSED, REFUSED, refusal="grpc probes are not supported by this node"),
+    Field("grpc", HONOURED, HONOURED, "with the extra `probes` installed (the library `h2`); refused without it"),
 )
 LIFECYCLE: Final[Fields] = (
     Field("postStart", HONOURED, HONOURED, type="LifecycleHandler"),
     Field("preStop", HONOURED, HONOURED, type="LifecycleHandler"),
     Field("stopSignal", HONOURED, NO_EFFECT),
 )
-LIFECYCLE_HANDLER: Final[Fields] = (
-    *each("exec httpGet tcpSocket", HONOURED),
-    Field("sleep", REFUSED, REFUSED, refusal="sleep hooks are not supported by this node"),
-)
+LIFECYCLE_HANDLER: Final[Fields] = (*each("exec httpGet tcpSocket sleep", HONOURED),)

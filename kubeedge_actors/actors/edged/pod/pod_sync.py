@@ -17,7 +17,7 @@ from kubeedge_actors.actors.edged.pod.pod_spec import MIN_GRACE, ContainerView, 
 from kubeedge_actors.actors.edged.pod.volatile_pod_state import CrashLoopBackoff, VolatilePodState, should_restart
 from kubeedge_actors.drivers.containers.base import Container
 
-Verb = Literal["mount", "start", "stop", "kill", "remove", "probe", "stop_sandbox", "cleanup"]
+Verb = Literal["mount", "start", "sleep", "stop", "kill", "remove", "probe", "stop_sandbox", "cleanup"]
 KILL_RETRY_SECONDS = 5.0
 """Seconds after which an order to kill is given again."""
 FAILURE_SHOWN_SECONDS = 2.0
@@ -30,7 +30,7 @@ class Action(msgspec.Struct, frozen=True):
 
     prepare: get what the pod refers to and write its volumes. launch: make and start `name`. stop, kill, discard: end
     or remove `container_id`. probe: ask it. release: close the pod's network. forget: remove the pod's folder and its
-    record.
+    record. sleep: nothing but a note that the preStop hook of `container_id` sleeps for `seconds`.
     """
 
     verb: Verb
@@ -38,6 +38,7 @@ class Action(msgspec.Struct, frozen=True):
     container_id: str = ""
     restart_count: int = 0
     grace: float = 0.0
+    seconds: float = 0.0
     probe: str = ""
 
     @property
@@ -191,15 +192,30 @@ class _Planner:
         return "main" if view is None else view.kind
 
     def stop(self, container: Container, grace: float) -> None:
-        """Ask it to end; when it was asked `grace` seconds ago, end it."""
-        kill_at = self.memory.kill_deadlines.get(container.id)
-        if kill_at is None:
+        """Ask it to end, after its preStop hook has slept; when it was asked `grace` seconds ago, end it."""
+        kill_at, stop_at = (due.get(container.id) for due in (self.memory.kill_deadlines, self.memory.stop_dues))
+        hook_seconds = min(self.pre_stop_sleep(container), grace)
+        if kill_at is None and hook_seconds:
+            sleep = Action("sleep", container.name, container.id, grace=grace, seconds=hook_seconds)
+            self.do(sleep)
+            self.requeue_at(self.now + hook_seconds)
+        elif kill_at is not None and stop_at is not None and self.now < stop_at:
+            self.requeue_at(stop_at)
+        elif kill_at is not None and stop_at is not None:
+            rest = max(kill_at - self.now, MIN_GRACE)
+            self.do(Action("stop", name=container.name, container_id=container.id, grace=rest))
+            self.requeue_at(self.now + rest)
+        elif kill_at is None:
             self.do(Action("stop", name=container.name, container_id=container.id, grace=grace))
             self.requeue_at(self.now + grace)
         elif self.now >= kill_at:
             self.do(Action("kill", name=container.name, container_id=container.id))
         else:
             self.requeue_at(kill_at)
+
+    def pre_stop_sleep(self, container: Container) -> float:
+        view = self.view.container(container.name)
+        return probe_state.sleep_seconds(view.hook("preStop")) if view is not None else 0.0
 
     # --- going on ---------------------------------------------------------------------------------------------------
 
@@ -331,7 +347,11 @@ def mark_started(
 ) -> None:
     """Record that an action was started, so that later computations build on it."""
     container_id, name = action.container_id, action.name
-    if action.verb == "stop":
+    if action.verb == "sleep":
+        runtime_state.stop_dues[container_id] = now + action.seconds
+        runtime_state.kill_deadlines[container_id] = now + action.grace
+    elif action.verb == "stop":
+        runtime_state.stop_dues.pop(container_id, None)
         runtime_state.kill_deadlines[container_id] = now + action.grace
     elif action.verb == "kill":
         runtime_state.kill_deadlines[container_id] = now + KILL_RETRY_SECONDS

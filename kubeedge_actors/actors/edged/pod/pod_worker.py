@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from kubeedge_actors.actors.edged.messages import PodContainersListed, PodSyncDue
 from kubeedge_actors.actors.edged.pod import pod_config_requests
 from kubeedge_actors.actors.edged.pod import pod_sync as planning
@@ -111,8 +113,9 @@ class PodWorkers:
         self._events.record_sandbox_change(pod_state, plan.actions)
         for action in plan.actions:
             planning.mark_started(action, pod_state.view, pod_state.containers, runtime_state, now)
-            pod_state.busy.add(action.key)
-            self._start_action(pod_state, action)
+            if action.verb != "sleep":
+                pod_state.busy.add(action.key)
+                self._start_action(pod_state, action)
         return plan.next_due
 
     def _schedule(self, pod_state: PodState, planned: float | None) -> None:
@@ -181,6 +184,9 @@ class PodWorkers:
         """An action has ended: apply its result and sync."""
         pod_state, action = self._pods.get(result.uid), result.operation
         if pod_state is None or result.incarnation != self._executor.incarnation:
+            return
+        if result.settles_after:  # no thread sleeps for it
+            self._actor.after(result.settles_after, msgspec.structs.replace(result, settles_after=0.0))
             return
         self._events.record_result(pod_state, action, result)
         if result.needs_pull and not pod_state.is_ending:

@@ -65,9 +65,17 @@ def health_probe(action: Json, ports: dict[str, int], address: str) -> HealthPro
     if "tcpSocket" in action:
         tcp = action["tcpSocket"]
         return HealthProbe(host=tcp.get("host") or address, port=port_number(tcp.get("port"), ports))
-    unsupported = {"grpc": "grpc probes", "sleep": "sleep hooks"}
-    unknown = next((text for key, text in unsupported.items() if key in action), "this kind of probe or hook")
-    raise ValueError(f"{unknown} are not supported by this node")
+    if "grpc" in action:
+        grpc = action["grpc"]
+        return HealthProbe(
+            host=address, port=port_number(grpc.get("port"), {}), grpc=True, service=grpc.get("service") or ""
+        )
+    raise ValueError("this kind of probe or hook is not supported by this node")
+
+
+def sleep_seconds(hook: Json | None) -> float:
+    """How long a lifecycle handler sleeps; 0 for one that does something else."""
+    return float(((hook or {}).get("sleep") or {}).get("seconds") or 0)
 
 
 def port_number(port: object, ports: dict[str, int]) -> int:

@@ -17,7 +17,7 @@ class VolatilePodState(msgspec.Struct):
     """Volatile state of one pod; times are seconds since the epoch.
 
     `is_deleted`: the object is gone, nothing may be left of it. `mounted`: volumes are written. `kill_deadlines`: container id ->
-    when it will be killed. `is_rejected`: this node did not admit it. `to_restart`: container id -> why it has to be restarted. `is_cleaned_up`: nothing is left of it.
+    when it will be killed. `stop_dues`: container id -> when the sleep of its preStop hook is over. `is_rejected`: this node did not admit it. `to_restart`: container id -> why it has to be restarted. `is_cleaned_up`: nothing is left of it.
     `action_failures`: key of an action that failed -> when to try again. `restart_counts`: container name -> the restart count that was
     told last of one that has run.
     """
@@ -34,6 +34,7 @@ class VolatilePodState(msgspec.Struct):
     backoffs: dict[str, CrashLoopBackoff] = {}
     failures: dict[str, RetryState] = {}
     kill_deadlines: dict[str, float] = {}
+    stop_dues: dict[str, float] = {}
     to_restart: dict[str, str] = {}
     probes: dict[tuple[str, ProbeKind], ProbeState] = {}
     has_sandbox: bool = False
@@ -68,6 +69,7 @@ class VolatilePodState(msgspec.Struct):
     def forget_container(self, container_id: str) -> None:
         """It is gone."""
         self.kill_deadlines.pop(container_id, None)
+        self.stop_dues.pop(container_id, None)
         self.to_restart.pop(container_id, None)
         self.probes = {key: value for key, value in self.probes.items() if key[0] != container_id}
 

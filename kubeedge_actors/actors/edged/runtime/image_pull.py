@@ -1,21 +1,17 @@
-"""Images: when to fetch them, and with which credentials (source: kubelet image manager, credentialprovider)."""
+"""Images: when to fetch them, and with which credentials (source: kubelet image manager)."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
-from kubeedge_actors import depth_limit
+from kubeedge_actors.actors.edged.pod.pod_spec import PodView
+from kubeedge_actors.actors.edged.runtime.pod_config_references import Objects, pull_secret_references
 from kubeedge_actors.drivers.containers.base import RegistryAuth
+from kubeedge_actors.kubernetes.registry_logins import registry_login
 
 Json = dict[str, Any]
 
 NEVER, ALWAYS, IF_NOT_PRESENT = "Never", "Always", "IfNotPresent"
-DEFAULT_REGISTRY = "docker.io"
-_CONFIG, _OLD_CONFIG = ".dockerconfigjson", ".dockercfg"
 
 
 def pull_policy(container: Json) -> str:
@@ -28,50 +24,8 @@ def pull_policy(container: Json) -> str:
     return IF_NOT_PRESENT if tagged else ALWAYS
 
 
-def registry_of(image: str) -> str:
-    """The registry of an image's name.
-
-    >>> registry_of("busybox"), registry_of("localhost:5000/a"), registry_of("ghcr.io/a/b:1")
-    ('docker.io', 'localhost:5000', 'ghcr.io')
-    """
-    first, slash, _ = image.partition("/")
-    return first if slash and ("." in first or ":" in first or first == "localhost") else DEFAULT_REGISTRY
-
-
-def registry_credentials(image: str, secrets: Iterable[Json]) -> RegistryAuth | None:
-    """The first credentials in these secrets that are for the image's registry."""
-    registry = registry_of(image)
-    for secret in secrets:
-        for server, entry in _entries(secret).items():
-            if _host(server) == registry and isinstance(entry, dict):
-                return _credentials(entry)
-    return None
-
-
-def _host(server: str) -> str:
-    host = server.removeprefix("https://").removeprefix("http://").partition("/")[0]
-    return DEFAULT_REGISTRY if host in ("index.docker.io", "registry-1.docker.io") else host
-
-
-def _decoded(text: str) -> Any:
-    return msgspec.json.decode(depth_limit.check_depth(base64.b64decode(text)))
-
-
-def _entries(secret: Json) -> Json:
-    data = secret.get("data") or {}
-    try:
-        if _CONFIG in data:
-            return dict(_decoded(data[_CONFIG]).get("auths") or {})
-        return dict(_decoded(data.get(_OLD_CONFIG) or "e30="))
-    except (ValueError, TypeError, AttributeError):
-        return {}  # a secret of another shape holds no credentials; the registry's refusal will show in the pod's status
-
-
-def _credentials(entry: Json) -> RegistryAuth | None:
-    if entry.get("username"):
-        return RegistryAuth(username=str(entry["username"]), password=str(entry.get("password") or ""))
-    try:
-        name, _, password = base64.b64decode(entry.get("auth") or "").decode().partition(":")
-    except ValueError:
-        return None
-    return RegistryAuth(username=name, password=password) if name else None
+def pull_credentials(image: str, pod: PodView, objects: Objects) -> RegistryAuth | None:
+    """Those in the pod's pull secrets, as far as they are among `objects`; None when none are for the image's registry."""
+    secrets = [objects[secret] for secret in pull_secret_references(pod) if secret in objects]
+    login = registry_login(image, secrets)
+    return None if login is None else RegistryAuth(login.username, login.password)

@@ -26,7 +26,7 @@ from kubeedge_actors.actors.edged.runtime.container_spec import (
     network_mode,
     pod_network,
 )
-from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, Objects, pull_secret_references
+from kubeedge_actors.actors.edged.runtime.pod_config_references import ConfigError, Objects
 from kubeedge_actors.actors.edged.runtime.pod_volumes import fs_group, keeps_matching_groups, pod_volumes
 from kubeedge_actors.actors.edged.runtime.termination_messages import termination_mount
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
@@ -58,7 +58,7 @@ class ActionResult(msgspec.Struct, frozen=True, kw_only=True):
     `reason` and `message`: why it failed, as a container's waiting state says it. `needs_pull`: not started; resubmit
     to the slow pool, which may pull. `pulled`: the registry was contacted. `source_missing`: something that the pod
     refers to is not there. `succeeded`: what a probe found. `unavailable`: no engine answers. `sandbox_started`: the
-    pod has a network now.
+    pod has a network now. `settles_after`: seconds for which a postStart hook sleeps: it is to count after them.
     """
 
     uid: str
@@ -72,6 +72,7 @@ class ActionResult(msgspec.Struct, frozen=True, kw_only=True):
     unavailable: bool = False
     sandbox_started: bool = False
     pulled: bool = False
+    settles_after: float = 0.0
     paths: dict[str, str] = {}
 
 
@@ -175,17 +176,17 @@ class RuntimeManager:
         except ContainerError as error:
             message = str(error)  # it is listed as ended, with this text
         else:
-            self._after_start(view, container, action_input)
+            result = self._after_start(view, container, action_input, result)
         return msgspec.structs.replace(result, sandbox_started=shared, pulled=pull, message=message)
 
     def _check_supported(self, view: ContainerView, action_input: ActionInput) -> None:
         if refusal := container_refusal(action_input.pod, view, action_input.runtime):
             raise ActionError(CONFIG_ERROR, refusal)
         actions = [view.probe(kind) for kind in ("startup", "liveness", "readiness")]
-        actions += [view.hook("postStart"), view.hook("preStop")]
+        actions += [hook for hook in (view.hook("postStart"), view.hook("preStop")) if "sleep" not in (hook or {})]
         for action in actions:
-            if action:
-                self._handler(action, view, "")
+            if action and (refusal := self._prober.refusal(self._handler(action, view, ""))):
+                raise ActionError(CONFIG_ERROR, refusal)
 
     @staticmethod
     def _handler(action: Json, view: ContainerView, address: str) -> HealthProbe:
@@ -205,27 +206,26 @@ class RuntimeManager:
             raise ActionError(NEVER_PULL_ERROR, text)
         if not pull:
             return False
-        secrets = [
-            action_input.objects[secret]
-            for secret in pull_secret_references(action_input.pod)
-            if secret in action_input.objects
-        ]
         try:
-            self._runtime.pull(view.image, image_pull.registry_credentials(view.image, secrets))
+            credentials = image_pull.pull_credentials(view.image, action_input.pod, action_input.objects)
+            self._runtime.pull(view.image, credentials)
         except ContainerError as error:
             raise ActionError(PULL_ERROR, error) from error
         return True
 
-    def _after_start(self, view: ContainerView, container: Container, action_input: ActionInput) -> None:
+    def _after_start(
+        self, view: ContainerView, container: Container, action_input: ActionInput, result: ActionResult
+    ) -> ActionResult:
         hook = view.hook("postStart")
-        if hook is None:
-            return
+        if hook is None or "sleep" in hook:
+            return msgspec.structs.replace(result, settles_after=probe_state.sleep_seconds(hook))
         failure = self._run_probe(
             self._handler(hook, view, container.ip or action_input.node.host_ip), container.id, HOOK_SECONDS
         )
         if failure:
             log.warning("the postStart hook of %s in pod %s failed: %s", view.name, action_input.pod.name.name, failure)
             self._runtime.kill(container.id)
+        return result
 
     # --- while it runs, and ending ----------------------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ class RuntimeManager:
         """The preStop hook, for as long as there is time, then the stop signal."""
         view = action_input.pod.container(action.name)
         hook = view.hook("preStop") if view is not None else None
-        if view is not None and hook is not None:
+        if view is not None and hook is not None and "sleep" not in hook:
             ip = next(
                 (
                     container.ip

@@ -39,6 +39,7 @@ class Reader(NamedTuple):
 
 ANYBODY = Reader(everything=True)
 """Any program on loopback that shows no token."""
+EVERYTHING, NOTHING = Reader(everything=True, secrets=True), Reader()
 
 
 class TokenAuthorizer:

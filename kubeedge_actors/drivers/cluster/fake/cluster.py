@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from kubeedge_actors.drivers.cluster.base import (
@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.cluster.base import (
 from kubeedge_actors.drivers.cluster.fake.state import FakeObjectStore, WriteResult
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.errors import ClusterError, Unreachable
-from kubeedge_actors.kubernetes.object_types import ResourceKind
+from kubeedge_actors.kubernetes.object_types import ResourceKind, kinds_in
 
 log = logging.getLogger(__name__)
 
@@ -230,6 +230,11 @@ class FakeCluster:
         return result.answer
 
     # --- watches ----------------------------------------------------------------------------------------------------
+
+    def kinds(self, group: str, version: str) -> Sequence[ResourceKind]:
+        """Those that our controllers know."""
+        self._begin("kinds", ResourceKind(group, version, "", ""), "", "", "")
+        return kinds_in(group, version)
 
     def watch(
         self,

@@ -266,7 +266,7 @@ def _built_in(kind: ResourceKind) -> bool:
 
 
 def _has_generation(kind: ResourceKind) -> bool:
-    return kind.plural == "pods" or not _built_in(kind)
+    return kind.plural == "pods" or kind.group == "apps" or not _built_in(kind)
 
 
 def _rfc3339(moment: datetime.datetime) -> str:

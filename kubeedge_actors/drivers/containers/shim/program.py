@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections import namedtuple
 from contextlib import suppress
 
@@ -24,6 +25,10 @@ OOM_KILLED = "OOMKilled"
 """Second line of `exit` where the kernel killed the container, because its cgroup had no memory left."""
 KILLED = 128 + signal.SIGKILL
 PIECE = 256 * 1024
+NUMBER_BYTES = 8
+RECORD_BYTES = 2 * NUMBER_BYTES
+MIN_TIMES_SIZE, TIMES_SHARE = 4096, 4
+"""The times of a file of a log take at most so many bytes, or a quarter of what the file may take."""
 RECHECK_MILLISECONDS = 50
 PR_SET_PDEATHSIG, PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 1, 15, 36
 DEFERRED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -37,16 +42,34 @@ Without `typing`, which would be a third of the memory of a shim and of its time
 """
 
 
+def times_path(folder: str, inode: int) -> str:
+    """Where it is noted when the lines of the file of a log with this inode were written: by the inode, so that it need not be renamed with the file."""
+    return os.path.join(folder, f"times.{inode}")
+
+
 class RotatingLog:
-    """The files `log`, `log.1` and so on, oldest last: at most `max_files` of at most `max_size` bytes each."""
+    """The files `log`, `log.1` and so on, oldest last: at most `max_files` of at most `max_size` bytes each.
+
+    Beside each its times, for every piece in which lines begin: where the first of them does, and the nanoseconds since the epoch, in RECORD_BYTES, little-endian.
+    """
 
     def __init__(self, folder: str, max_size: int, max_files: int) -> None:
         self._path, self._max_size, self._max_files = os.path.join(folder, LOG), max_size, max_files
+        self._max_times = max(max_size // TIMES_SHARE, MIN_TIMES_SIZE)
+        self._line_begins = True
         self._open()
 
     def _open(self) -> None:
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._room = max(self._max_size - os.fstat(self._fd).st_size, 0)
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            status = os.fstat(fd)
+            path = times_path(os.path.dirname(self._path), status.st_ino)
+            times_fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except OSError:  # the disk has no room for it: the next attempt is not to put aside a file in which nothing is
+            os.close(fd)
+            os.unlink(self._path)
+            raise
+        self._fd, self._size, self._times_fd, self._times = fd, status.st_size, times_fd, 0
 
     def write(self, data: bytes) -> None:
         """Append. What a full disk does not take is lost: the container is not held up by it."""
@@ -54,28 +77,46 @@ class RotatingLog:
             while data:
                 size = self._fitting(data)
                 if size:
+                    self._note_time(data[:size])
                     size = os.write(self._fd, data[:size])
-                    self._room -= size
+                    self._size += size
+                    self._line_begins = data[size - 1 : size] == b"\n"
                     data = data[size:]
                 else:
                     self._rotate()
 
     def _fitting(self, data: bytes) -> int:
         """How much of it goes into this file: whole lines, unless a line is longer than a file."""
-        if len(data) <= self._room:
+        if self._times >= self._max_times:
+            data = b"" if self._line_begins else data[: data.find(b"\n") + 1 or len(data)]
+        room = max(self._max_size - self._size, 0)
+        if len(data) <= room:
             return len(data)
-        lines = data.rfind(b"\n", 0, self._room) + 1
-        return lines if lines or self._room < self._max_size else self._room
+        lines = data.rfind(b"\n", 0, room) + 1
+        return lines if lines or room < self._max_size else room
+
+    def _note_time(self, part: bytes) -> None:
+        """Before the part is written: whoever reads it finds the time."""
+        begin = 0 if self._line_begins or not self._size else part.find(b"\n") + 1 or len(part)
+        if begin < len(part):
+            numbers = (self._size + begin, time.time_ns())
+            record = b"".join(number.to_bytes(NUMBER_BYTES, "little") for number in numbers)
+            if os.pwrite(self._times_fd, record, self._times) == len(record):
+                self._times += len(record)
 
     def _rotate(self) -> None:
         if os.path.exists(self._path):  # else the disk had no room for a new file the last time
+            with suppress(FileNotFoundError):
+                oldest = os.stat(f"{self._path}.{max(self._max_files - 1, 1)}")
+                os.unlink(times_path(os.path.dirname(self._path), oldest.st_ino))
             for number in range(self._max_files - 1, 1, -1):
                 with suppress(FileNotFoundError):
                     os.rename(f"{self._path}.{number - 1}", f"{self._path}.{number}")
             os.rename(self._path, f"{self._path}.1")
-        old = self._fd
+        old = self._fd, self._times_fd
         self._open()
-        os.close(old)
+        for fd in old:
+            os.close(fd)
 
 
 class HeldInput:

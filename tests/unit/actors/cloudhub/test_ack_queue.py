@@ -9,6 +9,7 @@ from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, 
 from kubeedge_actors.actors.cloudhub.ack_queue import MAX_SENDS, RESEND_SECONDS, AckQueue
 from kubeedge_actors.wire.messages import LinkMessage, ObjectPushed, Response
 from tests.support.env.cloudhub import pushed
+from tests.support.plugins.hypothesis_profile import examples
 
 
 def answer(uid: str, version: int) -> Response:
@@ -291,10 +292,10 @@ class Delivery(RuleBasedStateMachine):
 
 
 TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=60, stateful_step_count=40)
+TestDelivery.settings = settings(max_examples=examples(60), stateful_step_count=40)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.sampled_from([1, 16]), st.lists(st.sampled_from(["update", "delete", "create", "wait", "answer"]), max_size=40)
 )

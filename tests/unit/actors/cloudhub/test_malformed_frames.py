@@ -25,6 +25,7 @@ from kubeedge_actors.wire.messages import (
     WriteLease,
 )
 from tests.support.env.cloudhub import OURS, CloudHubEnv, pushed
+from tests.support.plugins.hypothesis_profile import examples
 from tests.support.recordings import golden
 
 RECORDED = [frame.value for frame in golden()]
@@ -96,7 +97,7 @@ def is_message(text: str) -> bool:
     return True
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(texts, max_size=12), st.booleans())
 def test_a_hostile_node_harms_itself_only(said: list[str], ours: bool) -> None:
     traffic = TrafficCounters()
@@ -135,7 +136,7 @@ def test_frames_of_five_megabytes_are_read_and_counted(text: str, times: int) ->
         assert traffic.total("up") == (times, times * len(text))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=20))
 def test_a_replayed_message_is_handled_once_and_never_told_to_another_session(ids: list[str]) -> None:
     hub = CloudHubEnv()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.actors.cloudmodules.object_feed import WINDOW, ObjectFeed
 from kubeedge_actors.wire.messages import ObjectChanged
+from tests.support.plugins.hypothesis_profile import examples
 
 TYPE = "v1/configmaps"
 
@@ -138,7 +139,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(steps)
 def test_whatever_happens_the_picture_is_right_in_the_end(happened: list[tuple[str, str]]) -> None:
     feed, listener, mailbox = ObjectFeed(), Listener(), list[ObjectChanged]()

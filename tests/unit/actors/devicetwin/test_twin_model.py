@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.wire.messages import DeviceChanged
 from tests.support.env.devicetwin import DEVICE, LAMP, DeviceTwinEnv
+from tests.support.plugins.hypothesis_profile import examples
 
 Json = dict[str, Any]
 KEYS = st.sampled_from(["a", "b"])
@@ -193,6 +194,6 @@ class TwinsOutOfMemory(Twins):
 
 
 TestTwinsOutOfMemory = TwinsOutOfMemory.TestCase
-TestTwinsOutOfMemory.settings = settings(max_examples=60, stateful_step_count=25)
+TestTwinsOutOfMemory.settings = settings(max_examples=examples(60), stateful_step_count=25)
 TestTwins = Twins.TestCase
-TestTwins.settings = settings(max_examples=150, stateful_step_count=25)
+TestTwins.settings = settings(max_examples=examples(150), stateful_step_count=25)

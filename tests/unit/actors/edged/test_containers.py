@@ -33,9 +33,10 @@ from kubeedge_actors.actors.edged.runtime.pod_config_references import (
     config_references,
 )
 from kubeedge_actors.actors.edged.runtime.pod_volumes import pod_volumes
-from kubeedge_actors.drivers.containers.base import Container, RegistryAuth, Resolver
+from kubeedge_actors.drivers.containers.base import Container, Resolver
 from kubeedge_actors.drivers.machine.base import HealthProbe
 from kubeedge_actors.kubernetes.quantity import parse_quantity
+from kubeedge_actors.kubernetes.registry_logins import RegistryLogin, registry_login
 from kubeedge_actors.kubernetes.time import format_micro_time, format_time, parse_time
 from tests.support.env.edged import pod
 
@@ -299,6 +300,8 @@ def test_a_kernel_parameter_of_the_whole_machine_is_refused(name: str, host: boo
     [
         ({"exec": {"command": ["a", "b"]}}, HealthProbe(command=("a", "b"))),
         ({"tcpSocket": {"port": "web"}}, HealthProbe(host="192.0.2.2", port=80)),
+        ({"grpc": {"port": 9}}, HealthProbe(host="192.0.2.2", port=9, grpc=True)),
+        ({"grpc": {"port": 9, "service": "s"}}, HealthProbe(host="192.0.2.2", port=9, grpc=True, service="s")),
         (
             {"httpGet": {"port": 81, "path": "/z", "scheme": "HTTPS", "host": "h", "httpHeaders": [{"name": "A", "value": "1"}]}},
             HealthProbe(host="h", port=81, path="/z", tls=True, http=True, headers=(("A", "1"),)),
@@ -309,7 +312,7 @@ def test_a_probe_asks_what_the_pod_says(action: Json, probe: HealthProbe) -> Non
     assert probe_state.health_probe(action, {"web": 80}, "192.0.2.2") == probe
 
 
-@pytest.mark.parametrize("action", [{"grpc": {"port": 1}}, {"sleep": {"seconds": 1}}, {"tcpSocket": {"port": "none"}}])
+@pytest.mark.parametrize("action", [{"unknown": {}}, {"tcpSocket": {"port": "none"}}])
 def test_a_probe_that_can_not_be_asked_is_refused(action: Json) -> None:
     with pytest.raises(ValueError, match=r"not supported|no port"):
         probe_state.health_probe(action, {}, "192.0.2.2")
@@ -350,10 +353,10 @@ def test_credentials_are_those_of_the_images_registry() -> None:
         "auths": {"ghcr.io": {"auth": auth}, "https://index.docker.io/v1/": {"username": "you", "password": "pw"}}
     }
     secret = {"data": {".dockerconfigjson": base64.b64encode(msgspec.json.encode(config)).decode()}}
-    assert image_pull.registry_credentials("ghcr.io/a/b:1", [secret]) == RegistryAuth(username="me", password="secret")
-    assert image_pull.registry_credentials("busybox", [secret]) == RegistryAuth(username="you", password="pw")
-    assert image_pull.registry_credentials("quay.io/a", [secret]) is None
-    assert image_pull.registry_credentials("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
+    assert registry_login("ghcr.io/a/b:1", [secret]) == RegistryLogin(username="me", password="secret")
+    assert registry_login("busybox", [secret]) == RegistryLogin(username="you", password="pw")
+    assert registry_login("quay.io/a", [secret]) is None
+    assert registry_login("busybox", [{"data": {".dockerconfigjson": "!"}}, {}]) is None
 
 
 @given(st.integers(0, 4_000_000_000))

@@ -416,33 +416,16 @@ def test_a_startup_probe_holds_the_others_back(bench: EdgedEnv) -> None:
     assert bench.status("u-1")["containerStatuses"][0]["started"] is True
 
 
-def test_a_kind_of_probe_that_is_not_supported_is_refused_by_name(bench: EdgedEnv) -> None:
+def test_a_kind_of_probe_that_this_node_can_not_ask_is_refused_and_said_why(bench: EdgedEnv) -> None:
     probed = pod()
     probed["spec"]["containers"][0]["livenessProbe"] = {"grpc": {"port": 80}}
+    bench.prober.unable = "grpc probes need a library"
     bench.start().apply(probed)
     waiting = bench.status("u-1")["containerStatuses"][0]["state"]["waiting"]
-    assert waiting["message"] == "grpc probes are not supported by this node"
-
-
-def test_hooks_run_after_the_start_and_before_the_stop(bench: EdgedEnv) -> None:
-    hooked = pod()
-    hooked["spec"]["containers"][0]["lifecycle"] = {
-        "postStart": {"exec": {"command": ["hello"]}},
-        "preStop": {"exec": {"command": ["bye"]}},
-    }
-    from kubeedge_actors.drivers.containers.base import Container, ExecResult
-
-    commands: list[tuple[str, ...]] = []
-
-    def execute(container: Container, command: tuple[str, ...]) -> ExecResult:
-        commands.append(command)
-        return ExecResult(exit_code=0)
-
-    bench.engine.execute = execute
-    bench.start().apply(hooked)
-    assert commands == [("hello",)]
-    bench.delete("u-1")
-    assert commands == [("hello",), ("bye",)]
+    assert waiting == {"reason": "CreateContainerConfigError", "message": "grpc probes need a library"}
+    bench.prober.unable = ""
+    bench.until(lambda: bench.prober.asked != [])
+    assert (bench.prober.asked[0].port, bench.prober.asked[0].grpc) == (80, True)
 
 
 def test_several_containers_share_a_network_that_goes_with_the_pod(bench: EdgedEnv) -> None:

@@ -15,6 +15,7 @@ from kubeedge_actors.testing import InjectedCrash
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import LinkMessage, ReportEvent, ReportStored, TwinReported
 from tests.support.env.edgehub import EdgeHubEnv, FakeCloud
+from tests.support.plugins.hypothesis_profile import examples
 
 DEVICES = ["default/lamp", "default/fan"]
 PROPERTIES = ["power", "level", "mode"]
@@ -169,4 +170,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestNothingIsLost = Machine.TestCase
-TestNothingIsLost.settings = settings(max_examples=150, stateful_step_count=40)
+TestNothingIsLost.settings = settings(max_examples=examples(150), stateful_step_count=40)

@@ -6,14 +6,21 @@ import msgspec
 import pytest
 
 from kubeedge_actors.actors.edgestream.resource_metrics import resource_metrics, summary
-from kubeedge_actors.actors.edgestream.resource_sampler import FIRST_WINDOW, ResourceSample, ResourceSampler
+from kubeedge_actors.actors.edgestream.resource_sampler import (
+    FIRST_WINDOW,
+    KubeletFacts,
+    ResourceSample,
+    ResourceSampler,
+)
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
 from kubeedge_actors.drivers.containers.base import Container, ContainerUsage, PodName
 from kubeedge_actors.drivers.containers.docker_streams import parse_usage
 from kubeedge_actors.drivers.machine.base import MachineUsage
+from kubeedge_actors.errors import ContainerError
 from kubeedge_actors.wire import tunnel
 from kubeedge_actors.wire.tunnel import Frame, FrameType
 from tests.support.env.containers import FOREVER, FakeContainersEnv
+from tests.support.metrics_server import MetricsPoint, decode_batch
 from tests.support.waiting import eventually
 from tests.unit.actors.test_streams import Wire
 
@@ -31,6 +38,20 @@ def used(cpu: float) -> ContainerUsage:
     return ContainerUsage(cpu_seconds=cpu, memory=3 * MIB, working_set=2 * MIB, rss=MIB)
 
 
+PODS: list[dict[str, object]] = [{"metadata": {"name": "web"}, "status": {"phase": "Running"}}]
+CONFIGZ = (
+    b'{"kubeletconfig":{"kind":"KubeletConfiguration","apiVersion":"kubelet.config.k8s.io/v1beta1","maxPods":110}}'
+)
+METRICS = b"""# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.
+# TYPE kubelet_node_name gauge
+kubelet_node_name{node="e1"} 1
+# HELP kubelet_running_pods [BETA] Number of pods that have a running pod sandbox
+# TYPE kubelet_running_pods gauge
+kubelet_running_pods 1
+# HELP kubelet_running_containers [BETA] Number of containers currently running
+# TYPE kubelet_running_containers gauge
+kubelet_running_containers{container_state="running"} 1
+"""
 BEFORE = ResourceSample(100.0, 10.0, machine(5.0), ((MAIN, used(1.0)),))
 LAST = ResourceSample(110.0, 20.0, machine(9.0), ((MAIN, used(3.0)), (SIDE, used(0.5))))
 
@@ -102,15 +123,43 @@ def test_the_metrics_are_what_metrics_server_reads() -> None:
     [
         ("/stats/summary", b'{"node":{"nodeName":"e1"'),
         ("/metrics/resource", b"# HELP container_cpu"),
+        ("/pods", b'{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[{"metadata":{"name":"web"}'),
+        ("/healthz", b"ok"),
+        ("/healthz/ping", b"ok"),
+        ("/configz", CONFIGZ),
+        ("/metrics", METRICS),
         ("/x", b"this node does not serve /x"),
     ],
 )
 def test_a_cloud_gets_them_through_the_tunnel(sampler: ResourceSampler, path: str, beginning: bytes) -> None:
     wire = Wire()
-    node = Tunnel(wire, FakeContainersEnv().runtime, lambda reason, lived: None, sampler=sampler)
+    facts = KubeletFacts(sampler, lambda: PODS, {"maxPods": 110})
+    node = Tunnel(wire, FakeContainersEnv().runtime, lambda reason, lived: None, facts=facts)
     node.on_text(tunnel.encode(Frame(1, FrameType.METRICS, tunnel.encode_open(1, path))))
     eventually(lambda: wire.said and wire.said[-1].kind is FrameType.REMOVE, "the end of the answer")
     assert b"".join(frame.data for frame in wire.said).startswith(beginning)
+
+
+def test_a_node_that_does_not_know_what_it_runs_is_not_healthy(sampler: ResourceSampler) -> None:
+    def unknown() -> list[dict[str, object]]:
+        raise ContainerError("this node does not know now what it runs")
+
+    wire = Wire()
+    node = Tunnel(wire, FakeContainersEnv().runtime, lambda reason, lived: None, facts=KubeletFacts(sampler, unknown))
+    node.on_text(tunnel.encode(Frame(1, FrameType.METRICS, tunnel.encode_open(1, "/healthz"))))
+    eventually(lambda: wire.said and wire.said[-1].kind is FrameType.REMOVE, "the end of the answer")
+    assert b"".join(frame.data for frame in wire.said).startswith(b"this node does not know")
+
+
+def test_metrics_server_takes_all_that_runs_also_what_has_hardly_used_anything() -> None:
+    idle = msgspec.structs.replace(SIDE, id="c3", name="idle"), ContainerUsage(cpu_seconds=0.0, memory=0, working_set=0)
+    sample = msgspec.structs.replace(LAST, containers=(*LAST.containers, idle))
+    node, pods = decode_batch(resource_metrics(sample).encode())
+    assert node == MetricsPoint(9_000_000_000, 40 * MIB, 110_000)
+    (points,) = pods.values()
+    assert pods.keys() == {("shop", "web")} and points.keys() == {"main", "side", "idle"}
+    assert points["main"] == MetricsPoint(3_000_000_000, 2 * MIB, 110_000, 100.0)
+    assert points["idle"][:2] == (1, 1)
 
 
 def test_docker_says_it_with_control_groups_of_both_versions() -> None:

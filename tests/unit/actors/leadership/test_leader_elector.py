@@ -26,6 +26,7 @@ from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire.constants import LEADERSHIP
 from kubeedge_actors.wire.messages import LeadershipChanged
+from tests.support.plugins.hypothesis_profile import examples
 
 Request = tuple[str, str, str, str, str]
 
@@ -232,7 +233,7 @@ CRASH_AS_THE_LEASE_RUNS_OUT = [
 ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(STEPS)
 @example(CRASH_AS_THE_LEASE_RUNS_OUT)
 def test_never_two_lead_at_once(steps: list[tuple[str, str, float]]) -> None:

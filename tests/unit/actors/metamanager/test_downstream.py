@@ -354,3 +354,22 @@ def test_a_push_that_contradicts_its_path_or_its_type_is_refused_and_not_stored(
 def test_a_question_about_an_impossible_name_is_answered_with_an_error(env: MetaManagerEnv) -> None:
     env.tell(QueryObject(msg_id="1", type="configmap", namespace="default", name="../x"))
     assert [(type(said), said.parent_msg_id) for said in env.edged.received] == [(ErrorResponse, "1")]
+
+
+def test_what_a_program_watches_is_stored_for_it_alone() -> None:
+    env = MetaManagerEnv(FakeStore())
+    watched = {"source": constants.SOURCE_DYNAMICCONTROLLER}
+    env.tell(push("insert", pod(version=5), **watched), push("update", pod(version=4), **watched))
+    assert env.store.meta.get("default/pod/shop") is None
+    row = env.store.meta.object("/core/v1/pods/default/shop")
+    assert row is not None
+    assert row.resource_version == 5
+    assert list(env.edged) == []
+    assert [type(said) for said in env.edgehub.take()] == [Response, Response]
+    env.tell(push("insert", pod(version=5)))  # the node's own pod all the same, although MetaServer knew it
+    assert len(env.edged.of(PodChanged)) == 1
+    env.tell(push("delete", pod(uid="another", version=6), **watched))
+    assert env.store.meta.object("/core/v1/pods/default/shop") is not None
+    env.tell(push("delete", pod(version=7), **watched))
+    assert env.store.meta.object("/core/v1/pods/default/shop") is None
+    assert env.store.meta.get("default/pod/shop") is not None

@@ -15,6 +15,7 @@ from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectAcked, SessionClosed, SessionOpened
 from tests.support.api_objects import put_pod
 from tests.support.env.synccontroller import DELETE, N, SyncControllerEnv, new_api
+from tests.support.plugins.hypothesis_profile import examples
 
 ACTIONS = st.lists(
     st.sampled_from(
@@ -25,7 +26,7 @@ ACTIONS = st.lists(
 
 
 @example(["add", "open", "ack", "api", "restart", "api", "delete"])
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(ACTIONS)
 def test_whatever_happens_in_the_end_a_connected_node_has_what_there_is(actions: list[str]) -> None:
     api = new_api()

@@ -12,6 +12,7 @@ from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND
 from kubeedge_actors.wire import constants
 from tests.support.env.workloads import DEPLOYMENT_KIND, REPLICASET_KIND, WorkloadsEnv, workload
 from tests.support.k8s_objects import add_node, node, pod
+from tests.support.plugins.hypothesis_profile import examples
 
 
 @pytest.fixture
@@ -277,7 +278,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(ACTIONS)
 def test_whatever_happens_in_the_end_there_is_what_was_asked_for(actions: list[str]) -> None:
     env, replicas, image = WorkloadsEnv("edge-1"), 3, "v1"

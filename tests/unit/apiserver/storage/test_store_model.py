@@ -15,6 +15,7 @@ from kubeedge_actors.apiserver.storage.database import Database
 from kubeedge_actors.apiserver.storage.entry import WatchCacheEvent
 from kubeedge_actors.apiserver.storage.store import Store
 from kubeedge_actors.errors import StoreError
+from tests.support.plugins.hypothesis_profile import examples
 
 NAMES = st.sampled_from(["a", "b", "c"])
 SPACES = st.sampled_from(["x", "y"])
@@ -178,7 +179,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=60, stateful_step_count=30)
+TestStore.settings = settings(max_examples=examples(60), stateful_step_count=30)
 
 
 class Broken:

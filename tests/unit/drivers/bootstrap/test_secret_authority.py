@@ -13,13 +13,14 @@ import pytest
 from kubeedge_actors.drivers.bootstrap.secret_authority import SecretBackedAuthority
 from kubeedge_actors.drivers.cluster.base import Cluster, Json
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
-from kubeedge_actors.drivers.pki.base import SERVER_AUTH, KeyPair, Subject
+from kubeedge_actors.drivers.pki.base import KeyPair
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
-from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import TOKEN_REFRESH, FileAuthority
 from kubeedge_actors.drivers.pki.pem import read_certificate
 from kubeedge_actors.drivers.pki.worker_protocol import CreateAuthority, IssueCertificate, execute
 from kubeedge_actors.errors import CertificateError, ClusterError
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import SERVER_AUTH, Subject
 from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, SECRET_KIND
 from tests.support.clusters import DRIVERS
 

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.drivers.bootstrap.handlers import Request
 from kubeedge_actors.drivers.bootstrap.server import BootstrapServer
-from kubeedge_actors.drivers.pki.base import Subject, TlsPaths, node_subject
+from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.pki.bootstrap_tokens import make_token
-from kubeedge_actors.drivers.pki.der import parse_certificate
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.worker_protocol import CreateCsr, execute
 from kubeedge_actors.errors import CertificateError, LinkError
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import Subject, node_subject
 from tests.support.fakes.bootstrap_cloud import Cloud
-from tests.support.plugins.hypothesis_profile import SLOW
+from tests.support.plugins.hypothesis_profile import SLOW, examples
 from tests.support.recordings import entries
 from tests.support.waiting import PATIENCE
 
@@ -301,7 +302,7 @@ paths = st.sampled_from(["/ca.crt", "/edge.crt", "/node/n", "/nodeupgrade", "/ta
 tokens = st.sampled_from(["good", "expired", "foreign", "cut", "twice"]) | st.text()
 
 
-@settings(max_examples=300, suppress_health_check=[*SLOW, HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[*SLOW, HealthCheck.function_scoped_fixture])
 @given(
     path=paths,
     method=st.sampled_from(["GET", "POST", "PUT", ""]),

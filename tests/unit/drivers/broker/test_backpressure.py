@@ -19,6 +19,7 @@ from kubeedge_actors.drivers.broker.outgoing import Limits
 from kubeedge_actors.drivers.broker.packets import Decoder, Packet, Publish
 from kubeedge_actors.drivers.broker.session import Session
 from tests.support.mqtt_clients import Raw, paho
+from tests.support.plugins.hypothesis_profile import examples
 from tests.support.waiting import eventually
 
 TIMEOUT = 10.0
@@ -382,7 +383,7 @@ class Pressure(RuleBasedStateMachine):
 
 
 TestPressure = Pressure.TestCase
-TestPressure.settings = settings(max_examples=150, stateful_step_count=60)
+TestPressure.settings = settings(max_examples=examples(150), stateful_step_count=60)
 
 
 # --- over sockets -------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from kubeedge_actors.drivers.broker import packets
 from kubeedge_actors.drivers.broker.outgoing import MAX_PACKET_ID, Limits, OutgoingQueue
 from kubeedge_actors.drivers.broker.packets import Decoder, Publish, read_ack, read_publish
+from tests.support.plugins.hypothesis_profile import examples
 
 WINDOW, LONGEST = 3, 5
 
@@ -92,7 +93,7 @@ class Delivery(RuleBasedStateMachine):
 
 
 TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=150, stateful_step_count=40)
+TestDelivery.settings = settings(max_examples=examples(150), stateful_step_count=40)
 
 
 def test_payloads_are_bounded_together() -> None:

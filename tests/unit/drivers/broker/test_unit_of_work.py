@@ -18,6 +18,7 @@ from kubeedge_actors.drivers.broker.packets import Decoder, Packet, Publish
 from kubeedge_actors.drivers.broker.persistence import SqlitePersistence
 from kubeedge_actors.drivers.broker.session import Session
 from kubeedge_actors.drivers.broker.unit_of_work import ChangeSet, StoredMessage, StoredState, UnitOfWork
+from tests.support.plugins.hypothesis_profile import examples
 
 LIMITS = Limits(max_inflight_messages=2, max_queued_messages=3)
 
@@ -178,7 +179,7 @@ class Endings(RuleBasedStateMachine):
 
 
 TestEndings = Endings.TestCase
-TestEndings.settings = settings(max_examples=150, stateful_step_count=60)
+TestEndings.settings = settings(max_examples=examples(150), stateful_step_count=60)
 
 
 # --- the file does what the model does ----------------------------------------------------------------------------------

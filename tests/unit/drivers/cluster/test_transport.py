@@ -18,8 +18,9 @@ from kubeedge_actors.drivers.cluster.client_config import ClientConfig, from_kub
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster, resource_path
 from kubeedge_actors.drivers.cluster.transport import Transport
 from kubeedge_actors.drivers.pki import x509
-from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, SERVER_AUTH, KeyPair, Subject
+from kubeedge_actors.drivers.pki.base import KeyPair
 from kubeedge_actors.errors import ClusterError, NotFound, Unreachable, UsageError
+from kubeedge_actors.kubernetes.certificates.info import CLIENT_AUTH, SERVER_AUTH, Subject
 from kubeedge_actors.kubernetes.object_types import POD_KIND, ResourceKind
 from tests.support.waiting import PATIENCE
 

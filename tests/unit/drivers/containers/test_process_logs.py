@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeedge_actors.drivers.containers import logfile
-from kubeedge_actors.drivers.containers.shim.program import RotatingLog
+from kubeedge_actors.drivers.containers.logs import logfile
+from kubeedge_actors.drivers.containers.shim import program
+from kubeedge_actors.drivers.containers.shim.program import RECORD_BYTES, RotatingLog
+from kubeedge_actors.errors import ContainerError
 from tests.support.env.containers import LOG_LIMITS, ProcessContainersEnv
+from tests.support.plugins.hypothesis_profile import examples
 from tests.support.waiting import eventually
 
 
@@ -63,12 +67,11 @@ def test_a_folder_that_was_removed_holds_nobody_up(tmp_path: Path) -> None:
     folder = tmp_path / "container"
     folder.mkdir()
     log = RotatingLog(str(folder), 10, 2)
-    (folder / "log").unlink()
-    folder.rmdir()
+    shutil.rmtree(folder)
     log.write(b"one\n" * 100)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     texts=st.lists(st.binary(max_size=40).map(lambda text: text.replace(b"\0", b"\n")), max_size=12),
     max_size=st.integers(4, 50),
@@ -94,6 +97,78 @@ def check_last_lines(folder: Path, texts: list[bytes], max_size: int, tail: int,
         assert b"".join(logfile.read(folder / "log", tail, None)) == b"".join(
             lines[len(lines) - tail :] if tail < len(lines) else lines
         )
+
+
+class Minutes:
+    """A clock that is a minute further each time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0
+
+    def time_ns(self) -> int:
+        self.seconds += 60
+        return self.seconds * 10**9
+
+
+@pytest.fixture
+def minutes(monkeypatch: pytest.MonkeyPatch) -> Minutes:
+    clock = Minutes()
+    monkeypatch.setattr(program, "time", clock)
+    return clock
+
+
+def timed(*lines: tuple[int, bytes]) -> bytes:
+    """Lines with the minute at which each was written."""
+    return b"".join(b"1970-01-01T00:%02d:00.000000000Z %s\n" % line for line in lines)
+
+
+def test_each_line_has_the_time_at_which_it_began_also_over_rotations(tmp_path: Path, minutes: Minutes) -> None:
+    log = RotatingLog(str(tmp_path), 10, 4)
+    following = logfile.follow(tmp_path / "log", os.getpid(), None, None, timestamps=True)
+    assert seen(following) == b""
+    expected = timed((1, b"a"), (1, b"bbb"), (2, b"c"), (3, b"a line longer than a file"), (6, b"d"))
+    for text in (b"a\nb", b"b", b"b\nc\n", b"a line longer than a file\n", b"d\n"):
+        log.write(text)
+    assert seen(following) == expected
+    for tail in range(6):
+        lines = expected.splitlines(keepends=True)[5 - tail :]
+        assert b"".join(logfile.read(tmp_path / "log", tail, None, timestamps=True)) == b"".join(lines)
+    following.close()
+
+
+def test_a_log_from_a_moment_on_begins_with_the_first_line_of_then(tmp_path: Path, minutes: Minutes) -> None:
+    log = RotatingLog(str(tmp_path), 20, 4)
+    for number in range(12):
+        log.write(b"line %d\n" % number)
+    for begin in range(12):
+        expected = b"".join(b"line %d\n" % number for number in range(begin, 12))
+        kept = b"".join(logfile.read(tmp_path / "log", None, None))
+        assert b"".join(logfile.read(tmp_path / "log", None, 60.0 * (begin + 1))) == expected[-len(kept) :]
+        assert b"".join(logfile.read(tmp_path / "log", 3, 60.0 * (begin + 1))) == expected[-23:]
+
+
+def test_the_times_of_a_log_are_within_limits_and_go_with_the_file_that_they_belong_to(tmp_path: Path) -> None:
+    log = RotatingLog(str(tmp_path), 20_000, 3)
+    for number in range(3_000):
+        log.write(b"%04d" % number)
+        log.write(b"\n" if number % 2 else b".\n")
+    sizes = {int(path.name.partition(".")[2]): path.stat().st_size for path in tmp_path.glob("times.*")}
+    assert set(sizes) == {path.stat().st_ino for path in tmp_path.glob("log*")}
+    assert max(sizes.values()) < 5_000 + RECORD_BYTES
+    lines = b"".join(logfile.read(tmp_path / "log", None, None, timestamps=True)).splitlines()
+    assert len(lines) > 600 and lines[-1].endswith(b"Z 2999")
+
+
+def test_the_log_of_a_container_of_an_earlier_version_is_read_without_times(bench: ProcessContainersEnv) -> None:
+    one = bench.run(("/bin/sh", "-c", "echo alpha"))
+    bench.await_end(one.id)
+    for path in bench.root.glob("*/containers/*/*/times.*"):
+        path.unlink()
+    written = next(bench.root.glob("*/containers/*/*/log")).stat().st_mtime
+    assert b"".join(bench.runtime.logs(one.id, since=written - 1)) == b"alpha\n"
+    assert b"".join(bench.runtime.logs(one.id, since=written + 1)) == b""
+    with pytest.raises(ContainerError, match="earlier version, which noted no timestamps"):
+        bench.runtime.logs(one.id, timestamps=True)
 
 
 def seen(following: Iterator[bytes]) -> bytes:

@@ -16,12 +16,13 @@ from kubeedge_actors.drivers.link import server_connection
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
 from kubeedge_actors.drivers.link.server import WebSocketServer
-from kubeedge_actors.drivers.pki.base import NODE_GROUP, SERVER_AUTH, KeyPair, Subject, TlsPaths, node_subject
-from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.base import KeyPair, TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.drivers.pki.pem import save_pair
 from kubeedge_actors.drivers.pki.worker_protocol import IssueCertificate, execute
 from kubeedge_actors.errors import CertificateError, LinkError
+from kubeedge_actors.kubernetes.certificates.der import parse_certificate
+from kubeedge_actors.kubernetes.certificates.info import NODE_GROUP, SERVER_AUTH, Subject, node_subject
 from kubeedge_actors.osutil.connection_limits import ServerLimits
 from tests.support.certificates import TestCa
 from tests.support.fakes.link_recorders import ServerRecorder

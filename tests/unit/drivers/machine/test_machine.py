@@ -21,6 +21,7 @@ from kubeedge_actors.drivers.machine.network_prober import NetworkProber
 from kubeedge_actors.drivers.machine.static_pods import StaticPodFolder
 from kubeedge_actors.drivers.machine.volumes import LocalPodVolumes
 from kubeedge_actors.errors import ContainerError
+from tests.support.plugins.hypothesis_profile import examples
 from tests.support.processes import child
 from tests.support.waiting import PATIENCE, eventually
 
@@ -44,7 +45,7 @@ def held(path: str) -> dict[str, bytes]:
 NAMES = st.sampled_from(["a", "b", "sub/c", "sub/d"])
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(versions=st.lists(st.dictionaries(NAMES, st.binary(max_size=3)), min_size=1, max_size=4))
 def test_a_volume_holds_what_was_written_last_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, versions: list[dict[str, bytes]]

@@ -16,23 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, KeyPair, Subject, TlsPaths, node_of, node_subject
-from kubeedge_actors.drivers.pki.der import parse_certificate
+from kubeedge_actors.drivers.pki.base import KeyPair, TlsPaths
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
-from kubeedge_actors.drivers.pki.pem import (
-    CERTIFICATE,
-    EC_KEY,
-    check_pair,
-    from_pem,
-    read_certificate,
-    read_pem,
-    to_pem,
-    write_file,
-    write_pem,
-)
+from kubeedge_actors.drivers.pki.pem import check_pair, read_certificate, read_pem, write_file, write_pem
 from kubeedge_actors.drivers.pki.worker_client import PkiWorkerClient
 from kubeedge_actors.drivers.pki.worker_protocol import CreateAuthority, CreateCsr, IssueCertificate, execute
 from kubeedge_actors.errors import CertificateError, DriverError
+from kubeedge_actors.kubernetes.certificates.der import CERTIFICATE, EC_KEY, from_pem, parse_certificate, to_pem
+from kubeedge_actors.kubernetes.certificates.info import CLIENT_AUTH, Subject, node_of, node_subject
 from tests.support.certificates import TestCa
 
 DAY = 86400.0

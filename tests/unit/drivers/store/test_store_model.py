@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from kubeedge_actors.drivers.store.base import DeviceRow, MetaChanges, MetaRow, OutboxRow, Store, TwinChanges, TwinRow
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.drivers.store.sqlite import SqliteStore
+from tests.support.plugins.hypothesis_profile import examples
 
 # a lone surrogate is no text, in SQLite and on the wire alike
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -96,4 +97,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestStoreIsItsModel = Machine.TestCase
-TestStoreIsItsModel.settings = settings(max_examples=25, stateful_step_count=20)
+TestStoreIsItsModel.settings = settings(max_examples=examples(25), stateful_step_count=20)

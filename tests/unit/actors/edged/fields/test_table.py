@@ -36,12 +36,15 @@ def test_every_field_of_kubernetes_has_one_row_and_no_other_has_one(type: str) -
     assert set(names) == set(TYPES[type])
 
 
-@pytest.mark.parametrize(("type", "field"), ROWS, ids=[f"{type}.{field.name}" for type, field in ROWS])
-def test_a_row_is_whole(type: str, field: Field) -> None:
-    if field.type and field.type != BY_RESOURCE:
-        assert TYPES[type][field.name].strip("[]") == field.type
-        assert field.type in TABLE
-    assert bool(field.refusal) == (REFUSED in (field.docker, field.process))
+def is_whole(type: str, field: Field) -> bool:
+    """Whether a row knows its type as Kubernetes does, and says why when it refuses."""
+    known = not field.type or field.type == BY_RESOURCE or field.type in TABLE
+    same = not field.type or field.type == BY_RESOURCE or TYPES[type][field.name].strip("[]") == field.type
+    return known and same and bool(field.refusal) == (REFUSED in (field.docker, field.process))
+
+
+def test_rows_are_whole() -> None:
+    assert [f"{type}.{field.name}" for type, field in ROWS if not is_whole(type, field)] == []
 
 
 def test_every_type_of_the_table_is_reached_from_a_pod() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kubeedge_actors.actors.edged.pod.pod_sync import Action
 from tests.support.env.pod_sync import PodSyncEnv, pod
+from tests.support.plugins.hypothesis_profile import examples
 
 IMAGES = st.sampled_from(["a:1", "a:2"])
 NAMES = st.sampled_from(["main", "second", "init", "side", "stray"])
@@ -36,7 +37,7 @@ def machines(draw: st.DrawFn, *policies: str) -> PodSyncEnv:
     return machine
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(machines("Always"))
 def test_any_machine_comes_to_run_exactly_what_the_pod_says(machine: PodSyncEnv) -> None:
     machine.settle()
@@ -51,7 +52,7 @@ def test_any_machine_comes_to_run_exactly_what_the_pod_says(machine: PodSyncEnv)
     assert machine.plan().actions == ()
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(machines("Always", "OnFailure", "Never"), st.integers(0, 8))
 def test_of_a_removed_pod_nothing_is_left_wherever_it_stood(machine: PodSyncEnv, steps: int) -> None:
     for _ in range(steps):
@@ -64,7 +65,7 @@ def test_of_a_removed_pod_nothing_is_left_wherever_it_stood(machine: PodSyncEnv,
     assert machine.plan().actions == ()
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(machines("OnFailure", "Never"), st.dictionaries(st.sampled_from(["main", "second"]), st.just(0)))
 def test_a_pod_whose_containers_have_done_their_work_is_not_run_again(
     machine: PodSyncEnv, codes: dict[str, int]

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from kubeedge_actors.actors.metamanager.downstream import object_row
-from kubeedge_actors.actors.metamanager.metaserver.meta_server import ReadApiHandler
+from kubeedge_actors.actors.metamanager.metaserver.api_handler import ApiHandler
+from kubeedge_actors.actors.metamanager.metaserver.local_reads import LocalReads
 from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, Reader, TokenAuthorizer
 from kubeedge_actors.actors.metamanager.metaserver.unhold_upgrade import NODES, PODS, UnholdUpgrade
 from kubeedge_actors.drivers.http.base import ServerRequest
@@ -35,7 +36,7 @@ class Node:
         self.read = False
         authorizer = TokenAuthorizer(meta, (), anonymous, lambda: 0.0)
         unhold = UnholdUpgrade(meta, "edge-1", self.release)
-        self._handler = ReadApiHandler(meta, lambda *terms: bool, lambda: 0.0, authorizer, unhold)
+        self._handler = ApiHandler(LocalReads(meta, lambda *terms: bool), lambda: 0.0, authorizer, unhold=unhold)
 
     def release(self, namespace: str, name: str) -> list[str]:
         if name == "late":

@@ -1,4 +1,4 @@
-"""Read the few facts that matter off a certificate without a cryptography library, which costs 16 MB of memory.
+"""Read the few facts that matter off a certificate without a cryptography library, which costs 16 MB of memory; and DER as PEM text.
 
 Only DER that was verified by TLS or came from our own files is read here; whatever it is, the answer is facts or
 `CertificateError`.
@@ -6,13 +6,17 @@ Only DER that was verified by TLS or came from our own files is read here; whate
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from kubeedge_actors.drivers.pki.base import CLIENT_AUTH, SERVER_AUTH, CertificateInfo, RequestInfo
 from kubeedge_actors.errors import CertificateError
+from kubeedge_actors.kubernetes.certificates.info import CLIENT_AUTH, SERVER_AUTH, CertificateInfo, RequestInfo
 
+CERTIFICATE, EC_KEY, REQUEST = "CERTIFICATE", "EC PRIVATE KEY", "CERTIFICATE REQUEST"
+"""Labels of PEM blocks."""
 SEQUENCE, UTC_TIME, OCTETS = 0x30, 0x17, 0x04
 VERSION, EXTENSIONS = 0xA0, 0xA3
 COMMON_NAME, ORGANIZATION = b"\x55\x04\x03", b"\x55\x04\x0a"
@@ -148,3 +152,25 @@ def _usual_key_id(key: bytes) -> bytes:
 
 def _authority_key_id(extension: bytes) -> bytes:
     return dict(_elements(_only(extension, SEQUENCE))).get(ISSUER_KEY, b"")
+
+
+# --- PEM text
+
+
+def to_pem(der: bytes, label: str) -> str:
+    """PEM text of DER bytes, 64 characters a line."""
+    body = base64.b64encode(der).decode()
+    lines = [body[at : at + 64] for at in range(0, len(body), 64)]
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
+
+
+def from_pem(text: str, label: str) -> bytes | None:
+    """DER bytes of the first block with this label; None when there is none, or it is damaged."""
+    _, begin, rest = text.partition(f"-----BEGIN {label}-----")
+    body, end, _ = rest.partition(f"-----END {label}-----")
+    if not begin or not end:
+        return None
+    try:
+        return base64.b64decode("".join(body.split()), validate=True) or None
+    except binascii.Error:
+        return None

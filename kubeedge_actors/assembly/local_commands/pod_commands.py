@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from kubeedge_actors.actors.edged.messages import ListNodePods, ListPodEvents, RestartPod
+from kubeedge_actors.actors.edged.messages import ListPodEvents, RestartPod
 from kubeedge_actors.actors.edged.pod.hold_upgrade import is_held
 from kubeedge_actors.actors.edgestream.stream_params import LogOptions, StreamTarget, find_container, parse_moment
-from kubeedge_actors.assembly.pod_streams import ExecConversation, LogText
+from kubeedge_actors.assembly.local_commands.pod_streams import ExecConversation, LogText
 from kubeedge_actors.control.streams import ControlStream, MoreCommands
 from kubeedge_actors.drivers.cluster.selectors import Selector
 from kubeedge_actors.drivers.containers.base import Container, ContainerRuntime
@@ -17,12 +17,12 @@ from kubeedge_actors.errors import ClusterError, ContainerError, UsageError
 from kubeedge_actors.kubernetes.objects import HOLD_ANNOTATION, is_hold_asked
 from kubeedge_actors.supervisors import ActorSystem
 from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.messages import ReleaseHeldPods
+from kubeedge_actors.wire.messages import ListNodePods, ReleaseHeldPods
 
 Json = dict[str, Any]
 PATIENCE = 5.0
 """Seconds that Edged has to answer."""
-ADMIN_QUERIES = frozenset({ListNodePods, ListPodEvents, ReleaseHeldPods, RestartPod})
+ADMIN_QUERIES = frozenset({ListPodEvents, ReleaseHeldPods, RestartPod})
 """Messages that no actor sends: they come from the control socket."""
 
 

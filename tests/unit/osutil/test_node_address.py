@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kubeedge_actors.assembly.node_address import LOOPBACK, node_address
+from kubeedge_actors.osutil.sockets import LOOPBACK, node_address
 
 OUT = "192.0.2.7"
 ROUTES = {"203.0.113.1": "198.51.100.4", "127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "192.0.2.1": OUT}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kubeedge_actors.drivers.containers import logfile
 from kubeedge_actors.drivers.containers.base import LogStream
-from kubeedge_actors.drivers.containers.interruptible_log_stream import InterruptibleLogStream
+from kubeedge_actors.drivers.containers.logs import logfile
+from kubeedge_actors.drivers.containers.logs.interruptible_log_stream import InterruptibleLogStream
 from kubeedge_actors.drivers.containers.shim.container_input import ContainerInput
 
 

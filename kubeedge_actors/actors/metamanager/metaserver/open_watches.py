@@ -1,0 +1,46 @@
+"""Which watches programs have open: the cloud is told all of them, so that it pushes what changes; after a cut they are compared with its lists anew."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from kubeedge_actors.wire.application import Application
+
+
+class OpenWatches:
+    """Thread-safe; `changed` is called when the cloud has to be told."""
+
+    def __init__(self, changed: Callable[[], object]) -> None:
+        self._changed, self._lock = changed, threading.Lock()
+        self._open: dict[str, tuple[Application, int]] = {}
+        self.generation = 0
+        """Changes with each new link: what was pushed during a cut has not come."""
+
+    def all(self) -> dict[str, Application]:
+        """By ID."""
+        with self._lock:
+            return {id: application for id, (application, _) in self._open.items()}
+
+    def on_link_up(self) -> None:
+        """There is a new link."""
+        self.generation += 1
+
+    @contextmanager
+    def during(self, application: Application) -> Generator[None, None, None]:
+        """It is open during the block; several programs may share one."""
+        with self._lock:
+            _, count = self._open.get(application.id, (application, 0))
+            self._open[application.id] = (application, count + 1)
+        if not count:
+            self._changed()
+        try:
+            yield
+        finally:
+            with self._lock:
+                _, count = self._open.pop(application.id)
+                if count > 1:
+                    self._open[application.id] = (application, count - 1)
+            if count == 1:
+                self._changed()
