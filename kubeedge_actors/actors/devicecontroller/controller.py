@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kubeedge_actors.actors.devicecontroller.device_status import parse_state_report, parse_twin_report
 from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
 from kubeedge_actors.actors.devicecontroller.messages import (
     DeferredMessage,
@@ -27,6 +26,7 @@ from kubeedge_actors.actors.devicecontroller.upstream import (
     StatusWriter,
     StatusWriterState,
     WriteStatus,
+    batch_of,
 )
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller, worker_for
 from kubeedge_actors.drivers.cluster.base import (
@@ -257,7 +257,7 @@ class DeviceController(Controller):
 
     def _report(self, message: TwinReported | DeviceStateReported, sender: ReportAck) -> None:
         device_object = self._state.downstream.devices.get(message.device)
-        batch = _batch(message, sender)
+        batch = batch_of(message, sender)
         refusal = "it can not be understood" if batch is None else ""
         if device_object is not None and node_of(device_object) != message.node:
             refusal = WRONG_NODE
@@ -352,14 +352,6 @@ class DeviceController(Controller):
 def _is_away(error: Exception) -> bool:
     """Whether the API is away; a write that got no turn in time waited for it."""
     return is_away(error) if isinstance(error, ClusterError) else True
-
-
-def _batch(message: TwinReported | DeviceStateReported, sender: ReportAck) -> StatusBatch | None:
-    if isinstance(message, TwinReported):
-        twins = parse_twin_report(message.report)
-        return None if twins is None else StatusBatch(twins=twins, acks=[sender])
-    state = parse_state_report(message.report)
-    return None if state is None else StatusBatch(state=state, acks=[sender])
 
 
 def _report_ack(reply_to: ReplyTo | None) -> Callable[[bool], object]:

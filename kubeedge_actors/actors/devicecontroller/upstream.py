@@ -11,7 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubeedge_actors.actors.devicecontroller.device_status import CLEARED, apply_report, merge_reports
+from kubeedge_actors.actors.devicecontroller.device_status import (
+    CLEARED,
+    apply_report,
+    merge_reports,
+    parse_state_report,
+    parse_twin_report,
+)
 from kubeedge_actors.actors.devicecontroller.downstream import device_id, node_of, property_names
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
@@ -19,6 +25,7 @@ from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICESTATUS_KI
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import DeviceStateReported, TwinReported
 
 Json = dict[str, Any]
 WRITE_INTERVAL = 0.2
@@ -67,6 +74,15 @@ class StatusBatch:
         """
         surplus, self.acks = self.acks[:-MAX_ACKS], self.acks[-MAX_ACKS:]
         return surplus
+
+
+def batch_of(message: TwinReported | DeviceStateReported, sender: ReportAck) -> StatusBatch | None:
+    """What a report asks to be stored; None when it is no report."""
+    if isinstance(message, TwinReported):
+        twins = parse_twin_report(message.report)
+        return None if twins is None else StatusBatch(twins=twins, acks=[sender])
+    state = parse_state_report(message.report)
+    return None if state is None else StatusBatch(state=state, acks=[sender])
 
 
 @dataclass(slots=True)
