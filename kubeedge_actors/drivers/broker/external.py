@@ -150,7 +150,8 @@ class ExternalBroker:
         with self._lock:
             if self._dialled is not None:
                 with suppress(OSError):  # it is gone already
-                    self._dialled.shutdown(socket.SHUT_RDWR)
+                    # the base class's method: SSLSocket's own forgets what the other thread is about
+                    socket.socket.shutdown(self._dialled, socket.SHUT_RDWR)
         if self._thread is not None:
             self._thread.join()
 
@@ -233,10 +234,11 @@ class ExternalBroker:
         """The TLS handshake, which `close` ends as well."""
         secure = tls.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
         with self._lock:
-            self._dialled = None if self._closing.is_set() else secure
+            self._dialled = secure
         try:
-            if not self._closing.is_set():
-                secure.do_handshake()
+            if self._closing.is_set():
+                raise ConnectionAbortedError("closed by this side")
+            secure.do_handshake()
         except BaseException:
             secure.close()
             raise
