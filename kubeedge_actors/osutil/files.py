@@ -45,3 +45,12 @@ def _sync(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes of a file and when it was written to last (ns since the epoch); twice 0 when it is not there."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

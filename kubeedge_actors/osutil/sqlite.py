@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kubeedge_actors.osutil.commit_stats import CommitStats, stats_of
 from kubeedge_actors.osutil.files import ensure_private_file
 
 BUSY_SECONDS = 5.0
@@ -16,15 +18,32 @@ DURABLE: dict[str, object] = {"journal_mode": "wal", "synchronous": "full", "jou
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
+class CountedConnection(sqlite3.Connection):
+    """A connection that knows the figures of its file. `stats`: None for one in memory."""
+
+    stats: CommitStats | None = None
+
+
 def connect(path: Path | str, *, timeout: float = BUSY_SECONDS, statements: int = 48) -> sqlite3.Connection:
     """A connection for any thread, to a file that is made (0600) if it is not there; what it does is committed at once
     outside a transaction. `statements`: prepared ones that are kept. Errors: OSError, sqlite3.Error.
     """
-    if str(path) != ":memory:":
+    in_memory = str(path) == ":memory:"
+    if not in_memory:
         ensure_private_file(path)
-    return sqlite3.connect(
-        path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=statements
-    )
+    connection = sqlite3.connect(
+        path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=statements,
+        factory=CountedConnection,
+    )  # fmt: skip
+    connection.stats = None if in_memory else stats_of(Path(path))
+    return connection
+
+
+def connect_briefly(path: Path, stats: CommitStats) -> sqlite3.Connection:
+    """A connection for a few statements, to a file that is there; whoever has many of them keeps the figures. Error: sqlite3.Error."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, factory=CountedConnection)
+    connection.stats = stats
+    return connection
 
 
 def configure(connection: sqlite3.Connection, **pragmas: object) -> None:
@@ -60,8 +79,17 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
-        connection.execute("COMMIT")
+        _commit(connection)
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    began = time.monotonic()
+    connection.execute("COMMIT")
+    stats = connection.stats if isinstance(connection, CountedConnection) else None
+    if stats is not None:
+        ended = time.monotonic()
+        stats.record(ended - began, ended)

@@ -104,6 +104,7 @@ TABLE: list[Case] = [
     Case("GET", f"{CORE}/pods/mine/exec?command=id", NO),
     Case("GET", f"/api/v1/nodes/{ME}", OK),
     Case("GET", f"/api/v1/nodes/{OTHER}", NO),
+    *(Case("GET", f"/api/v1/nodes/{name}/proxy/pods", NO) for name in (ME, OTHER)),
     Case("GET", "/api/v1/nodes", NO),
     Case("PATCH", f"/api/v1/nodes/{ME}", OK, {"metadata": {"labels": {"zone": "a"}}}),
     Case("PATCH", f"/api/v1/nodes/{ME}/status", OK, {"status": {"phase": "Running"}}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from kubeedge_actors.actors.devicecontroller.device_status import parse_state_report, parse_twin_report
 from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
@@ -332,9 +333,28 @@ def _report_ack(reply_to: ReplyTo | None) -> Callable[[bool], object]:
     return settle
 
 
-def child_specs(cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None) -> list[ChildSpec]:
-    """DeviceController and its writers, writers first. `counts`: the counter for what it drops."""
-    desk, shelf = DeviceControllerState(cluster, counts), StatusWriterState()
+class DeviceStates(NamedTuple):
+    """What DeviceController and its writers keep over their crashes, and what others may look at."""
+
+    controller: DeviceControllerState
+    writers: StatusWriterState
+
+    @classmethod
+    def of(cls, cluster: Cluster, counts: Counter[str] | None = None) -> DeviceStates:
+        """Of one cluster. `counts`: the counter for what the controller drops."""
+        return cls(DeviceControllerState(cluster, counts), StatusWriterState())
+
+    def status_of(self, device: str) -> dict[str, Any]:
+        """The status of a device as it was last written, by us or by a process before; empty when there was none. Any thread."""
+        written = self.writers.known.get(device) or self.controller.downstream.devices.get(device) or {}
+        return written.get("status") or {}
+
+
+def child_specs(
+    cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None, states: DeviceStates | None = None
+) -> list[ChildSpec]:
+    """DeviceController and its writers, writers first. `counts`: the counter for what it drops; `states`: theirs, if others look at them."""
+    desk, shelf = states or DeviceStates.of(cluster, counts)
     writer_names = [f"{constants.DEVICECONTROLLER}-{number}" for number in range(1, writers + 1)]
     mailbox = MailboxSpec(capacity=MAILBOX)
     return [

@@ -221,6 +221,11 @@ class InformerSet:
         """Whether the first lists of all watches with `wait_for_sync` are complete."""
         return not self._missing
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the watches have begun."""
+        return len(self._watches) == len(self._specs)
+
     def start(self, wake: Callable[[], object]) -> bool:
         """Start the watches; False when they run already, and then changes may be queued.
 

@@ -58,7 +58,7 @@ class ControlEnv:
         )
         specs = [Asker.spec(backoff=NO_BACKOFF), Taker.spec()]
         self.runtime.start(SupervisorSpec("root", specs, OneForOne(Intensity(max_restarts=100, period=10.0))))
-        self.control = ControlSocket(folder / SOCKET, self.runtime, dead_letters=self.office)
+        self.control = ControlSocket(folder / SOCKET, self.runtime, dead_letters=self.office, allow_faults=True)
         self.control.start()
         self.client = ControlClient(folder / SOCKET)
 
