@@ -75,7 +75,7 @@ DELAYED = {
     "actors/servicebus.py": "RETRY_SECONDS; the deadline of an answer",
     "actors/synccontroller/controller.py": "RESYNC_PERIOD, GC_PERIOD, WRITE_RETRY_SECONDS",
     "actors/taskmanager/task_manager.py": "WRITE_SECONDS; CHECK_SECONDS",
-    "actors/workloads/controller.py": "GC_PERIOD; CONFLICT_RETRY",
+    "actors/workloads/controller.py": "GC_PERIOD",
     "apiserver/uvicorn_protocol.py": "no retry: the deadlines of a head and a body",
     "apiserver/handlers/watch.py": "no retry: the deadline of a wait",
     "controller.py": "`back_off`, with jitter; CONFLICT_RETRY; API_BACKOFF_LONGEST, and what a controller says: 30 s for an EdgeApplication",
