@@ -16,6 +16,7 @@ from random import Random
 import msgspec
 
 from kubeedge_actors.drivers.cluster.base import (
+    AWAY_BACKOFF_MAX,
     Cluster,
     InformerSet,
     InformerSpec,
@@ -23,6 +24,7 @@ from kubeedge_actors.drivers.cluster.base import (
     ObjectList,
     PatchType,
     WatchEvent,
+    is_away,
     is_temporary,
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
@@ -33,7 +35,7 @@ from kubeedge_actors.supervisors import Timer
 MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
 """What code that reads an object raises when the object has not the shape that its schema promises."""
 API_BACKOFF, API_BACKOFF_LONGEST = 0.5, 15.0
-"""Seconds until a failed call is retried: doubled each time, up to the longest, of which half is random."""
+"""Seconds until a failed call is retried: doubled each time, up to the longest (of an API that is away: AWAY_BACKOFF_MAX), of which half is random."""
 CONFLICT_RETRY = 0.5
 """Seconds until an object is looked at again when somebody else was quicker."""
 
@@ -232,7 +234,8 @@ class ApiController(Controller):
         """Make no calls for a while, longer each time in a row."""
         if not self._failures:
             self.log.warning("%s; retrying", error)
-        seconds = min(API_BACKOFF_LONGEST, API_BACKOFF * 2.0 ** min(self._failures, 10))
+        longest = AWAY_BACKOFF_MAX if is_away(error) else API_BACKOFF_LONGEST
+        seconds = min(longest, API_BACKOFF * 2.0 ** min(self._failures, 10))
         self._failures += 1
         if self._retry_timer is None:
             self._retry_timer = self.after(seconds * (0.5 + 0.5 * self._random()), ApiRetryDue())

@@ -54,7 +54,7 @@ DELAYED = {
     "actors/cloudmodules/object_watcher.py": "RETRY_SECONDS",
     "actors/cloudstream/cloud_stream.py": "RETRY_SECONDS, a bounded number of tries",
     "actors/cloudstream/iptables_manager.py": "SYNC_SECONDS",
-    "actors/devicecontroller/controller.py": "CHECK_SECONDS; 0.5 s doubled up to 30 s",
+    "actors/devicecontroller/controller.py": "CHECK_SECONDS; 0.5 s doubled up to 30 s, to AWAY_BACKOFF_MAX while the API is away",
     "actors/devicetwin/device_twin.py": "PRUNE_SECONDS",
     "actors/dmi/dmi.py": "0.5 s doubled up to 30 s",
     "actors/edgecontroller/cloudcore_annotation.py": "RETRY_SECONDS, MAX_TRIES",

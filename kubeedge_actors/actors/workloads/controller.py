@@ -7,7 +7,14 @@ from functools import partial
 
 import msgspec
 
-from kubeedge_actors.actors.workloads import controller_utils, daemonsets, deployments, replicasets
+from kubeedge_actors.actors.workloads import (
+    controller_utils,
+    daemonsets,
+    deployments,
+    replicasets,
+    revisions,
+    statefulsets,
+)
 from kubeedge_actors.actors.workloads.controller_utils import EXPECTATION_TIMEOUT, Expectations
 from kubeedge_actors.actors.workloads.pod_gc import GC_PERIOD, PodGarbageCollector
 from kubeedge_actors.controller import API_BACKOFF_LONGEST, API_CONTROLLER_EMITS, ApiController
@@ -23,11 +30,13 @@ from kubeedge_actors.drivers.cluster.base import (
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
+    CONTROLLERREVISION_KIND,
     DAEMONSET_KIND,
     DEPLOYMENT_KIND,
     NODE_KIND,
     POD_KIND,
     REPLICASET_KIND,
+    STATEFULSET_KIND,
     ResourceKind,
 )
 from kubeedge_actors.module import on
@@ -55,7 +64,7 @@ class PodGcDue(msgspec.Struct, frozen=True):
 
 
 class Workloads(ApiController):
-    """Controllers of Deployments, ReplicaSets and DaemonSets, and the pod garbage collector.
+    """Controllers of Deployments, ReplicaSets, DaemonSets and StatefulSets, and the pod garbage collector.
 
     What it decides by is the watches' picture; an owner whose last changes are not in it yet waits.
     """
@@ -65,9 +74,10 @@ class Workloads(ApiController):
     emits = (*API_CONTROLLER_EMITS, SyncDue, PodGcDue)
 
     def __init__(self, cluster: Cluster, random: Callable[[], float] | None = None) -> None:
-        kinds = (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND, POD_KIND, NODE_KIND)
+        owners = (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND, STATEFULSET_KIND)
+        kinds = (*owners, CONTROLLERREVISION_KIND, POD_KIND, NODE_KIND)
         super().__init__(cluster, [InformerSpec(kind) for kind in kinds], random)
-        self._kinds = {kind.kind: kind for kind in (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND)}
+        self._kinds = {kind.kind: kind for kind in owners}
         self._expectations = Expectations()
         self._pod_gc = PodGarbageCollector()
         self._queue: dict[Key, None] = {}
@@ -181,6 +191,8 @@ class Workloads(ApiController):
             self._later(key, EXPECTATION_TIMEOUT)  # at the latest; what it waits for brings it back
         elif kind == REPLICASET_KIND:
             self._replica_set(key, object, pods)
+        elif kind == STATEFULSET_KIND:
+            self._stateful_set(key, object, pods)
         else:
             self._daemon_set(key, object, pods)
 
@@ -206,6 +218,40 @@ class Workloads(ApiController):
         for node in plan.create[:BURST_REPLICAS]:
             self._create(object, controller_utils.pod_from_template(DAEMONSET_KIND, object, plan.labels, nodeName=node))
         self._finish(key, None, max(len(plan.create), len(plan.delete)))
+
+    def _stateful_set(self, key: Key, object: Json, pods: list[Json]) -> None:
+        known = self._revisions(object, pods)
+        plan = statefulsets.plan_stateful_set(object, known, pods, self.clock.now())
+        self._status(key, object, plan.status)
+        for pod in plan.delete[:BURST_REPLICAS]:
+            self._delete(object, pod)
+        for pod in plan.create[:BURST_REPLICAS]:
+            try:
+                self._create(object, pod)
+            except AlreadyExists as error:  # somebody else's: its name is the only one that will do
+                self.log.warning("%s %s/%s: %s", key[0].kind, key[1], key[2], error)
+                self._later(key, API_BACKOFF_LONGEST)
+                return
+        self._finish(key, plan.again, max(len(plan.create), len(plan.delete)))
+
+    def _revisions(self, object: Json, pods: list[Json]) -> revisions.Revisions:
+        """The set's revisions, with that of its template."""
+        own = [
+            each
+            for each in self.informers.all(CONTROLLERREVISION_KIND)
+            if controller_utils.is_controlled_by(each, object)
+        ]
+        plan = revisions.plan_revisions(object, own, map(statefulsets.revision_of, pods))
+        namespace = object_reference(object).namespace
+        if plan.create is not None:
+            self.api.create(CONTROLLERREVISION_KIND, namespace, plan.create)
+        if plan.renumber is not None:
+            revision, number = plan.renumber
+            self.api.patch(CONTROLLERREVISION_KIND, namespace, object_reference(revision).name, {"revision": number})
+        for revision in plan.delete:
+            reference = object_reference(revision)
+            self.api.delete(CONTROLLERREVISION_KIND, namespace, reference.name, uid=reference.uid)
+        return plan
 
     def _deployment(self, key: Key, object: Json) -> None:
         sets = [

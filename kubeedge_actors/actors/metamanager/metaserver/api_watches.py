@@ -39,6 +39,9 @@ class ApiWatches:
         self, watch: WatchRequest, reader: Reader | None, renew: Callable[[], Reader | None], shape: Shape
     ) -> ServerResponse:
         """The stream, or why there is none. `renew` tells who reads, now. Errors: Refused, CloudAway, CloudSilent, ClusterError."""
+        if watch.query.get("sendInitialEvents"):  # a client that needs it lists instead when it hears this
+            sentence = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
+            return error_reply(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", sentence)
         asked = watch.info.plural != SECRETS and (bool(watch.token) or not is_pushed(watch.info))
         allowed, pushed = self._ask(watch, reader) if asked else (False, False)
         if reader is None and not pushed:
@@ -77,7 +80,8 @@ class ApiWatches:
         self, watch: WatchRequest, look: _Look, shape: Shape, shown: dict[str, Json], *, pushed: bool
     ) -> Generator[bytes, None, None]:
         longest = CLOUD_WATCH_SECONDS if pushed and watch.token else WATCH_SECONDS
-        seconds = min(float(watch.query.get("timeoutSeconds") or longest), longest)
+        wanted = watch.query.get("timeoutSeconds", "")
+        seconds = min(float(wanted), longest) if wanted.isdecimal() and int(wanted) else longest
         lines = watch_lines(
             look, shape, shown, seconds, lambda version, now: self._snapshots.add(watch.scope, version, now)
         )
@@ -85,10 +89,12 @@ class ApiWatches:
             yield from lines
             return
         reads, watches, node = self._cloud
-        with watches.during(read_application(Asker(node, watch.token), wire.WATCH, watch.info, watch.selectors)):
-            yield from lines
-        if is_pushed(watch.info) and not watches.all():
-            reads.drop_foreign()
+        try:
+            with watches.during(read_application(Asker(node, watch.token), wire.WATCH, watch.info, watch.selectors)):
+                yield from lines
+        finally:
+            if is_pushed(watch.info) and not watches.all():
+                reads.drop_foreign()
 
     def local(self, watch: WatchRequest, reader: Reader) -> list[Json]:
         """What the store has of it."""

@@ -23,7 +23,7 @@ from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import Token
 from kubeedge_actors.actors.metamanager.metaserver.unhold_upgrade import UnholdUpgrade
 from kubeedge_actors.drivers.http.base import HttpServer
 from kubeedge_actors.drivers.store.base import MetaStore
-from kubeedge_actors.errors import FrameError, MailboxError
+from kubeedge_actors.errors import FrameError, MailboxError, StoreError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ReplyTo
 from kubeedge_actors.wire import constants
@@ -69,16 +69,22 @@ class MetaServer(Module):
         *,
         has_cloud: bool = False,
     ) -> None:
-        self._site = site
+        self._site, self._has_cloud = site, has_cloud
         self._pending: dict[str, ReplyTo] = {}
         self._syncs: set[str] = set()
         self._watches = OpenWatches(lambda: self.ref.tell(WatchesChanged()))
-        side = CloudSide(node, CloudReads(store, self._ask_cloud), ApiWrites(self._ask_cloud), self._watches)
+        self._reads = CloudReads(store, self._ask_cloud)
+        side = CloudSide(node, self._reads, ApiWrites(self._ask_cloud), self._watches)
         unhold = UnholdUpgrade(store, node, self._ask_release)
         self._api = ApiHandler(LocalReads(store, matching), now, authorizer, side if has_cloud else None, unhold)
 
     def on_start(self) -> None:
-        """Answer."""
+        """Answer; what a kill has left of watches is forgotten."""
+        if self._has_cloud:
+            try:
+                self._reads.drop_foreign()
+            except StoreError as error:
+                self.log.warning("what was watched can not be forgotten: %s", error)
         self._site.serve(self._api)
 
     # --- held pods ----------------------------------------------------------------------------------------------------
