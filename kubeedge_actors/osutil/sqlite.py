@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import logging
+import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from kubeedge_actors.osutil.commit_stats import CommitStats, stats_of
-from kubeedge_actors.osutil.files import ensure_private_file
+from kubeedge_actors.osutil.files import ensure_private_file, sync_directory
+
+log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another program that writes."""
@@ -44,6 +50,54 @@ def connect_briefly(path: Path, stats: CommitStats) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, factory=CountedConnection)
     connection.stats = stats
     return connection
+
+
+class FileInPlace:
+    """The file of a connection, by its name: who removes it while it is in use does not take along what is in it.
+
+    `connect`: opens it, to be written as it is meant to be.
+    """
+
+    def __init__(self, path: Path | str, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._path, self._connect = Path(path), connect
+        self._identity = None if str(path) == ":memory:" else _identity(self._path)
+
+    def kept(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """The connection to go on with: another one when the file was gone and had to be put back. To be asked before each
+        transaction, outside of one. Errors: OSError, also when another file is in its place; sqlite3.Error.
+        """
+        if self._identity is None:
+            return connection
+        found = _identity(self._path)
+        if found == self._identity:
+            return connection
+        if found is not None:
+            raise OSError(errno.ESTALE, "another file has taken its place, which the next start uses")
+        log.warning("%s was removed while it was in use: it is put back with all that was in it", self._path)
+        self._put_back(connection)
+        self._identity = _identity(self._path)
+        with contextlib.closing(connection):  # not before: the figures of a file last as long as one that is open
+            return self._connect()
+
+    def _put_back(self, connection: sqlite3.Connection) -> None:
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        fresh.unlink(missing_ok=True)
+        ensure_private_file(fresh)
+        with contextlib.closing(sqlite3.connect(fresh)) as copy:
+            connection.backup(copy)
+        for ending in ("-wal", "-shm"):  # of the old file: they would be read into the new one
+            Path(f"{self._path}{ending}").unlink(missing_ok=True)
+        fresh.replace(self._path)
+        sync_directory(self._path.parent)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name; None for none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def configure(connection: sqlite3.Connection, **pragmas: object) -> None:

@@ -22,7 +22,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from kubeedge_actors.errors import ClusterError, ForbiddenAtStart
 from kubeedge_actors.kubernetes.object_types import ResourceKind
@@ -34,6 +34,10 @@ TEMPORARY = frozenset({0, 401, 408, 429, 500, 502, 503, 504})
 """Status codes after which the same request may succeed later; 0 is Unreachable. 401 is about who asks: the request itself was not looked at,
 and a token is renewed.
 """
+
+TOO_MANY = 429
+AWAY_BACKOFF_MAX = 5.0
+"""The longest wait in seconds for an API server that is away: asking costs it nothing, and what waits is late by as much."""
 
 
 class EventType(enum.Enum):
@@ -192,6 +196,34 @@ class Cluster(Protocol):
         """Stop all watches and close all connections."""
 
 
+class Delegator(NamedTuple):
+    """In whose name: of who has the `token`; without one, of `node`."""
+
+    node: str
+    token: str = ""
+
+
+class Selection(NamedTuple):
+    """What of a kind is watched."""
+
+    kind: ResourceKind
+    namespace: str = ""
+    labels: str = ""
+    fields: str = ""
+
+
+class DelegatedApi(Protocol):
+    """Contract: blocks until the API has answered; Unreachable when it does not. Any thread."""
+
+    def request(
+        self, who: Delegator, method: str, target: str, body: bytes | None = None, content_type: str = ""
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer to one request; `target` begins with a slash and may have a query."""
+
+    def watch(self, who: Delegator, what: Selection, on_change: OnChange) -> Callable[[], None]:
+        """As `Cluster.watch`, without a cache; what is returned ends it."""
+
+
 @dataclass(frozen=True, slots=True)
 class InformerSpec:
     """One watch of an InformerSet. `wait_for_sync`: it counts for `synced`.
@@ -329,3 +361,8 @@ def object_reference(object: Json) -> ObjectReference:
 def is_temporary(error: ClusterError) -> bool:
     """Whether the same request may succeed later."""
     return error.code in TEMPORARY or isinstance(error, ForbiddenAtStart)
+
+
+def is_away(error: ClusterError) -> bool:
+    """Whether the API server does not answer, or can not yet: unlike one that has too much to do."""
+    return is_temporary(error) and error.code != TOO_MANY
