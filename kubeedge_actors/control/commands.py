@@ -145,8 +145,11 @@ class Commands:
 
     def _figures(self, request: Json) -> Json:
         facts = self._process_info()
-        letters = {"dead_letters": self._system.dead_letters.total, "dead_letters_kept": self._dead_letters.kept()}
-        shown = {name: facts[name] for name in ("link", "process") if name in facts}
+        letters: Json = {
+            "dead_letters": self._system.dead_letters.total,
+            "dead_letters_kept": self._dead_letters.kept(),
+        }
+        shown: Json = {name: facts[name] for name in ("link", "process") if name in facts}
         rows = figures(self._system.cells(), self._health_checker.look)
         return {"at": self._system.clock.now(), "actors": rows, **letters, **shown}
 

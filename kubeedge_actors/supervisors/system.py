@@ -235,7 +235,7 @@ class ActorSystem:
             return {} if self.root is None else snapshot(self.root)
 
     def cells(self) -> list[Cell]:
-        """All actors that there are at the moment, for who looks at them."""
+        """All actors that there are at the moment, in the order of the tree, for who looks at them."""
         return [node for node in self._nodes() if isinstance(node, Cell)]
 
     def set_tracer(self, tracer: Tracer | None) -> None:
@@ -349,7 +349,7 @@ class ActorSystem:
             node = waiting.pop()
             yield node
             if isinstance(node, Supervisor):
-                waiting += node.children
+                waiting += reversed(node.children)
 
     def _supervisor(self, name: str | None) -> Supervisor:
         for node in self._nodes():

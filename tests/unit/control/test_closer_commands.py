@@ -179,7 +179,7 @@ def test_figures_are_columns_of_what_the_tree_tells(env: ControlEnv) -> None:
     env.client.ask("suspend", actor="taker")
     told = env.client.ask("figures")
     columns = told["actors"]
-    assert sorted(columns["name"]) == ["asker", "taker"]
+    assert columns["name"] == ["asker", "taker"]
     rows = {name: {key: columns[key][at] for key in COLUMNS} for at, name in enumerate(columns["name"])}
     tree = {child["name"]: child for child in env.client.ask("tree")["tree"]["children"]}
     for name, row in rows.items():
