@@ -40,6 +40,7 @@ from kubeedge_actors.assembly.kubelet import ClusterSide, KubeletSide, serve_kub
 from kubeedge_actors.assembly.own_names import ANY_ADDRESS, how_to_advertise, how_to_reach, names_of_machine
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.assembly.prerequisites import ensure_prerequisites
+from kubeedge_actors.assembly.queries.cloud import CloudStates
 from kubeedge_actors.assembly.ready_line import not_started_text
 from kubeedge_actors.assembly.revocation import RevocationGate
 from kubeedge_actors.assembly.router import RouterSide
@@ -123,18 +124,19 @@ def serve(config: CloudConfig, shutdown: Shutdown) -> None:
         revocations, watch = gate.watch(cluster)
         bootstrap = serve_bootstrap(config, authority, cluster, revocations, loop, tls, stack)
         dead_letters, outbox, system = _system(data.path, keys, stack)
+        states = CloudStates.of(cluster, outbox, traffic)
         hub = _hub(config, server, tls, system, traffic)
         streams = cloud_stream_specs(config, tunnel_server, tls, tunnels, cluster, kubelet)
         renew = partial(_renew, shared, own_names, (server, bootstrap, kubelet, tunnel_server, router))
         candidates = _candidate_specs(access, cluster, replica_identity(data.path), system, stack)
         modules = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         stack.callback(system.stop, STOP_TIMEOUT)
-        process_info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
-        show = admin_endpoints.serve_admin_endpoints(stack, system, process_info, dead_letters, config)
+        info = ProcessInfo("cloud", own_names[0], data.path, lambda: _link(server, traffic), traffic.snapshot)
+        show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, states.commands())
         rotator = _rotator_spec(shared, data.path / "token", renew)
         others = [rotator, watch, *streams, *candidates, *cloudmodules.child_specs(cluster, system)]
         ahead, status_of = [*_call_specs(config, access, stack), *router.specs()], kubelet.status_of
-        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, traffic, status_of, ahead))
+        system.start(supervision_tree(hub, cluster, outbox, own_names[0], others, modules, states, status_of, ahead))
         router.serve(system)
         shut_down_with_root_supervisor(system, shutdown)
         show()

@@ -32,6 +32,7 @@ from kubeedge_actors.assembly.edge import (
 from kubeedge_actors.assembly.local_commands.device_commands import device_commands
 from kubeedge_actors.assembly.local_commands.pod_commands import ADMIN_QUERIES, pod_commands
 from kubeedge_actors.assembly.mqtt import start_brokers
+from kubeedge_actors.assembly.queries.edge import edge_queries
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text, with_unready_reason
 from kubeedge_actors.config import EdgeConfig
 from kubeedge_actors.control.process_info import ProcessInfo
@@ -163,6 +164,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         plugins = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
         more = pod_commands(system, containers).joined_with(device_commands(store.meta, store.twin))
+        more = more.joined_with(edge_queries(store, info))
         show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, more)
         unserved = service_port_error(config, store.target_urls)
         system.start(SupervisorSpec("edge", [*modules, plugins], ROOT_STRATEGY))

@@ -8,6 +8,8 @@ import threading
 
 QUIET = 60.0
 WARN_INTERVAL = 60.0
+MAX_REASONS = 20
+"""Different reasons that are said of one outage: they may be the other side's words."""
 MAX_KEY = 300
 """Characters of a key that count: it may be a node's own words, of any length."""
 
@@ -15,7 +17,7 @@ MAX_KEY = 300
 class OutageLog:
     """One thing that can be away; any thread, monotonic seconds come in.
 
-    A reason is said once an outage, and another one too. When the same was said less than `quiet` seconds ago, a new outage
+    Each reason is said once an outage, also when they take turns. When the same was said less than `quiet` seconds ago, a new outage
     is said only if it lasts longer than that.
 
     >>> link = OutageLog(quiet=60.0)
@@ -25,32 +27,41 @@ class OutageLog:
     ([False, False], None)
     >>> [link.on_failure("refused", now) for now in (50.0, 61.0)], link.on_recovery(70.0)
     ([False, True], 20.0)
+    >>> [link.on_failure(reason, 900.0) for reason in ("refused", "silent", "refused", "silent")]
+    [True, True, False, False]
     """
 
     def __init__(self, quiet: float = QUIET) -> None:
         self._quiet = quiet
         self._lock = threading.Lock()
         self._since: float | None = None
-        self._told = False
-        self._reason = ""
-        self._told_at = float("-inf")
+        self._told: set[str] = set()
+        self._told_at: dict[str, float] = {}
 
     def on_failure(self, reason: str, now: float) -> bool:
         """It is away for this reason: whether to say so. Numbers in the reason, such as ports, do not make it another."""
         reason = re.sub(r"\d+", "#", reason)
         with self._lock:
             if self._since is None:
-                self._since, self._told = now, False
-            if reason == self._reason and (self._told or now - self._told_at < self._quiet):
+                self._since = now
+            if (
+                reason in self._told
+                or len(self._told) >= MAX_REASONS
+                or now - self._told_at.get(reason, float("-inf")) < self._quiet
+            ):
                 return False
-            self._told, self._reason, self._told_at = True, reason, now
+            if len(self._told_at) >= MAX_REASONS:
+                self._told_at.clear()
+            self._told.add(reason)
+            self._told_at[reason] = now
             return True
 
     def on_recovery(self, now: float) -> float | None:
         """It is there: the seconds that it was away if that was said, else None."""
         with self._lock:
-            since, announced = self._since, self._told
-            self._since, self._told = None, False
+            since, announced = self._since, bool(self._told)
+            self._since = None
+            self._told.clear()
         return now - since if announced and since is not None else None
 
     def log_recovery(self, log: logging.Logger, subject: str, now: float) -> None:

@@ -19,6 +19,7 @@ from kubeedge_actors.actors.scheduler.scheduler import Scheduler
 from kubeedge_actors.actors.synccontroller import controller as synccontroller
 from kubeedge_actors.actors.taskmanager import task_manager as taskmanager
 from kubeedge_actors.actors.workloads.controller import Workloads
+from kubeedge_actors.assembly.queries.cloud import CloudStates
 from kubeedge_actors.drivers.cluster.base import Cluster
 from kubeedge_actors.drivers.store.base import NodeOutboxStore
 from kubeedge_actors.supervisors import ChildSpec, Intensity, OneForOne, SupervisorSpec
@@ -69,17 +70,18 @@ def supervision_tree(
     address: str,
     candidates: Sequence[ChildSpec] = (),
     own: SupervisorSpec | None = None,
-    traffic: TrafficCounters | None = None,
+    states: CloudStates | None = None,
     status_of: StatusOf | None = None,
     router: Sequence[ChildSpec] = (),
 ) -> SupervisorSpec:
     """The modules in start order: the hub, who talks to its nodes through it, who stands for election; then one's own."""
-    ahead = [*_ahead_of_hub(cluster, outbox, address), *router]
-    controllers = _controllers(cluster, address, traffic or TrafficCounters(), status_of)
+    kept = states or CloudStates.of(cluster, outbox, TrafficCounters())
+    ahead = [*_ahead_of_hub(cluster, kept, address), *router]
+    controllers = _controllers(cluster, address, kept, status_of)
     return SupervisorSpec("cloud", [*ahead, hub, *controllers, *candidates, *([own] if own else [])], ROOT_STRATEGY)
 
 
-def _ahead_of_hub(cluster: Cluster, outbox: NodeOutboxStore, address: str) -> list[ChildSpec]:
+def _ahead_of_hub(cluster: Cluster, states: CloudStates, address: str) -> list[ChildSpec]:
     """Who starts first is told first, so these hear of each session before the hub uses it.
 
     SyncController knows so of a push before the hub can drop it for want of a session. After the session it would take that push
@@ -88,18 +90,16 @@ def _ahead_of_hub(cluster: Cluster, outbox: NodeOutboxStore, address: str) -> li
     return [
         *synccontroller.child_specs(cluster),
         *taskmanager.child_specs(cluster),
-        NodeOutbox.spec_for(cluster, outbox, address),
+        NodeOutbox.spec_for(states.outbox, address),
     ]
 
 
-def _controllers(
-    cluster: Cluster, address: str, traffic: TrafficCounters, status_of: StatusOf | None
-) -> list[ChildSpec]:
+def _controllers(cluster: Cluster, address: str, states: CloudStates, status_of: StatusOf | None) -> list[ChildSpec]:
     """What every replica runs for the nodes that are connected to it."""
-    count = traffic.outcome_counter
+    count = states.traffic.outcome_counter
     return [
         *edgecontroller.child_specs(cluster, address, counts=count(constants.EDGECONTROLLER), status_of=status_of),
-        *devicecontroller.child_specs(cluster, counts=count(constants.DEVICECONTROLLER)),
+        *devicecontroller.child_specs(cluster, states=states.devices),
     ]
 
 

@@ -12,7 +12,9 @@ import msgspec
 
 from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.control.detail_text import actor_text, history_text
 from kubeedge_actors.control.formatting import aligned, format_seconds, worker_process_text
+from kubeedge_actors.control.query_text import nodes_text, outbox_text, stores_text, twins_text
 from kubeedge_actors.control.server import SOCKET
 from kubeedge_actors.control.trace_command import TraceQuery, follow
 from kubeedge_actors.entrypoint import Shutdown, run
@@ -70,7 +72,7 @@ def _act(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown)
     print(_json(result) if options.json else f"{result}: {DONE[options.command]}")
 
 
-DONE = {"restart": "restarted", "resume": "resumed", "remove": "removed", "crash": "crashed"}
+DONE = {"restart": "restarted", "suspend": "suspended", "resume": "resumed", "remove": "removed", "crash": "crashed"}
 
 
 def _add(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
@@ -91,6 +93,16 @@ def _errors(options: argparse.Namespace, client: ControlClient, shutdown: Shutdo
         print(printable(f"{crash['name']}: {crash['error']}"), indented(crash["traceback"]), sep="\n")
     if not answer:
         print("there were none")
+
+
+def _shown_by(text: Callable[[Any], str], *arguments: str) -> Act:
+    """A command that asks what it is called, with these options of it, and shows the answer by `text`."""
+
+    def act(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
+        answer = client.ask(options.command, **{name: getattr(options, name) for name in arguments})
+        print(_json(answer) if options.json else text(answer))
+
+    return act
 
 
 def _events(options: argparse.Namespace, client: ControlClient, shutdown: Shutdown) -> None:
@@ -116,6 +128,12 @@ def _trace(options: argparse.Namespace, client: ControlClient, shutdown: Shutdow
 ACTS: dict[str, Act] = {
     "tree": _tree,
     "health": _health,
+    "actor": _shown_by(actor_text, "actor"),
+    "history": _shown_by(history_text, "actor"),
+    "nodes": _shown_by(nodes_text),
+    "twins": _shown_by(twins_text),
+    "outbox": _shown_by(outbox_text),
+    "stores": _shown_by(stores_text),
     **dict.fromkeys(DONE, _act),
     "add": _add,
     "errors": _errors,

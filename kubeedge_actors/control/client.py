@@ -17,7 +17,7 @@ from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 TIMEOUT = 5.0
 ACTING_TIMEOUT = 20.0
 """Seconds for an answer that comes when the actor has ended or started."""
-ACTING = ("restart", "resume", "remove", "add")
+ACTING = ("restart", "suspend", "resume", "remove", "add", "replay", "drop")
 LOOK = 0.2
 """Seconds between two looks whether a stream is still wanted."""
 

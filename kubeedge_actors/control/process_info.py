@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from kubeedge_actors import __version__
+from kubeedge_actors.osutil.commit_stats import CommitStats, open_files
+from kubeedge_actors.osutil.files import size_and_time
+from kubeedge_actors.supervisors.cell.cell import Cell
 
 Json = dict[str, Any]
 Traffic = Mapping[str, Mapping[str, Mapping[str, int]]]
@@ -40,9 +43,14 @@ class ProcessInfo:
             "name": self.name,
             "version": __version__,
             "pid": os.getpid(),
-            "rss": int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE,
+            "rss": resident_bytes(),
             "cpu": time.process_time(),
         }
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE
 
 
 def with_usage(node: Json) -> Json:
@@ -50,6 +58,14 @@ def with_usage(node: Json) -> Json:
     if children := node.get("children"):
         return node | {"children": [with_usage(child) for child in children]}
     return node | usage(node["pid"]) if node.get("pid") and not node.get("host") else node
+
+
+def process_of(cell: Cell) -> Json:
+    """`pid`, `rss` and `cpu` of the process that an actor has for itself on this machine; nothing when it has none."""
+    location = cell.engine.location(cell)
+    if not location.get("pid") or location.get("host"):
+        return {}
+    return {"pid": location["pid"], **usage(location["pid"])}
 
 
 def usage(pid: int) -> Json:
@@ -73,3 +89,24 @@ def databases(folder: Path) -> dict[str, int]:
             with contextlib.suppress(FileNotFoundError):  # the log goes when its last user closes it
                 sizes[name] = sizes.get(name, 0) + entry.stat().st_size
     return dict(sorted(sizes.items()))
+
+
+def stores() -> list[Json]:
+    """Each database that this process has open: sizes and commits."""
+    now = time.monotonic()
+    return [_store(stats, now) for stats in open_files()]
+
+
+def _store(stats: CommitStats, now: float) -> Json:
+    size, written = size_and_time(stats.path)
+    wal, _ = size_and_time(stats.path.with_name(f"{stats.path.name}-wal"))
+    return {
+        "name": stats.path.name,
+        "bytes": size,
+        "wal_bytes": wal,
+        "commits": stats.commits,
+        "commit_rate": stats.rate(now),
+        "commit_p50": stats.quantile(0.5),
+        "commit_p99": stats.quantile(0.99),
+        "checkpoint_at": written / 1e9 or None,  # with a write-ahead log nothing else writes to it
+    }

@@ -79,6 +79,7 @@ class ControlSocket:
         """Answer; UsageError when the path is not bound yet and can not be had."""
         if not self._bound:
             self.bind()
+        self._commands.start()
         threading.Thread(target=self._accept, name="control", daemon=True).start()
 
     def close(self) -> None:

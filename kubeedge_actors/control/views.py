@@ -8,6 +8,7 @@ from typing import Any
 from kubeedge_actors.deadletters.durable_dead_letters import row_of
 from kubeedge_actors.drivers.store.dead_letters import DeadLetterRow
 from kubeedge_actors.supervisors import DeadLetter, Event
+from kubeedge_actors.supervisors.telemetry.health import Health
 from kubeedge_actors.supervisors.telemetry.tracing import Span
 
 SHOWN = ("id", "recipient", "sender", "payload", "reason", "at", "deliveries", "error", "replayed")
@@ -24,6 +25,18 @@ def event_view(event: Event) -> dict[str, Any]:
     return {
         name: dead_letter_view(row_of(value)) if isinstance(value, DeadLetter) else value
         for name, value in values.items()
+    }
+
+
+def health_view(health: Health) -> dict[str, Any]:
+    """The fields of a health, and whether that is well."""
+    return {
+        "state": health.state,
+        "age": health.age,
+        "answered": health.answered,
+        "reason": health.reason,
+        "blocked_by": health.blocked_by,
+        "well": health.is_well,
     }
 
 

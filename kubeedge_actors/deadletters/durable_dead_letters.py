@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -12,10 +13,12 @@ import msgspec
 
 from kubeedge_actors.deadletters.renamed_types import current_type
 from kubeedge_actors.drivers.store.dead_letters import CAPACITY, DeadLetterDb, DeadLetterRow, DeadLetterWriter
-from kubeedge_actors.errors import UsageError
+from kubeedge_actors.errors import StoreError, UsageError
 from kubeedge_actors.osutil.cipher import KeyRing
 from kubeedge_actors.supervisors import ActorSystem, DeadLetter, DeadLetters
 from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, TRACEBACK_LIMIT, shorten
+
+log = logging.getLogger(__name__)
 
 FILE = "deadletters.db"
 TEXT_LIMIT = 1 << 20
@@ -33,11 +36,26 @@ class DurableDeadLetters:
         self._writer = DeadLetterWriter(self.file)
         self._recent = DeadLetters(RECENT)
         self._replaying = threading.Lock()
+        self._counted: tuple[object, int] = (None, 0)
 
     @property
     def total(self) -> int:
         """How many there were in this process."""
         return self._recent.total
+
+    @property
+    def kept(self) -> int:
+        """How many the file has, those of earlier processes too; they are counted again when the file has changed. One that can not be read
+        has as many as before: who wants to see the letters is told why.
+        """
+        before, _ = self._counted
+        seen = self.file.fingerprint()
+        if seen != before:
+            try:
+                self._counted = (seen, self.file.count())
+            except StoreError as error:  # it is damaged, or was made a moment ago and has no table yet
+                log.debug("the dead letters can not be counted: %s", error)
+        return self._counted[1]
 
     @property
     def lost_count(self) -> int:

@@ -61,6 +61,8 @@ TOKENREVIEW_KIND: Final = ResourceKind("authentication.k8s.io", "v1", "tokenrevi
 DEPLOYMENT_KIND: Final = ResourceKind("apps", "v1", "deployments", "Deployment")
 REPLICASET_KIND: Final = ResourceKind("apps", "v1", "replicasets", "ReplicaSet")
 DAEMONSET_KIND: Final = ResourceKind("apps", "v1", "daemonsets", "DaemonSet")
+STATEFULSET_KIND: Final = ResourceKind("apps", "v1", "statefulsets", "StatefulSet")
+CONTROLLERREVISION_KIND: Final = ResourceKind("apps", "v1", "controllerrevisions", "ControllerRevision")
 
 # --- kinds of KubeEdge -----------------------------------------------------------------------------------------------
 DEVICE_KIND: Final = ResourceKind("devices.kubeedge.io", "v1beta1", "devices", "Device")

@@ -26,7 +26,7 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
         except OSError:
             name.unlink(missing_ok=True)
             raise
-        _sync(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise DriverError(f"{path} can not be written: {error.strerror}") from error
 
@@ -39,9 +39,19 @@ def _fill(handle: int, data: bytes, mode: int) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have the names in a folder on disk. Error: OSError."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes of a file and when it was written to last (ns since the epoch); twice 0 when it is not there."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

@@ -147,10 +147,18 @@ class ActorSystem:
                 raise ActorStopped(f"{name} is suspended: {cell.suspension}; resume it")
             return cell.restart(patience)
 
-    def suspend(self, name: str, why: str) -> None:
-        """Stop an actor until `resume`; what is queued stays, what is sent to it meanwhile is a dead letter."""
+    def suspend(self, name: str, why: str) -> Future:
+        """Stop an actor until `resume`; what is queued stays, what is sent to it meanwhile is a dead letter. The future is completed when it
+        has stopped. Errors: RegistrationError; ActorStopped when it is suspended already or has ended.
+        """
         with self.decision_lock():
-            self.cell(name).suspend(why)
+            cell = self.cell(name)
+            if cell.suspension or cell.state is State.TERMINATED:
+                state = f"suspended already: {cell.suspension}" if cell.suspension else cell.state.value
+                raise ActorStopped(f"{name} is {state}")
+            stopped = cell.when_stopped()
+            cell.suspend(why)
+            return stopped
 
     def resume(self, name: str) -> Future:
         """Start an actor again that was suspended, when it has stopped; the future is completed when it runs. Errors: RegistrationError;
@@ -226,13 +234,16 @@ class ActorSystem:
         with self.lock:
             return {} if self.root is None else snapshot(self.root)
 
+    def cells(self) -> list[Cell]:
+        """All actors that there are at the moment, in the order of the tree, for who looks at them."""
+        return [node for node in self._nodes() if isinstance(node, Cell)]
+
     def set_tracer(self, tracer: Tracer | None) -> None:
         """Have a tracer follow messages from now on, None for nobody: no message pays for it then."""
         with self.lock:
             self.tracer = tracer
-            for node in self._nodes():
-                if isinstance(node, Cell):
-                    node.set_tracer(tracer)
+            for cell in self.cells():
+                cell.set_tracer(tracer)
 
     # --- for the parts --------------------------------------------------------------------------------------------
 
@@ -279,7 +290,7 @@ class ActorSystem:
         window = self._poison.setdefault(sender, SlidingWindow(POISON_LIMIT, POISON_PERIOD))
         if window.add(self.clock.monotonic()):
             why = f"{POISON_LIMIT} of its messages crashed other actors within {POISON_PERIOD:.0f} s, the last of them {recipient}"
-            self.suspend(sender, why)
+            self.cell(sender).suspend(why)
 
     def random(self) -> float:
         """A random number in [0, 1), for jitter."""
@@ -338,7 +349,7 @@ class ActorSystem:
             node = waiting.pop()
             yield node
             if isinstance(node, Supervisor):
-                waiting += node.children
+                waiting += reversed(node.children)
 
     def _supervisor(self, name: str | None) -> Supervisor:
         for node in self._nodes():

@@ -42,16 +42,24 @@ class TimerOwner(Protocol):
 class LocalTimer(Timer):
     """A timer of the engine that puts its message into the owner's mailbox."""
 
-    __slots__ = ("_cancel", "_interval", "_message", "_owner", "_queued")
+    __slots__ = ("_cancel", "_message", "_owner", "_queued", "due", "interval")
 
     def __init__(self, owner: TimerOwner, seconds: float, message: object, *, repeat: bool) -> None:
         super().__init__(cancelled=owner.revoked)
         self._owner, self._message = owner, message
-        self._interval = seconds if repeat else None
+        self.interval = seconds if repeat else None
+        """Seconds from one message to the next; None: there is one."""
+        self.due = owner.mailbox.now() + seconds
+        """When it comes next (monotonic)."""
         self._queued = False
         if not self.cancelled:
             owner.timers.add(self)
             self._cancel = owner.call_later(seconds, self._fire)
+
+    @property
+    def message_type(self) -> str:
+        """The name of the type of what it sends."""
+        return type(self._message).__name__
 
     @property
     def is_over(self) -> bool:
@@ -69,8 +77,9 @@ class LocalTimer(Timer):
         owner = self._owner
         if self.cancelled or owner.is_stopping_or_stopped:
             return
-        if self._interval is not None:
-            self._cancel = owner.call_later(self._interval, self._fire)
+        if self.interval is not None:
+            self.due = owner.mailbox.now() + self.interval
+            self._cancel = owner.call_later(self.interval, self._fire)
         if not self._queued:
             self._queued = True
             owner.mailbox.enqueue_over_capacity(Envelope(self._message, owner.name, owner.mailbox.now(), self))
@@ -82,7 +91,7 @@ class LocalTimer(Timer):
     def handle(self, receive: Receive, message: object) -> object:
         """Let the actor handle the message."""
         self._queued = False
-        if self._interval is None:
+        if self.interval is None:
             self._owner.timers.discard(self)
         return receive(message)
 

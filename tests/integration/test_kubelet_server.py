@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from kubeedge_actors.actors.cloudstream.kubelet_proxy import (
     ReplicaConfig,
 )
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
+from kubeedge_actors.actors.edgestream.resource_sampler import KubeletFacts, ResourceSampler
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.kubelet.server import KubeletServer
 from kubeedge_actors.drivers.kubelet.tls import subject_of_ca
 from kubeedge_actors.drivers.link.loop_thread import LoopThread
+from kubeedge_actors.drivers.machine.fake import FakeMachine
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.kubernetes import kubelet_address
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, POD_KIND, ResourceKind
@@ -87,7 +90,8 @@ class Cloud:
         self.cluster.create(POD_KIND, "default", pod)
         self.command = Cat()
         self.runtime = OneCommand(self.command, runs=True)
-        join(self.first.tunnels, "e1", self.runtime)
+        sampler = ResourceSampler("e1", self.runtime, FakeMachine())
+        join(self.first.tunnels, "e1", self.runtime, facts=KubeletFacts(sampler, lambda: [pod]))
 
     @property
     def admin(self) -> TlsPaths:
@@ -139,6 +143,16 @@ def test_a_log_is_the_body_of_an_answer_and_what_can_not_be_had_its_status(cloud
     assert (upgrade, head.status) == ({}, 500) and b"waiting to start" in head.body
     assert client.get("/containerLogs/default/none/c").status == 404
     assert client.get("/exec/default/p/c?command=x&output=1").status == 400  # no upgrade
+
+
+@pytest.mark.parametrize("replica", ["first", "second"])
+def test_what_a_node_says_of_itself_comes_through_any_replica(cloud: Cloud, replica: str) -> None:
+    client = cloud.asked_by(cloud.admin, getattr(cloud, replica), host="e1.edge.example:10003")
+    pods, health = client.get("/pods"), client.get("/healthz")
+    assert (pods.status, pods.headers["content-type"]) == (200, "application/json")
+    assert [each["metadata"]["name"] for each in json.loads(pods.body)["items"]] == ["p"]
+    assert (health.status, health.body, health.headers["content-type"]) == (200, b"ok", "text/plain; charset=utf-8")
+    assert client.get("/metrics").body.startswith(b"# HELP kubelet_node_name")
 
 
 def test_who_shows_a_certificate_of_another_ca_does_not_come_in(cloud: Cloud, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.fakes.docker_relay import EngineRelay
+from tests.support.fakes.relay import Relay
 from tests.support.waiting import PATIENCE
 
 IMAGE = "busybox-of-tests:1"
@@ -149,8 +149,8 @@ def docker_engine() -> Iterator[DockerEngine]:
 
 
 @pytest.fixture
-def relay(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[EngineRelay]:
+def relay(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[Relay]:
     """What stands between an edge and that engine, at a socket of its own."""
-    made = EngineRelay(tmp_path / "engine.sock", docker_engine.address)
+    made = Relay(tmp_path / "engine.sock", Path(docker_engine.address.removeprefix("unix://")))
     yield made
     made.stop()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kubeedge_actors.actors.cloudhub.session import NodeSession
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, TrafficCounters
+from kubeedge_actors.actors.cloudhub.upgrade_headers import node_of
 from kubeedge_actors.drivers.link.base import LinkServer, Peer
 from kubeedge_actors.errors import WireError
 from kubeedge_actors.supervisors import Clock
@@ -44,5 +45,5 @@ class FrameWriter:
     def _write(self, peer: Peer, message: LinkMessage) -> None:
         record = mapping.to_beehive(message, int(self.clock.now() * 1000))
         text = beehive.encode(record)
-        self.traffic.count(DOWN, record.route, text)
+        self.traffic.count(DOWN, record.route, text, node_of(peer))
         self.server.send(peer, text)

@@ -110,8 +110,7 @@ class CloudHub(Module):
         traffic: TrafficCounters | None = None,
     ) -> None:
         self._server, self._listen = server, listen
-        self._cluster_ca = cluster_ca
-        self._limit, self._keepalive = node_limit, keepalive
+        self._cluster_ca, self._limit, self._keepalive = cluster_ca, node_limit, keepalive
         self._accepting, self._controllers = accepting, controllers(accepting)
         self._join_limiter = join_limiter or JoinRateLimiter()
         self._traffic = traffic or TrafficCounters()
@@ -196,9 +195,9 @@ class CloudHub(Module):
         now = self.clock.monotonic()
         if old is not None:
             self._take_over(old, peer, now)
-        acknowledging = wants_upstream_acks(peer)
-        session = NodeSession(node, peer, now, acknowledging=acknowledging, keepalive=self._keepalive)
+        session = NodeSession(node, peer, now, acknowledging=wants_upstream_acks(peer), keepalive=self._keepalive)
         self._sessions[node] = self._by_peer[peer.id] = session
+        self._traffic.links.on_opened(session, self.clock.now())
         self.publish(SessionOpened(node=node, confirms=confirms_messages(peer)))
 
     def _take_over(self, old: NodeSession, peer: Peer, now: float) -> None:
@@ -229,6 +228,7 @@ class CloudHub(Module):
         if self._sessions.get(session.node) is session:
             del self._sessions[session.node]
         self._inbox.on_session_closed(session.node)
+        self._traffic.links.on_closed(session, reason, self.clock.now())
         self._gate.on_session_ended(session.peer)
         self.publish(SessionClosed(node=session.node, reason=reason))
 
@@ -258,7 +258,7 @@ class CloudHub(Module):
         except Exception:  # a defect of ours in reading must not let one node stop all others
             self.log.exception("a frame of node %s can not be decoded", session.node)
         else:
-            self._traffic.count(UP, record.route, text)
+            self._traffic.count(UP, record.route, text, session.node)
             return message if self._has_room(session, message, len(text)) else None
         self._close(session, "a malformed message")
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kubeedge_actors.actors.cloudhub.node_outbox_cursor import NodeOutboxCursor
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller
-from kubeedge_actors.drivers.cluster.base import Cluster, EventType, InformerSet, InformerSpec, WatchEvent
+from kubeedge_actors.drivers.cluster.base import Cluster, EventType, InformerSet, InformerSpec, Json, WatchEvent
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow, NodeOutboxStore
 from kubeedge_actors.errors import AnswerLost, StoreError, WireError
 from kubeedge_actors.kubernetes import well_known
@@ -78,6 +78,10 @@ class NodeOutboxState(InformerSet):
         self.taken: list[_Taken] = []
         self.checked = False
 
+    def node_objects(self) -> list[Json]:
+        """The Nodes as last seen; none before the watch has begun. Any thread."""
+        return self.all(NODE_KIND) if self.is_started else []
+
 
 class NodeOutbox(Controller):
     """Takes messages for nodes, refuses those that can not arrive, keeps the others until they have arrived or expired.
@@ -98,9 +102,8 @@ class NodeOutbox(Controller):
         self._turn_comes = False
 
     @classmethod
-    def spec_for(cls, cluster: Cluster, store: NodeOutboxStore, address: str) -> ChildSpec:
-        """Its child spec; whoever made the store closes it."""
-        state = NodeOutboxState(cluster, store)
+    def spec_for(cls, state: NodeOutboxState, address: str) -> ChildSpec:
+        """Its child spec; whoever made the state's store closes it."""
         return cls.spec(lambda: cls(state, address), mailbox=MailboxSpec(capacity=MAILBOX))
 
     def on_start(self) -> None:

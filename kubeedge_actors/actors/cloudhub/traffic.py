@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
+from kubeedge_actors.actors.cloudhub.node_links import NodeLinks
 from kubeedge_actors.actors.cloudhub.session import NodeSession
 from kubeedge_actors.wire.beehive import Route
 from kubeedge_actors.wire.resource import traffic_label
@@ -25,31 +26,34 @@ Key = tuple[str, str, str]
 
 
 class TrafficCounters:
-    """Counters since the process began, and two gauges: `sessions` and `pending` (messages not acknowledged yet)."""
+    """Counters since the process began, two gauges: `sessions` and `pending` (messages not acknowledged yet), and the `links` of the nodes."""
 
     def __init__(self) -> None:
         self._messages: Counter[Key] = Counter()
         self._bytes: Counter[Key] = Counter()
         self._outcomes: Counter[str] = Counter()
         self._others: dict[str, Counter[str]] = {}
+        self.links = NodeLinks()
         self.sessions = 0
         self.pending = 0
         self._measure_at = 0.0
 
-    def count(self, direction: str, route: Route, text: str) -> None:
-        """Count a message; the overhead of WebSocket and TLS is not counted."""
+    def count(self, direction: str, route: Route, text: str, node: str = "") -> None:
+        """Count a message, from or to a node; the overhead of WebSocket and TLS is not counted."""
         key = (direction, route.source[:MAX_LABEL], traffic_label(route)[:MAX_LABEL])
         if key not in self._bytes and len(self._bytes) >= MAX_KEYS:
             key = (direction, OTHER, OTHER)
         self._messages[key] += 1
-        self._bytes[key] += len(text) if text.isascii() else len(text.encode())
+        size = len(text) if text.isascii() else len(text.encode())
+        self._bytes[key] += size
+        self.links.count(direction, node, size)
 
     def measure(self, now: float, sessions: Collection[NodeSession]) -> None:
         """Look at the open sessions; at what waits in them every few seconds only."""
         self.sessions = len(sessions)
         if now >= self._measure_at:
             self._measure_at = now + METRICS_INTERVAL
-            self.pending = sum(session.pending for session in sessions)
+            self.pending = sum(map(self.links.measure, sessions))
 
     def count_outcome(self, outcome: str) -> None:
         """Count an outcome: dropped, refused, repeated, closed ..."""

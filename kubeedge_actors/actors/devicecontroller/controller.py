@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from kubeedge_actors.actors.devicecontroller.device_status import parse_state_report, parse_twin_report
 from kubeedge_actors.actors.devicecontroller.downstream import DeviceDownstream, device_id, node_of
+from kubeedge_actors.actors.devicecontroller.messages import (
+    DeferredMessage,
+    DeviceWriteDue,
+    ExpiryCheckDue,
+    ReporterCheckDue,
+)
 from kubeedge_actors.actors.devicecontroller.unknown_reports import UnknownReports
 from kubeedge_actors.actors.devicecontroller.upstream import (
+    BACKOFF_MAX,
     DeviceStatusQueue,
+    ListReporters,
     RecordEvent,
     RemoveStatus,
     ReportAck,
@@ -18,19 +26,23 @@ from kubeedge_actors.actors.devicecontroller.upstream import (
     StatusWriter,
     StatusWriterState,
     WriteStatus,
+    batch_of,
 )
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller, worker_for
 from kubeedge_actors.drivers.cluster.base import (
+    AWAY_BACKOFF_MAX,
     Cluster,
     EventType,
     InformerSet,
     InformerSpec,
     WatchEvent,
+    is_away,
 )
-from kubeedge_actors.errors import AskTimeout
+from kubeedge_actors.errors import AskTimeout, ClusterError
 from kubeedge_actors.hubs.node_budget import BudgetedQueue, size_of
 from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICEMODEL_KIND
 from kubeedge_actors.module import on
+from kubeedge_actors.outage_log import OncePerInterval, OutageLog
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec, ReplyTo
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import (
@@ -59,26 +71,6 @@ TOO_MANY_UNKNOWN = "too many reports of this node wait for devices that nobody k
 WRONG_NODE = "the device is not on that node"
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceWriteDue:
-    """The next status write of this device is due."""
-
-    device: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExpiryCheckDue:
-    """Timer: check what has waited too long, each second."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeferredMessage:
-    """A report or request that waits until the devices are known, with its `ReplyTo`."""
-
-    message: LinkMessage
-    reply: ReplyTo | None
-
-
 class DeviceControllerState(InformerSet):
     """The state of DeviceController that outlives its crashes: informers, devices by node, reports in flight, counters."""
 
@@ -90,6 +82,8 @@ class DeviceControllerState(InformerSet):
         self.deferred: BudgetedQueue[DeferredMessage] = BudgetedQueue(MAX_DEFERRED, NODE_DEFERRED, NODE_DEFERRED_BYTES)
         self.counts: Counter[str] = Counter() if counts is None else counts
         self.warned: set[str] = set()
+        self.reporters_checked = False
+        self.outage, self.refused = OutageLog(), OncePerInterval()
 
 
 class DeviceController(Controller):
@@ -110,6 +104,7 @@ class DeviceController(Controller):
         *CONTROLLER_EMITS,
         DeviceWriteDue,
         ExpiryCheckDue,
+        ReporterCheckDue,
     )
 
     def __init__(self, state: DeviceControllerState, writers: Sequence[str]) -> None:
@@ -117,6 +112,7 @@ class DeviceController(Controller):
         self._state = state
         self._writers = writers
         self._scheduled: set[str] = set()
+        self._checking = False
 
     def on_start(self) -> None:
         """Start the informers; repeat the writes that were in flight at a crash."""
@@ -129,6 +125,7 @@ class DeviceController(Controller):
 
     def on_changes_handled(self) -> None:
         """Handle what was deferred until the devices were known."""
+        self._check_reporters()
         while self._state.synced and self._state.deferred:
             deferred = self._state.deferred.popleft()
             self._handle(deferred.message, deferred.reply)
@@ -174,6 +171,35 @@ class DeviceController(Controller):
             self.tell(self._writer(device_id(device)), WriteStatus(device, {}, {}))
         self._write_next(device_id(device))
         return messages
+
+    def _check_reporters(self) -> None:
+        """Once, for the devices that moved to another node while no cloud ran."""
+        if self._state.synced and not (self._state.reporters_checked or self._checking):
+            self._checking = True
+            asked = self.ask(self._writers[0], ListReporters(), WRITE_TIMEOUT)
+            asked.then(self._on_reporters_listed, self._on_reporters_listed)
+
+    def _on_reporters_listed(self, found: dict[str, str] | Exception) -> None:
+        """See to the statuses that another node than the device's has reported: the writer looks at each."""
+        self._checking = False
+        if isinstance(found, Exception):
+            if _is_away(found):
+                self.after(AWAY_BACKOFF_MAX, ReporterCheckDue())
+            else:  # a role of an earlier release: what was reported elsewhere stays until the device's node reports
+                self._state.reporters_checked = True
+                self.log.warning("which nodes have reported the statuses of devices can not be listed: %s", found)
+            return
+        self._state.reporters_checked = True
+        for device, node in found.items():
+            known = self._state.downstream.devices.get(device)
+            if known is not None and node_of(known) != node:
+                self._state.status_queue.add(device, StatusBatch())
+                self._write_next(device)
+
+    @on
+    def on_reporter_check_due(self, message: ReporterCheckDue) -> None:
+        """Look again."""
+        self._check_reporters()
 
     @on
     def on_expiry_check_due(self, message: ExpiryCheckDue) -> None:
@@ -231,7 +257,7 @@ class DeviceController(Controller):
 
     def _report(self, message: TwinReported | DeviceStateReported, sender: ReportAck) -> None:
         device_object = self._state.downstream.devices.get(message.device)
-        batch = _batch(message, sender)
+        batch = batch_of(message, sender)
         refusal = "it can not be understood" if batch is None else ""
         if device_object is not None and node_of(device_object) != message.node:
             refusal = WRONG_NODE
@@ -299,12 +325,20 @@ class DeviceController(Controller):
     def _on_write_done(self, device: str, error: Exception | None) -> None:
         now = self.clock.monotonic()
         if error is None:
+            self._state.outage.log_recovery(self.log, "statuses of devices are written again", now)
             self._confirm(self._state.status_queue.on_write_succeeded(device, now))
         else:
             self._state.counts["writes failed"] += 1
-            self.log.warning("the status of device %s could not be written, retrying: %s", device, error)
-            self._state.status_queue.on_write_failed(device, now)
+            self._log_failure(device, error, now)
+            longest = AWAY_BACKOFF_MAX if _is_away(error) else BACKOFF_MAX
+            self._state.status_queue.on_write_failed(device, now, longest)
         self._write_next(device)
+
+    def _log_failure(self, device: str, error: Exception, now: float) -> None:
+        """An API that is away is said once for all devices, what it refuses of one now and then."""
+        warn = self._state.outage.on_failure("away", now) if _is_away(error) else self._state.refused.allow(device, now)
+        level = logging.WARNING if warn else logging.DEBUG
+        self.log.log(level, "the status of device %s could not be written, retrying: %s", device, error)
 
     def _confirm(self, senders: Sequence[ReportAck]) -> None:
         for sender in senders:
@@ -315,12 +349,9 @@ class DeviceController(Controller):
         return worker_for(device, self._writers)
 
 
-def _batch(message: TwinReported | DeviceStateReported, sender: ReportAck) -> StatusBatch | None:
-    if isinstance(message, TwinReported):
-        twins = parse_twin_report(message.report)
-        return None if twins is None else StatusBatch(twins=twins, acks=[sender])
-    state = parse_state_report(message.report)
-    return None if state is None else StatusBatch(state=state, acks=[sender])
+def _is_away(error: Exception) -> bool:
+    """Whether the API is away; a write that got no turn in time waited for it."""
+    return is_away(error) if isinstance(error, ClusterError) else True
 
 
 def _report_ack(reply_to: ReplyTo | None) -> Callable[[bool], object]:
@@ -332,9 +363,28 @@ def _report_ack(reply_to: ReplyTo | None) -> Callable[[bool], object]:
     return settle
 
 
-def child_specs(cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None) -> list[ChildSpec]:
-    """DeviceController and its writers, writers first. `counts`: the counter for what it drops."""
-    desk, shelf = DeviceControllerState(cluster, counts), StatusWriterState()
+class DeviceStates(NamedTuple):
+    """What DeviceController and its writers keep over their crashes, and what others may look at."""
+
+    controller: DeviceControllerState
+    writers: StatusWriterState
+
+    @classmethod
+    def of(cls, cluster: Cluster, counts: Counter[str] | None = None) -> DeviceStates:
+        """Of one cluster. `counts`: the counter for what the controller drops."""
+        return cls(DeviceControllerState(cluster, counts), StatusWriterState())
+
+    def status_of(self, device: str) -> dict[str, Any]:
+        """The status of a device as it was last written, by us or by a process before; empty when there was none. Any thread."""
+        written = self.writers.known.get(device) or self.controller.downstream.devices.get(device) or {}
+        return written.get("status") or {}
+
+
+def child_specs(
+    cluster: Cluster, writers: int = WRITERS, counts: Counter[str] | None = None, states: DeviceStates | None = None
+) -> list[ChildSpec]:
+    """DeviceController and its writers, writers first. `counts`: the counter for what it drops; `states`: theirs, if others look at them."""
+    desk, shelf = states or DeviceStates.of(cluster, counts)
     writer_names = [f"{constants.DEVICECONTROLLER}-{number}" for number in range(1, writers + 1)]
     mailbox = MailboxSpec(capacity=MAILBOX)
     return [

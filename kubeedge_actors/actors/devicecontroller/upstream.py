@@ -11,14 +11,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubeedge_actors.actors.devicecontroller.device_status import CLEARED, apply_report, merge_reports
-from kubeedge_actors.actors.devicecontroller.downstream import device_id, property_names
+from kubeedge_actors.actors.devicecontroller.device_status import (
+    CLEARED,
+    apply_report,
+    merge_reports,
+    parse_state_report,
+    parse_twin_report,
+)
+from kubeedge_actors.actors.devicecontroller.downstream import device_id, node_of, property_names
 from kubeedge_actors.drivers.cluster.base import Cluster, object_reference
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICESTATUS_KIND, EVENT_KIND
 from kubeedge_actors.kubernetes.objects import owner_reference
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.wire import constants
+from kubeedge_actors.wire.messages import DeviceStateReported, TwinReported
 
 Json = dict[str, Any]
 WRITE_INTERVAL = 0.2
@@ -67,6 +74,15 @@ class StatusBatch:
         """
         surplus, self.acks = self.acks[:-MAX_ACKS], self.acks[-MAX_ACKS:]
         return surplus
+
+
+def batch_of(message: TwinReported | DeviceStateReported, sender: ReportAck) -> StatusBatch | None:
+    """What a report asks to be stored; None when it is no report."""
+    if isinstance(message, TwinReported):
+        twins = parse_twin_report(message.report)
+        return None if twins is None else StatusBatch(twins=twins, acks=[sender])
+    state = parse_state_report(message.report)
+    return None if state is None else StatusBatch(state=state, acks=[sender])
 
 
 @dataclass(slots=True)
@@ -118,13 +134,13 @@ class DeviceStatusQueue:
         line.in_flight, line.failures, line.not_before = None, 0, now + WRITE_INTERVAL
         return senders
 
-    def on_write_failed(self, device: str, now: float) -> None:
-        """The write failed: requeue it below what came since, with back-off."""
+    def on_write_failed(self, device: str, now: float, longest: float = BACKOFF_MAX) -> None:
+        """The write failed: requeue it below what came since, with a back-off of at most `longest` seconds."""
         line = self._queues.get(device)
         if line is None or line.in_flight is None:
             return
         line.failures += 1
-        line.not_before = now + min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(line.failures - 1, 10))
+        line.not_before = now + min(longest, BACKOFF_INITIAL * 2.0 ** min(line.failures - 1, 10))
         self._requeue(line)
 
     def requeue_in_flight(self) -> list[str]:
@@ -190,13 +206,19 @@ MAX_TRIES = 4
 class WriteStatus:
     """Store the reported twins and state of `device` (a devices.kubeedge.io Device); answered when done.
 
-    Nothing reported: see that its DeviceStatus exists. `reset`: in the place of all that is there.
+    Nothing reported: see that its DeviceStatus exists. `reset`: in the place of all that is there, as what another node
+    has reported always is.
     """
 
     device: Json
     twins: dict[str, Json]
     state: Json
     reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListReporters:
+    """Which node has reported each DeviceStatus: answered with device to node, of those that say it, or with the error of the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +261,7 @@ class StatusWriter(Module):
         refusal: ClusterError | None = None
         for _ in range(MAX_TRIES):
             try:
-                status = self._write(order)
+                status, cleared = self._write(order)
             except (Conflict, NotFound, AlreadyExists) as race:
                 # what we remember is not what is there: somebody else wrote, deleted or made it
                 self._state.known.pop(device_id(order.device), None)
@@ -247,9 +269,18 @@ class StatusWriter(Module):
             except ClusterError as error:
                 return error
             else:
-                self._copy(order.device, CLEARED | status if order.reset else status)
+                self._copy(order.device, CLEARED | status if cleared else status)
                 return None
         return refusal
+
+    @on
+    def on_list_reporters(self, order: ListReporters) -> dict[str, str] | ClusterError:
+        """Look who has reported what is there."""
+        try:
+            statuses = self._cluster.list(DEVICESTATUS_KIND).items
+        except ClusterError as error:
+            return error
+        return {device_id(status): reporter for status in statuses if (reporter := _reporter(status))}
 
     @on
     def on_record_event(self, order: RecordEvent) -> None:
@@ -278,30 +309,38 @@ class StatusWriter(Module):
         except ClusterError as error:
             self.log.warning("the status of device %s could not be deleted: %s", device_id(order.device), error)
 
-    def _write(self, order: WriteStatus) -> Json:
-        reference, id = object_reference(order.device), device_id(order.device)
-        stored = self._state.known.get(id)
+    def _write(self, order: WriteStatus) -> tuple[Json, bool]:
+        """What the DeviceStatus says then, and whether what was there before is gone."""
+        reference, id, node = object_reference(order.device), device_id(order.device), node_of(order.device)
+        stored = self._stored(order.device)
+        cleared = order.reset or (stored is not None and _reporter(stored) not in ("", node))
         if stored is None:
-            try:
-                stored = self._cluster.get(DEVICESTATUS_KIND, reference.namespace, reference.name)
-            except NotFound:
-                stored = None
-        if stored is None:
-            status = _updated_status({}, order)
-            body = {
-                "metadata": {"name": reference.name, "ownerReferences": [_owner_reference(order.device)]},
-                "status": status,
-            }
+            metadata: Json = {"name": reference.name, "ownerReferences": [_owner_reference(order.device)]}
+            if node:
+                metadata["annotations"] = {constants.NODE_ANNOTATION: node}
+            body = {"metadata": metadata, "status": _updated_status({}, order)}
             written = self._cluster.create(DEVICESTATUS_KIND, reference.namespace, body)
-        elif order.twins or order.state or order.reset:
-            before = {} if order.reset else stored.get("status") or {}
-            status = (CLEARED if order.reset else {}) | _updated_status(before, order)
-            patch = {"metadata": {"resourceVersion": object_reference(stored).version}, "status": status}
+        elif order.twins or order.state or cleared:
+            before = {} if cleared else stored.get("status") or {}
+            status = (CLEARED if cleared else {}) | _updated_status(before, order)
+            metadata = {"resourceVersion": object_reference(stored).version}
+            if _reporter(stored) != node:
+                metadata["annotations"] = {constants.NODE_ANNOTATION: node or None}
+            patch = {"metadata": metadata, "status": status}
             written = self._cluster.patch(DEVICESTATUS_KIND, reference.namespace, reference.name, patch)
         else:
             written = stored
         self._state.known[id] = {"metadata": written["metadata"], "status": written.get("status") or {}}
-        return self._state.known[id]["status"]  # type: ignore[no-any-return]
+        return self._state.known[id]["status"], cleared
+
+    def _stored(self, device: Json) -> Json | None:
+        reference, known = object_reference(device), self._state.known.get(device_id(device))
+        if known is not None:
+            return known
+        try:
+            return self._cluster.get(DEVICESTATUS_KIND, reference.namespace, reference.name)
+        except NotFound:
+            return None
 
     def _copy(self, device: Json, status: Json) -> None:
         """The same beside the Device's spec, for those who look there.
@@ -329,3 +368,8 @@ def _updated_status(status: Json, order: WriteStatus) -> Json:
 def _owner_reference(device: Json) -> Json:
     reference = object_reference(device)
     return owner_reference(DEVICE_KIND.api_version, DEVICE_KIND.kind, reference.name, reference.uid)
+
+
+def _reporter(status: Json) -> str:
+    """The node that has reported what a DeviceStatus says; empty when it does not say so."""
+    return str((status["metadata"].get("annotations") or {}).get(constants.NODE_ANNOTATION) or "")

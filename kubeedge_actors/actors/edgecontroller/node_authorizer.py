@@ -45,9 +45,6 @@ from kubeedge_actors.wire.messages import (
 
 Json = dict[str, Any]
 
-NODE_ANNOTATION = "kubeedge-actors.io/node"
-"""On a certificate signing request: the node that asked for it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -75,7 +72,7 @@ def authorize_object(node: str, type: str, object: Json, pods: PodLookup) -> Rej
     elif type == constants.VOLUMEATTACHMENT:
         allowed = spec.get("nodeName") == node
     else:
-        allowed = (metadata.get("annotations") or {}).get(NODE_ANNOTATION) == node
+        allowed = (metadata.get("annotations") or {}).get(constants.NODE_ANNOTATION) == node
     return None if allowed else Rejection(f"node {node} may not read {type} {metadata['name']}: it is not its own")
 
 

@@ -14,7 +14,7 @@ import msgspec
 from kubeedge_actors import depth_limit
 from kubeedge_actors.actors.edgecontroller import pre_1_13_status
 from kubeedge_actors.actors.edgecontroller.downstream import pod_deletion_push
-from kubeedge_actors.actors.edgecontroller.node_authorizer import NODE_ANNOTATION, authorize_object
+from kubeedge_actors.actors.edgecontroller.node_authorizer import authorize_object
 from kubeedge_actors.actors.edgecontroller.node_writes import event_changes, node_patch, stamped_event, without_nulls
 from kubeedge_actors.actors.edgecontroller.responses import (
     BAD_REQUEST,
@@ -274,7 +274,7 @@ class Upstream:
 
     def _certificate(self, request: RequestCertificate) -> list[Message]:
         metadata = without_nulls(request.object.get("metadata"))
-        annotations = {**(metadata.get("annotations") or {}), NODE_ANNOTATION: request.node}
+        annotations = {**(metadata.get("annotations") or {}), constants.NODE_ANNOTATION: request.node}
         metadata |= {"name": request.name, "annotations": annotations}
         csr = self._cluster.create(CSR_KIND, "", {**request.object, "metadata": metadata})
         return [object_response(request, csr, versioned=False)]

@@ -25,7 +25,7 @@ from kubeedge_actors.errors import StoreError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec
 from kubeedge_actors.wire import constants
-from kubeedge_actors.wire.messages import NodeTask, NodeTaskReported
+from kubeedge_actors.wire.messages import NodeTask, NodeTaskReported, QueryObject
 from kubeedge_actors.wire.resource import object_path
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ WORKERS = 2
 RETRY_SECONDS = 0.5
 SECRET_WAITS = 20
 """How often a task waits RETRY_SECONDS for its Secret."""
+ASK_AT_WAIT = 2
 STEP_TIMEOUT = 86_400.0
 """Seconds for one step; the job's own limit is held in the cloud."""
 NO_TASKS = "this node takes no node tasks: it was started with --no-node-tasks"
@@ -54,7 +55,7 @@ class EdgeTaskManager(Module):
 
     name = constants.TASKMANAGER
     group = constants.TASKMANAGER
-    emits = (NodeTaskReported, CheckNode, PullImage, StepDue)
+    emits = (NodeTaskReported, QueryObject, CheckNode, PullImage, StepDue)
 
     def __init__(self, node_name: str, workers: Sequence[str], *, takes_tasks: bool = True) -> None:
         self._node, self._workers, self._takes_tasks = node_name, workers, takes_tasks
@@ -144,6 +145,7 @@ class EdgeTaskManager(Module):
     def _on_pull_ended(self, key: str, run: TaskRun, image: str, ended: PullEnded) -> None:
         if ended.then == "wait" and run.secret_waits < SECRET_WAITS:
             run.secret_waits += 1
+            self._ask_for_secret(run)
         elif ended.reason:
             is_hopeless = ended.then != "retry"
             run.on_pull_failed(image, ended.reason, 0 if is_hopeless else read_spec(run.job_type, run.spec).retries)
@@ -154,6 +156,12 @@ class EdgeTaskManager(Module):
             self.after(RETRY_SECONDS, StepDue(key))
         else:
             self._step(key)
+
+    def _ask_for_secret(self, run: TaskRun) -> None:
+        """A cloud of ours sends the Secret by itself, ahead of the task; of another one MetaManager asks for it, and stores it."""
+        if run.secret_waits == ASK_AT_WAIT:
+            namespace, _, name = read_spec(run.job_type, run.spec).secret.partition("/")
+            self.tell(constants.METAMANAGER, QueryObject(type=constants.SECRET, namespace=namespace, name=name))
 
 
 def secret_reader(meta: MetaStore) -> Callable[[str], Json | None]:

@@ -20,7 +20,7 @@ class WaitingReport(NamedTuple):
 
 
 class TaskManagerState:
-    """`sessions`: the nodes that are connected to this replica, each with the number of its session."""
+    """`sessions`: the nodes that are connected to this replica, each with the number of its session. `waiting`: how many reports wait."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, int] = {}
@@ -29,7 +29,8 @@ class TaskManagerState:
         self._opened = 0
         self._told: dict[str, dict[str, int]] = {}
         self._never: set[tuple[str, str]] = set()
-        self._reports: dict[JobKey, list[WaitingReport]] = {}
+        self._reports: dict[JobKey, dict[tuple[str, str], WaitingReport]] = {}
+        self.waiting = 0
 
     def on_session_opened(self, node: str) -> None:
         """A node has connected."""
@@ -59,20 +60,25 @@ class TaskManagerState:
         self._never = {entry for entry in self._never if entry[0] != uid}
 
     def add_report(self, key: JobKey, waiting: WaitingReport) -> list[WaitingReport]:
-        """Let a report wait; returns those that say the same and need wait no longer."""
-        before, said = self._reports.get(key, []), (waiting.report.node, waiting.report.action)
-        same = [each for each in before if (each.report.node, each.report.action) == said]
-        self._reports[key] = [*(each for each in before if each not in same), waiting]
+        """Let a report wait; returns one that says the same and need wait no longer."""
+        reports, said = self._reports.setdefault(key, {}), (waiting.report.node, waiting.report.action)
+        same = [reports[said]] if said in reports else []
+        reports[said] = waiting
+        self.waiting += 1 - len(same)
         return same
 
     def reports_of(self, key: JobKey) -> list[WaitingReport]:
         """The reports of a job that wait."""
-        return list(self._reports.get(key, ()))
+        return list(self._reports.get(key, {}).values())
 
     def take_reports(self, key: JobKey, taken: list[WaitingReport] | None = None) -> list[WaitingReport]:
         """Remove reports of a job, all of them if none are named, and return them."""
-        waiting = self._reports.pop(key, [])
-        left = [] if taken is None else [each for each in waiting if each not in taken]
-        if left:
-            self._reports[key] = left
-        return [each for each in waiting if each not in left]
+        reports = self._reports.get(key, {})
+        for waiting in (found := self.reports_of(key) if taken is None else taken):
+            said = (waiting.report.node, waiting.report.action)
+            if reports.get(said) is waiting:
+                del reports[said]
+                self.waiting -= 1
+        if not reports:
+            self._reports.pop(key, None)
+        return found

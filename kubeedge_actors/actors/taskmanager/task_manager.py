@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.cluster.base import (
     is_temporary,
     object_reference,
 )
-from kubeedge_actors.errors import ClusterError, Conflict, NotFound
+from kubeedge_actors.errors import AskTimeout, ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import NODE_KIND, SECRET_KIND
 from kubeedge_actors.kubernetes.registry_logins import SECRET_TYPES
@@ -47,6 +47,8 @@ MAILBOX = 20_000
 WRITE_SECONDS = 1.0
 """Between two writes of one job: what many nodes say meanwhile is one write."""
 CHECK_SECONDS = 1.0
+MAX_WAITING = 20_000
+"""Reports that wait to be written, of all nodes; more of them come again."""
 FINALIZER = "kubeedge.io/{}-controller"
 """Which a genuine cloudcore puts on its jobs, and takes off when they are deleted."""
 
@@ -150,8 +152,15 @@ class TaskManager(ApiController):
             self.log.warning("node %s reports of a task that is not its own: ignored", message.node)
             return
         key = JobKey(message.job_type, message.job)
-        waiting = WaitingReport(parse_report(message.node, message.content), self.reply_later())
-        self._settle(self._state.add_report(key, waiting))
+        self.handle_changes()
+        if key not in self._jobs and self.informers.synced:
+            self.counts["reports of unknown jobs"] += 1
+            return
+        reply = self.reply_later()
+        if self._state.waiting >= MAX_WAITING:
+            reply.fail(AskTimeout("too many reports of node tasks wait"))
+            return
+        self._settle(self._state.add_report(key, WaitingReport(parse_report(message.node, message.content), reply)))
         self._enqueue(key)
         self.schedule_call()
 
@@ -191,7 +200,7 @@ class TaskManager(ApiController):
         del self._queue[key]
         job = self._jobs.get(key)
         if job is None:
-            self.counts["reports of unknown jobs"] += len(self._settle(self._state.take_reports(key)))
+            self._settle(self._state.take_reports(key))
         elif job["metadata"].get("deletionTimestamp"):
             self._release(key, job)
         else:
@@ -304,10 +313,9 @@ class TaskManager(ApiController):
             self.log.warning("the Secret %s can not be had for node %s: %s", spec.secret, node, error)
         self.publish(_task(key, job, node))
 
-    def _settle(self, reports: list[WaitingReport]) -> list[WaitingReport]:
+    def _settle(self, reports: list[WaitingReport]) -> None:
         for waiting in reports:
             waiting.reply.send(None)
-        return reports
 
 
 def _status(job: Json) -> Json:

@@ -20,5 +20,7 @@ PRINTERS: Mapping[str, TablePrinter] = {
     "apps/deployments": workloads.DEPLOYMENTS,
     "apps/replicasets": workloads.REPLICA_SETS,
     "apps/daemonsets": workloads.DAEMON_SETS,
+    "apps/statefulsets": workloads.STATEFUL_SETS,
+    "apps/controllerrevisions": workloads.CONTROLLER_REVISIONS,
     "apiextensions.k8s.io/customresourcedefinitions": core.DEFINITIONS,
 }

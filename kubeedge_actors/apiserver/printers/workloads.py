@@ -1,4 +1,4 @@
-"""The tables of deployments, replica sets and daemon sets."""
+"""The tables of deployments, replica sets, daemon sets and stateful sets."""
 
 from __future__ import annotations
 
@@ -49,7 +49,23 @@ def daemon_set_cells(body: Json, now: float) -> Row:
     return body["metadata"]["name"], *counts, nodes, age_cell(body, now), *wide_cells(spec)
 
 
+def stateful_set_cells(body: Json, now: float) -> Row:
+    """The row of a stateful set."""
+    spec, status = body.get("spec", {}), body.get("status", {})
+    ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
+    return body["metadata"]["name"], ready, age_cell(body, now), *wide_cells(spec)[:2]
+
+
+def controller_revision_cells(body: Json, now: float) -> Row:
+    """The row of a controller revision."""
+    owners = (owner for owner in body["metadata"].get("ownerReferences", ()) if owner.get("controller"))
+    owner = next((f"{each['kind'].lower()}.apps/{each['name']}" for each in owners), NONE)
+    return body["metadata"]["name"], owner, body.get("revision", 0), age_cell(body, now)
+
+
 DEPLOYMENTS = TablePrinter(columns("Name", "Ready", "Up-to-date", "Available", "Age", *WIDE_COLUMNS), deployment_cells)
 REPLICA_SETS = TablePrinter(columns("Name", "Desired#", "Current#", "Ready#", "Age", *WIDE_COLUMNS), replica_set_cells)
 DAEMON_COUNTS = ("Desired#", "Current#", "Ready#", "Up-to-date#", "Available#")
 DAEMON_SETS = TablePrinter(columns("Name", *DAEMON_COUNTS, "Node Selector", "Age", *WIDE_COLUMNS), daemon_set_cells)
+STATEFUL_SETS = TablePrinter(columns("Name", "Ready", "Age", *WIDE_COLUMNS[:2]), stateful_set_cells)
+CONTROLLER_REVISIONS = TablePrinter(columns("Name", "Controller", "Revision#", "Age"), controller_revision_cells)

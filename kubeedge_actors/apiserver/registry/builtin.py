@@ -265,6 +265,18 @@ BUILT_IN: tuple[Resource, ...] = (
         fields=field_labels("status.replicas|0"),
     ),
     Resource(
+        "apps",
+        "v1",
+        "statefulsets",
+        "StatefulSet",
+        short=("sts",),
+        categories=("all",),
+        type="StatefulSet",
+        subresources=(SCALE, STATUS),
+        generation=True,
+    ),
+    Resource("apps", "v1", "controllerrevisions", "ControllerRevision", type="ControllerRevision"),
+    Resource(
         "apiextensions.k8s.io",
         "v1",
         "customresourcedefinitions",

@@ -54,6 +54,7 @@ class Database:
         with self._translated():
             make_private_all(path)
             self._connection = sqlite.connect(path, timeout=BUSY_SECONDS)
+            self._file = sqlite.FileInPlace(path, self._connect)
             try:
                 self._prepare()
                 self._cipher = adopt_keys(self._connection, keys, SEALED, path)
@@ -61,8 +62,13 @@ class Database:
                 self._connection.close()
                 raise
 
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite.connect(self._path, timeout=BUSY_SECONDS)
+        _configure(connection)
+        return connection
+
     def _prepare(self) -> None:
-        sqlite.configure(self._connection, locking_mode="EXCLUSIVE", cache_size=-CACHE_KIB)
+        _configure(self._connection)
         version = sqlite.user_version(self._connection)
         if version not in (0, FORMAT):
             raise StoreError(f"{self._path} was written by another version of this program (format {version})")
@@ -82,14 +88,16 @@ class Database:
 
     def write(self, rows: Sequence[Row], revision: int) -> None:
         """All rows in one transaction, on disk when this returns; on an error none of them."""
-        run = self._connection.execute
-        with self._translated(), sqlite.transaction(self._connection):
-            for row in rows:
-                if row.body is None:
-                    run(REMOVE, row[:3])
-                else:
-                    run(PUT, (*row[:4], self._cipher.seal(row.body, "objects", *row[:3]), row.managed_fields))
-            run("UPDATE counter SET revision = ?", (revision,))
+        with self._translated():
+            self._connection = self._file.kept(self._connection)
+            run = self._connection.execute
+            with sqlite.transaction(self._connection):
+                for row in rows:
+                    if row.body is None:
+                        run(REMOVE, row[:3])
+                    else:
+                        run(PUT, (*row[:4], self._cipher.seal(row.body, "objects", *row[:3]), row.managed_fields))
+                run("UPDATE counter SET revision = ?", (revision,))
 
     def _unsealed(self, row: Row) -> Row:
         body = self._cipher.unseal(row.body, "objects", *row[:3])
@@ -112,6 +120,10 @@ class Database:
             if "locked" in str(error):
                 raise StoreError(f"{self._path} is in use by another process") from error
             raise StoreError(f"{self._path} cannot be used: {error}") from error
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    sqlite.configure(connection, locking_mode="EXCLUSIVE", cache_size=-CACHE_KIB)
 
 
 def make_private_all(path: Path | str) -> None:

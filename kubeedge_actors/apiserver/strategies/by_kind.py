@@ -21,6 +21,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "apps/deployments": workloads.DEPLOYMENTS,
     "apps/replicasets": workloads.REPLICA_SETS,
     "apps/daemonsets": workloads.DAEMON_SETS,
+    "apps/statefulsets": workloads.STATEFUL_SETS,
     definition.KEY: definition.CRD_STRATEGY,
 }
 SHORT_NAMES = frozenset({"namespaces"})

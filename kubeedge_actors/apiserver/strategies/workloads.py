@@ -1,16 +1,24 @@
-"""Deployments, replica sets and daemon sets: defaults and validation of the API objects."""
+"""Deployments, replica sets, daemon sets and stateful sets: defaults and validation of the API objects."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..errors import FieldError, Json, invalid_value, required
+from ..errors import FieldError, Json, forbidden_field, invalid_value, required, unsupported_value
 from ..registry.selectors import Requirement
 from . import validation
 from .pods import default_pod_spec, validate_pod_spec
 from .strategy import ErrorList, Strategy
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+SET_MAY_CHANGE_ORDER = (
+    *("replicas", "ordinals", "template", "updateStrategy"),
+    *("revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"),
+)
+SET_MAY_CHANGE = frozenset(SET_MAY_CHANGE_ORDER)
+NO_CLAIMS = (
+    "nobody here would bind the claims to volumes; a hostPath in the template keeps what a pod writes at its node"
+)
 OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent"}
 
 
@@ -72,6 +80,20 @@ def default_daemon_set(body: Json) -> None:
     spec.setdefault("revisionHistoryLimit", 10)
 
 
+def default_stateful_set(body: Json) -> None:
+    """Defaults of a stateful set."""
+    spec = default_template(body)
+    spec.setdefault("replicas", 1)
+    spec.setdefault("podManagementPolicy", "OrderedReady")
+    strategy = spec.setdefault("updateStrategy", {})
+    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
+        strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
+    spec.setdefault("revisionHistoryLimit", 10)
+    policy = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
+    for when in ("whenDeleted", "whenScaled"):
+        policy.setdefault(when, "Retain")
+
+
 def prepare_workload(body: Json) -> None:
     """At creation: an empty status."""
     body["status"] = {}
@@ -87,6 +109,11 @@ def prepare_daemon_set(body: Json) -> None:
     counters = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
     body["status"] = dict.fromkeys(counters, 0)
     body["metadata"].setdefault("annotations", {})[TEMPLATE_GENERATION] = "1"
+
+
+def prepare_stateful_set(body: Json) -> None:
+    """At creation: no replicas yet."""
+    body["status"] = {"replicas": 0, "availableReplicas": 0}
 
 
 def workload_errors(body: Json) -> Iterator[FieldError]:
@@ -120,6 +147,40 @@ def validate_workload_update(new: Json, old: Json) -> ErrorList:
     return [invalid_value("spec.selector", new["spec"].get("selector"), "field is immutable")]
 
 
+def validate_stateful_set(body: Json) -> ErrorList:
+    """Complaints about a stateful set."""
+    spec, errors = body["spec"], list(workload_errors(body))
+    if spec.get("volumeClaimTemplates"):
+        errors.append(forbidden_field("spec.volumeClaimTemplates", NO_CLAIMS))
+    for field, value, allowed in (
+        ("spec.podManagementPolicy", spec["podManagementPolicy"], ("OrderedReady", "Parallel")),
+        ("spec.updateStrategy.type", spec["updateStrategy"]["type"], ("OnDelete", "RollingUpdate")),
+    ):
+        if value not in allowed:
+            errors.append(unsupported_value(field, value, allowed))
+    for field, number in (
+        ("spec.ordinals.start", spec.get("ordinals", {}).get("start", 0)),
+        (
+            "spec.updateStrategy.rollingUpdate.partition",
+            spec["updateStrategy"].get("rollingUpdate", {}).get("partition", 0),
+        ),
+    ):
+        if number < 0:
+            errors.append(invalid_value(field, number, "must be greater than or equal to 0"))
+    return errors
+
+
+def validate_stateful_set_update(new: Json, old: Json) -> ErrorList:
+    """Most of the spec stays."""
+    before, after = ({key: spec[key] for key in spec.keys() - SET_MAY_CHANGE} for spec in (old["spec"], new["spec"]))
+    names = ", ".join(f"'{name}'" for name in SET_MAY_CHANGE_ORDER[:-1])
+    text = f"updates to statefulset spec for fields other than {names} and '{SET_MAY_CHANGE_ORDER[-1]}' are forbidden"
+    return [] if before == after else [forbidden_field("spec", text)]
+
+
 DEPLOYMENTS = Strategy(prepare_workload, default_deployment, validate_workload, validate_workload_update)
 REPLICA_SETS = Strategy(prepare_replica_set, default_replica_set, validate_workload, validate_workload_update)
 DAEMON_SETS = Strategy(prepare_daemon_set, default_daemon_set, validate_workload, validate_workload_update)
+STATEFUL_SETS = Strategy(
+    prepare_stateful_set, default_stateful_set, validate_stateful_set, validate_stateful_set_update
+)

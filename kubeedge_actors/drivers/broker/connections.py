@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -55,10 +56,31 @@ CONNECTIONS = 1_000
 """Clients that have logged in."""
 TURN = 1_000
 """Units of `BrokerCore.work` after which a client that has said a lot waits until the others had their turn."""
+RATE, BURST = 500_000, 20_000
+"""Units of work a second that one client may have done, and at once: 50,000 publications a second. Who says more is read more slowly, since one thread that
+never rests holds up every other one of the process.
+"""
 PAUSE = 0.001
 """Seconds that the broker leaves to other threads after `SLICE` steps in the tree of retained messages."""
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux only."""
+
+
+class WorkRate:
+    """What one client has had done, against RATE and BURST. Pure; `now`: seconds that only grow.
+
+    >>> rate = WorkRate()
+    >>> rate.pause_after(BURST, 0.0), rate.pause_after(1_000, 0.0), rate.pause_after(1_000, 0.01), rate.pause_after(0, 60.0)
+    (0.0, 0.002, 0.0, 0.0)
+    """
+
+    def __init__(self) -> None:
+        self._paid_until = -math.inf
+
+    def pause_after(self, work: int, now: float) -> float:
+        """Seconds for which to read nothing more of the client, after this much work."""
+        self._paid_until = max(self._paid_until, now - BURST / RATE) + work / RATE
+        return max(0.0, self._paid_until - now)
 
 
 class Connection:
@@ -76,6 +98,7 @@ class Connection:
         self.last_read_at = self.loop.time()
         self.disconnect_received = False
         self.held_bytes = 0
+        self.rate = WorkRate()
         self.ended = asyncio.Event()
 
     def free_bytes(self) -> int:
@@ -98,6 +121,11 @@ class Connection:
         """
         if QUICKACK is not None and not self.transport.is_closing():
             self.socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
+
+    async def rest(self, work: int) -> None:
+        """Let the other clients have their turn; when this one has had more done than its share, with this much, other threads too."""
+        await asyncio.sleep(self.rate.pause_after(work, self.loop.time()))
+        self.last_read_at = self.loop.time()
 
     def check_keepalive(self) -> None:
         """Close the connection when the keep alive time is over."""
@@ -248,29 +276,30 @@ class Connections:
             self._incomplete.hold(connection, decoder.held_bytes, len(data))
 
     async def _handle(self, connection: Connection, session: Session, packets: Iterable[Packet]) -> None:
-        core, begun = self._core, self._core.work
+        core, work = self._core, 0
         for packet in packets:
             if packet.kind == DISCONNECT:
                 connection.disconnect_received = True
                 break
-            if not core.handle_packet(session, packet):
+            before = core.work
+            taken = core.handle_packet(session, packet)
+            work += core.work - before
+            if not taken:
                 await self._retry(lambda: core.handle_packet(session, packet), connection)  # noqa: B023  awaited
             if session.retained_delivery is not None or session.retained_steps >= SLICE:
                 await self._send_retained(connection, session)
-            if core.work - begun >= TURN:
-                await self._end_turn()
-                begun = core.work
+            if work >= TURN:
+                self._flush()
+                await connection.rest(work)
+                work = 0
         self._flush()
         connection.set_quickack()
+        if connection.rate.pause_after(work, connection.loop.time()):
+            await connection.rest(0)
         if (
             not connection.disconnect_received
         ):  # one that goes is not waited for here: it may never take what is left for it
             await connection.writer.drain()
-
-    async def _end_turn(self) -> None:
-        """Let the others have theirs."""
-        self._flush()
-        await asyncio.sleep(0)
 
     async def _send_retained(self, connection: Connection, session: Session) -> None:
         """Send on what a subscription has asked for, while the client takes it and in turns with the others; for a client that goes,

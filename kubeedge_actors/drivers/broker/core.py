@@ -23,6 +23,8 @@ from kubeedge_actors.drivers.broker.unit_of_work import NULL_RECORDER, SessionRe
 
 REMEMBERED = 1_000
 """Clients that are away and whose sessions are kept; the one that left first is forgotten for a further one."""
+PUBLISH_WORK = 10
+"""What to take a publication costs, beside what its subscribers do, in units of `BrokerCore.work`."""
 FILTER_WORK = 5
 """What to subscribe to a filter costs, in units of `BrokerCore.work`."""
 UNRELEASED = 1_000
@@ -154,6 +156,7 @@ class BrokerCore:
         kind = packet.kind
         self.work += 1
         if kind == packets.PUBLISH:
+            self.work += PUBLISH_WORK
             return self._published(session, packets.read_publish(packet))
         if kind == packets.PUBACK or kind == packets.PUBCOMP:
             session.outgoing.on_puback_or_pubcomp(packets.read_ack(packet))

@@ -13,8 +13,8 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -25,6 +25,7 @@ from kubeedge_actors.drivers.broker.packet_stream import KEEPALIVE, PacketStream
 from kubeedge_actors.drivers.broker.packets import Packet, ProtocolError, Publish, checked_filter, checked_publish
 from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import UsageError
+from kubeedge_actors.outage_log import OutageLog
 
 if TYPE_CHECKING:
     import ssl
@@ -52,7 +53,10 @@ ANONYMOUS = Login()
 
 
 class ExternalBroker:
-    """A Broker that runs elsewhere, such as mosquitto. `tls`: the context to connect with, None for plain TCP."""
+    """A Broker that runs elsewhere, such as mosquitto. `tls`: the context to connect with, None for plain TCP.
+
+    `wait(event, seconds)`: waits between two tries to connect, until the event at most.
+    """
 
     echoes = True
 
@@ -63,12 +67,15 @@ class ExternalBroker:
         login: Login = ANONYMOUS,
         tls: ssl.SSLContext | None = None,
         limits: Limits = EXTERNAL_LIMITS,
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
         self._host, self._port, self._login, self._tls = host, port, login, tls
         self._lock = threading.Lock()
         self._queue = OutgoingQueue(limits)
+        self._wait = wait
         self._wanted: set[str] = set()
-        self._unwanted: set[str] = set()
+        self._known: set[str] = set()  # filters that a session of ours at the broker may have
+        self._unsubscribing = 0
         self._control_packets: deque[bytes] = deque()
         self._handler: MessageHandler | None = None
         self._broker_id = self._delivery_tag = self._handled = 0
@@ -76,8 +83,11 @@ class ExternalBroker:
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._waker: Waker | None = None  # while there is a connection whose thread can be woken
+        self._dialled: socket.socket | None = None  # while it may keep us waiting for its TLS handshake
+        self._greeted = False  # it has heard what is subscribed: from then on it is told each change
         self._chance = random.Random()
         self._last_error = ""
+        self._outage = OutageLog(quiet=0.0)
         self._tried = threading.Event()
         self.connected = threading.Event()
         """Set while the broker can be reached and our subscriptions count."""
@@ -137,6 +147,11 @@ class ExternalBroker:
         """Disconnect and wait for the thread. What was not acknowledged stays for the next start."""
         self._closing.set()
         self._ring()
+        with self._lock:
+            if self._dialled is not None:
+                with suppress(OSError):  # it is gone already
+                    # the base class's method: SSLSocket's own forgets what the other thread is about
+                    socket.socket.shutdown(self._dialled, socket.SHUT_RDWR)
         if self._thread is not None:
             self._thread.join()
 
@@ -158,8 +173,9 @@ class ExternalBroker:
         with self._lock:
             if filter not in self._wanted:
                 self._wanted.add(filter)
-                self._unwanted.discard(filter)
-                self._control_packets.append(packets.encode_subscribe(SUBSCRIBE_PACKET_ID, [(filter, QOS)]))
+                if self._greeted:
+                    self._known.add(filter)
+                    self._control_packets.append(packets.encode_subscribe(SUBSCRIBE_PACKET_ID, [(filter, QOS)]))
         self._ring()
 
     def unsubscribe(self, filter: str) -> None:
@@ -168,8 +184,9 @@ class ExternalBroker:
         with self._lock:
             if filter in self._wanted:
                 self._wanted.discard(filter)
-                self._unwanted.add(filter)
-                self._control_packets.append(packets.encode_unsubscribe(SUBSCRIBE_PACKET_ID, [filter]))
+                if self._greeted:
+                    self._unsubscribing += 1
+                    self._control_packets.append(packets.encode_unsubscribe(SUBSCRIBE_PACKET_ID, [filter]))
         self._ring()
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:
@@ -190,25 +207,45 @@ class ExternalBroker:
             try:
                 self._session(self._connect())
             except (OSError, ProtocolError) as error:
-                reason = str((isinstance(error, OSError) and error.strerror) or error)
-                if reason != self._last_error:  # once per outage and reason
-                    self._last_error = reason
-                    log.warning("the MQTT broker at %s can not be used: %s", self.address, reason)
-                self._tried.set()
+                self._failed(str((isinstance(error, OSError) and error.strerror) or error))
             if self.connected.is_set():
                 self.connected.clear()
                 delay = RETRY[0]
-            self._closing.wait(delay * self._chance.uniform(0.5, 1.0))
+            self._wait(self._closing, delay * self._chance.uniform(0.5, 1.0))
             delay = min(delay * 2, RETRY[1])
+
+    def _failed(self, reason: str) -> None:
+        if not self._closing.is_set():
+            self._last_error = reason
+            if self._outage.on_failure(reason, time.monotonic()):
+                log.warning("the MQTT broker at %s can not be used: %s", self.address, reason)
+        self._tried.set()
 
     def _connect(self) -> socket.socket:
         plain = socket.create_connection((self._host, self._port), CONNECT_WITHIN)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return plain if self._tls is None else self._tls.wrap_socket(plain, server_hostname=self._host)
+            return plain if self._tls is None else self._secured(plain, self._tls)
         except BaseException:
             plain.close()
             raise
+
+    def _secured(self, plain: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+        """The TLS handshake, which `close` ends as well."""
+        secure = tls.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
+        with self._lock:
+            self._dialled = secure
+        try:
+            if self._closing.is_set():
+                raise ConnectionAbortedError("closed by this side")
+            secure.do_handshake()
+        except BaseException:
+            secure.close()
+            raise
+        finally:
+            with self._lock:
+                self._dialled = None
+        return secure
 
     @contextmanager
     def _own_bell(self) -> Iterator[Waker]:
@@ -220,7 +257,7 @@ class ExternalBroker:
             yield waker
         finally:
             with self._lock:
-                self._waker = None
+                self._waker, self._greeted = None, False
             waker.close()
 
     def _session(self, peer: socket.socket) -> None:
@@ -231,8 +268,8 @@ class ExternalBroker:
             )
             peer.sendall(hello)
             stream = PacketStream(peer, waker)
-            self._handshake(stream)
             try:
+                self._handshake(stream)
                 while not self._closing.is_set():
                     self._take(stream)
                     with self._lock:
@@ -251,17 +288,21 @@ class ExternalBroker:
         """
         deadline = time.monotonic() + CONNECT_WITHIN
         while not stream.arrived:
-            if time.monotonic() > deadline:
+            if self._closing.is_set():
+                return
+            if (now := time.monotonic()) >= deadline:
                 raise ProtocolError("it does not answer")
-            stream.poll_once()
+            stream.poll_once(deadline - now)
         if refusal := packets.read_connack(stream.arrived.popleft()):
             raise ProtocolError(refusal)
         with self._lock:
             has_filters = bool(self._wanted)
             self._control_packets.clear()
             self._unsettled.clear()  # the broker says them again
-            if self._unwanted:
-                stream.send(packets.encode_unsubscribe(SUBSCRIBE_PACKET_ID, sorted(self._unwanted)))
+            if unwanted := self._known - self._wanted:
+                stream.send(packets.encode_unsubscribe(SUBSCRIBE_PACKET_ID, sorted(unwanted)))
+            self._unsubscribing, self._greeted = int(bool(unwanted)), True
+            self._known |= self._wanted
             if self._wanted:
                 stream.send(
                     packets.encode_subscribe(SUBSCRIBE_PACKET_ID, [(filter, QOS) for filter in sorted(self._wanted)])
@@ -273,9 +314,8 @@ class ExternalBroker:
     def _usable(self) -> None:
         self.connected.set()
         self._tried.set()
-        if self._last_error:
-            log.warning("the MQTT broker at %s can be used again", self.address)
-            self._last_error = ""
+        self._last_error = ""
+        self._outage.log_recovery(log, f"the MQTT broker at {self.address} can be used again", time.monotonic())
 
     def _take(self, stream: PacketStream) -> None:
         """Handle what arrived, up to the first arrival that the tap does not take now."""
@@ -317,6 +357,11 @@ class ExternalBroker:
                 stream.send(self._queue.on_pubrec(packets.read_ack(packet)))
         elif kind == packets.PUBREL:
             stream.send(packets.encode_ack(packets.PUBCOMP, packets.read_ack(packet)))
+        elif kind == packets.UNSUBACK:
+            with self._lock:
+                self._unsubscribing -= 1
+                if self._unsubscribing == 0:
+                    self._known &= self._wanted
         elif kind == packets.SUBACK:
             self._usable()
             if packets.SUBACK_FAILURE in packets.read_suback(packet)[1]:

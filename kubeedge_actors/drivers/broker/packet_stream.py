@@ -67,8 +67,8 @@ class PacketStream:
         if data:
             self._last_sent.append(data)
 
-    def poll_once(self) -> None:
-        """Send what can be sent, wait for something to happen, read. Errors: OSError, ProtocolError."""
+    def poll_once(self, longest: float | None = None) -> None:
+        """Send what can be sent, wait for something to happen, `longest` seconds if given, read. Errors: OSError, ProtocolError."""
         self._send()
         now = time.monotonic()
         if now - self._last_sent_at > KEEPALIVE / 2 and not self._unsent:
@@ -80,7 +80,7 @@ class PacketStream:
         events = (select.POLLOUT if self._unsent else 0) | (0 if self.arrived else select.POLLIN)
         self._poll.register(self._peer.fileno(), events)
         pending = 0 if self.arrived else getattr(self._peer, "pending", int)()
-        wait = 0.0 if pending else AGAIN if self.arrived else KEEPALIVE / 6
+        wait = 0.0 if pending else AGAIN if self.arrived else KEEPALIVE / 6 if longest is None else longest
         ready = dict(self._poll.poll(wait * 1000))
         if self._waker.fileno() in ready:
             self._waker.clear()

@@ -54,6 +54,7 @@ class SqlitePersistence:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._connection: sqlite3.Connection | None = None
+        self._file: sqlite.FileInPlace | None = None
 
     def open(self) -> None:
         """Open the file; does nothing when it is open."""
@@ -69,7 +70,13 @@ class SqlitePersistence:
         except (OSError, sqlite3.Error) as error:
             raise self._store_error(error) from error
         connection.text_factory = _text
-        self._connection = connection
+        self._connection, self._file = connection, sqlite.FileInPlace(self._path, self._connect)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite.connect(self._path)
+        sqlite.configure(connection, cache_size=-CACHE_KIB)
+        connection.text_factory = _text
+        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         sqlite.configure(connection, cache_size=-CACHE_KIB)
@@ -169,7 +176,7 @@ class SqlitePersistence:
                 return
             try:
                 self._write(changes)
-            except sqlite3.Error as error:
+            except (OSError, sqlite3.Error) as error:
                 reported = self._on_write_failed(error, reported, changes)
                 if self._closing:
                     return
@@ -180,7 +187,7 @@ class SqlitePersistence:
                 reported = ""
                 self._committed(turn)
 
-    def _on_write_failed(self, error: sqlite3.Error, reported: str, changes: ChangeSet) -> str:
+    def _on_write_failed(self, error: Exception, reported: str, changes: ChangeSet) -> str:
         reason = str(self._store_error(error))
         if reason != reported:
             log.warning("%s; MQTT messages that have to be kept are not acknowledged until it works again", reason)
@@ -191,8 +198,8 @@ class SqlitePersistence:
         return reason
 
     def _write(self, changes: ChangeSet) -> None:
-        connection = self._connection
-        assert connection is not None
+        assert self._connection is not None and self._file is not None
+        self._connection = connection = self._file.kept(self._connection)
         with sqlite.transaction(connection):
             for statement, rows in _steps(changes):
                 connection.executemany(statement, rows)

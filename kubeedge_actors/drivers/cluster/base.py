@@ -35,6 +35,10 @@ TEMPORARY = frozenset({0, 401, 408, 429, 500, 502, 503, 504})
 and a token is renewed.
 """
 
+TOO_MANY = 429
+AWAY_BACKOFF_MAX = 5.0
+"""The longest wait in seconds for an API server that is away: asking costs it nothing, and what waits is late by as much."""
+
 
 class EventType(enum.Enum):
     """What happened to an object."""
@@ -249,6 +253,11 @@ class InformerSet:
         """Whether the first lists of all watches with `wait_for_sync` are complete."""
         return not self._missing
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the watches have begun."""
+        return len(self._watches) == len(self._specs)
+
     def start(self, wake: Callable[[], object]) -> bool:
         """Start the watches; False when they run already, and then changes may be queued.
 
@@ -352,3 +361,8 @@ def object_reference(object: Json) -> ObjectReference:
 def is_temporary(error: ClusterError) -> bool:
     """Whether the same request may succeed later."""
     return error.code in TEMPORARY or isinstance(error, ForbiddenAtStart)
+
+
+def is_away(error: ClusterError) -> bool:
+    """Whether the API server does not answer, or can not yet: unlike one that has too much to do."""
+    return is_temporary(error) and error.code != TOO_MANY

@@ -17,12 +17,14 @@ from typing import Any, Protocol
 import msgspec
 
 from kubeedge_actors.drivers.cluster.base import (
+    AWAY_BACKOFF_MAX,
     EventType,
     Json,
     ObjectList,
     OnChange,
     OnSynced,
     WatchEvent,
+    is_away,
     is_temporary,
 )
 from kubeedge_actors.errors import ClusterError, Unreachable
@@ -35,9 +37,7 @@ log = logging.getLogger(__name__)
 SILENCE = 400.0
 """Seconds without a byte after which a watch counts as dead; it is asked to end by itself after at most 5 minutes."""
 BACKOFF_FIRST, BACKOFF_LAST = 0.2, 30.0
-BACKOFF_LAST_AWAY = 5.0
-"""The longest wait for an API server that does not answer, or not yet: asking costs it nothing, and what changes is late by as much."""
-GONE, TOO_MANY = 410, 429
+GONE = 410
 SHORT_LIVED = 1.0
 
 Key = tuple[str, str]
@@ -107,12 +107,18 @@ class Informer:
         cache: bool = True,
         packed: bool = False,
         outage: OutageLog | None = None,
+        peek: Callable[[], ObjectList] | None = None,
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        """`packed`: the cache takes a tenth of the memory and some time at each look. `outage`: of the API server, shared by all its watches."""
+        """`packed`: the cache takes a tenth of the memory and some time at each look. `outage`: of the API server, shared by all its watches.
+        `peek`: the first object of a list, if there is one, and the list's version. `wait(event, seconds)`: waits before a retry, until
+        the event at most.
+        """
         self.kind = kind
         self._outage = outage or OutageLog()
         self._list = list_objects
         self._watch = watch_objects
+        self._peek, self._wait = peek, wait
         self._cache, self._packed = cache, packed
         self._chance = random.Random()
         self._turn = threading.Lock()  # held while changes are told: a subscriber joins between two of them
@@ -128,6 +134,7 @@ class Informer:
         self._stream: EventLines | None = None
         self._thread: threading.Thread | None = None
         self._failures, self._away = 0, False
+        self._suspicious = False  # the server was away: it may have come back with other objects
 
     # --- subscribers ------------------------------------------------------------------------------------------------
 
@@ -216,6 +223,7 @@ class Informer:
         while not self._stop.is_set():
             began = time.monotonic()
             try:
+                self._check_history()
                 if not self._version or self._joining:
                     self._replace(self._list())
                 self._run_watch()
@@ -228,8 +236,8 @@ class Informer:
                 self._version = ""
                 self._failures += 1
             if self._failures:
-                longest = BACKOFF_LAST_AWAY if self._away else BACKOFF_LAST
-                self._stop.wait(backoff_delay(self._failures, self._chance, longest))
+                longest = AWAY_BACKOFF_MAX if self._away else BACKOFF_LAST
+                self._wait(self._stop, backoff_delay(self._failures, self._chance, longest))
 
     def _failed(self, error: ClusterError) -> None:
         if self._stop.is_set():
@@ -239,7 +247,8 @@ class Informer:
             self._failures = 0 if self._version else self._failures + 1
             self._version = ""
             return
-        was_away, self._away = self._away, is_temporary(error) and error.code != TOO_MANY
+        self._suspicious = self._suspicious or isinstance(error, Unreachable)
+        was_away, self._away = self._away, is_away(error)
         self._failures = self._failures + 1 if self._away or not was_away else 1
         log.log(self._level(error), "watch of %s: %s; retrying", self.kind.plural, error)
         if not is_temporary(
@@ -254,6 +263,25 @@ class Informer:
         else:
             warn = self._failures in (1, 10)
         return logging.WARNING if warn else logging.DEBUG
+
+    def _check_history(self) -> None:
+        """List again when the server came back with another database: a watch that goes on from a version of the old one would be told nothing."""
+        if self._suspicious and self._version and self._peek is not None and self._is_other_history(self._peek()):
+            log.warning(
+                "watch of %s: the API server has come back with another history, listing again", self.kind.plural
+            )
+            self._version = ""
+        self._suspicious = False
+
+    def _is_other_history(self, head: ObjectList) -> bool:
+        """Whether a list begins with what can not follow from what is known. Else the watch goes on and tells each step."""
+        if _is_older(head.version, self._version):
+            return True
+        if not head.items:
+            return bool(self._objects) and head.version == self._version
+        known = self.get(_key(head.items[0]))
+        is_new = _is_older(self._version, _version(head.items[0]))
+        return not is_new and (known is None or _uid(known) != _uid(head.items[0]))
 
     def _replace(self, listing: ObjectList) -> None:
         """Tell the difference between the picture and a new list."""
@@ -350,6 +378,11 @@ def _partial_metadata(object: Json) -> Json:
 def type_meta(object: Json) -> Json:
     """What kind of object it is, for an outline of it."""
     return {key: object[key] for key in ("apiVersion", "kind") if key in object}
+
+
+def _is_older(version: str, than: str) -> bool:
+    """Compares resourceVersions (source: KEP-5504, comparable resource versions); False for what are no numbers."""
+    return version.isdecimal() and than.isdecimal() and int(version) < int(than)
 
 
 def _key(object: Json) -> Key:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 import urllib.parse
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -62,7 +62,7 @@ class KubernetesCluster:
     """One API server; see base.Cluster.
 
     `timeout` in seconds is for each step of a request. `packed`: kinds of which most objects are nobody's here, kept small. `outage`: of the API server, when several clients share it. Connects when it is first
-    used.
+    used. `wait(event, seconds)`: waits before a watch tries again, until the event at most.
     """
 
     def __init__(
@@ -71,8 +71,10 @@ class KubernetesCluster:
         timeout: float = 10.0,
         outage: OutageLog | None = None,
         packed: Collection[ResourceKind] = (),
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
         self._transport = Transport(config, timeout)
+        self._wait = wait
         self._lock = threading.Lock()
         self._informers: dict[_Shared, Informer] = {}
         self._outage, self._url = outage or OutageLog(), config.url
@@ -163,6 +165,12 @@ class KubernetesCluster:
             if not following:
                 return ObjectList(items, version)
 
+    def _first(self, kind: ResourceKind, path: str, query: dict[str, str]) -> ObjectList:
+        """The first page of a list."""
+        answer = self._request("GET", _with_query(path, query))
+        items = [_fill_type_meta(kind, item) for item in answer.get("items") or ()]
+        return ObjectList(items, str((answer.get("metadata") or {}).get("resourceVersion", "")))
+
     def _object(self, kind: ResourceKind, method: str, path: str, body: Any = None, content_type: str = JSON) -> Json:
         return _fill_type_meta(kind, self._request(method, path, body, content_type))
 
@@ -236,7 +244,10 @@ class KubernetesCluster:
                     yield stream
 
         lister = partial(self.list, kind, namespace, labels=labels, fields=fields)
-        return Informer(kind, lister, follow, cache=cache, packed=kind in self._packed, outage=self._outage)
+        peek, small = partial(self._first, kind, path, {**query, "limit": "1"}), kind in self._packed
+        return Informer(
+            kind, lister, follow, cache=cache, packed=small, outage=self._outage, peek=peek, wait=self._wait
+        )
 
 
 def resource_path(kind: ResourceKind, namespace: str, name: str = "", subresource: str = "") -> str:

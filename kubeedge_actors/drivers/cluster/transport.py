@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import logging
 import select
@@ -9,7 +10,6 @@ import socket
 import ssl
 import tempfile
 import threading
-import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -54,7 +54,8 @@ class Transport:
         self._context = _context(config) if self._secure else None
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
-        self._closed = False
+        self._live: set[socket.socket] = set()  # those that a thread waits for
+        self._closing = threading.Event()
         self._credentials = AuthHeaders(config)
 
     def request(
@@ -79,7 +80,7 @@ class Transport:
             elif not remaining or status not in (TOO_MANY, UNAVAILABLE) or pause is None or pause > self._timeout:
                 break
             else:
-                time.sleep(pause)
+                self._closing.wait(pause)
         return status, content
 
     def _once(
@@ -88,8 +89,9 @@ class Transport:
         """Status, body, and after how many seconds the API wants to be asked again if it said so."""
         connection = self._take()
         try:
-            answer = self._send(connection, method, target, body, content_type, proof)
-            content = _content(answer)
+            with self._awaited(connection.sock):
+                answer = self._send(connection, method, target, body, content_type, proof)
+                content = _content(answer)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise Unreachable(self._error_text(error)) from error
@@ -106,7 +108,8 @@ class Transport:
         connection = self._connect()
         sock = connection.sock  # an answer that closes the connection takes the socket away from it
         try:
-            answer = self._send(connection, "GET", target, None, "", proof)
+            with self._awaited(sock):
+                answer = self._send(connection, "GET", target, None, "", proof)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise Unreachable(self._error_text(error)) from error
@@ -114,12 +117,25 @@ class Transport:
         return ResponseStream(sock, connection, answer)
 
     def close(self) -> None:
-        """Close what is idle; streams are closed by their owners."""
+        """Close what is idle, and end what is under way: that is Unreachable. Streams are closed by their owners."""
+        self._closing.set()
         with self._lock:
-            self._closed = True
             idle, self._idle = self._idle, []
+            for sock in self._live:
+                _end_reading(sock)
         for connection in idle:
             connection.close()
+
+    @contextlib.contextmanager
+    def _awaited(self, sock: socket.socket) -> Iterator[None]:
+        """What waits for this socket in the block is ended by `close`."""
+        with self._lock:
+            self._live.add(sock)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._live.discard(sock)
 
     def _take(self) -> http.client.HTTPConnection:
         while True:
@@ -149,10 +165,21 @@ class Transport:
                     plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
             if self._context is None:
                 return plain
-            return self._context.wrap_socket(plain, server_hostname=self._config.server_name or self._host)
+            return self._secured(plain, self._context)
         except BaseException:
             plain.close()
             raise
+
+    def _secured(self, plain: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+        name = self._config.server_name or self._host
+        secure = context.wrap_socket(plain, server_hostname=name, do_handshake_on_connect=False)
+        try:
+            with self._awaited(secure):
+                secure.do_handshake()
+        except BaseException:
+            secure.close()
+            raise
+        return secure
 
     def _auth_headers(self) -> dict[str, str]:
         try:
@@ -187,7 +214,7 @@ class Transport:
 
     def _release(self, connection: http.client.HTTPConnection, will_close: bool) -> None:
         with self._lock:
-            keep = not will_close and not self._closed and len(self._idle) < IDLE_CONNECTIONS
+            keep = not will_close and not self._closing.is_set() and len(self._idle) < IDLE_CONNECTIONS
             if keep:
                 self._idle.append(connection)
         if not keep:
@@ -245,13 +272,18 @@ class ResponseStream:
 
     def close(self) -> None:
         """End the iteration of `lines`, which may be blocked in another thread."""
-        try:
-            # the base class's method: SSLSocket's own forgets its TLS state while another thread reads. For reading only:
-            # else OpenSSL 3.5, which then fails to send an alert, leaves an error behind that breaks whatever the
-            # reading thread does next over TLS (seen with Python 3.13 on Debian 13: a watch that listed for ever)
-            socket.socket.shutdown(self._socket, socket.SHUT_RD)
-        except OSError as error:
-            log.debug("stream was closed already: %s", error)
+        _end_reading(self._socket)
+
+
+def _end_reading(sock: socket.socket) -> None:
+    """Whoever waits for this socket in another thread hears its end."""
+    try:
+        # the base class's method: SSLSocket's own forgets its TLS state while another thread reads. For reading only:
+        # else OpenSSL 3.5, which then fails to send an alert, leaves an error behind that breaks whatever the
+        # reading thread does next over TLS (seen with Python 3.13 on Debian 13: a watch that listed for ever)
+        socket.socket.shutdown(sock, socket.SHUT_RD)
+    except OSError as error:
+        log.debug("the connection was closed already: %s", error)
 
 
 def _content(answer: http.client.HTTPResponse) -> bytes:

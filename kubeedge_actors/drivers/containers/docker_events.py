@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from kubeedge_actors.drivers.containers import docker_api as forms
-from kubeedge_actors.drivers.containers.base import ContainerEnded, RuntimeLost, RuntimeRecovered, Watcher
+from kubeedge_actors.drivers.containers.base import Container, ContainerEnded, RuntimeLost, RuntimeRecovered, Watcher
 from kubeedge_actors.drivers.containers.docker_library import (
     BROKEN,
     check_listening,
@@ -30,10 +30,10 @@ QUIET_SECONDS = 8.0
 
 class DockerEvents:
     """Events of the containers and sandboxes of one owner, from the engine at `address`. `look` is called with the id of one that has
-    ended, before that is told.
+    ended, before that is told. An end is told once more when the engine learns of its reason only after it.
     """
 
-    def __init__(self, client: Any, address: str, owner: str, look: Callable[[str], object]) -> None:
+    def __init__(self, client: Any, address: str, owner: str, look: Callable[[str], Container]) -> None:
         self._client, self._address, self._owner, self._look = client, address, owner, look
         self._closing = threading.Event()
         self._stream: Any = None
@@ -57,7 +57,7 @@ class DockerEvents:
             self._thread.join(timeout=5)
 
     def _events(self, since: float = 0.0) -> Any:
-        kinds = {"type": ["container"], "event": ["die"], "label": [f"{forms.OWNER}={self._owner}"]}
+        kinds = {"type": ["container"], "event": ["die", "oom"], "label": [f"{forms.OWNER}={self._owner}"]}
         params = {"filters": msgspec.json.encode(kinds).decode()} | ({"since": f"{since:.6f}"} if since else {})
         return open_answer(self._client, "/events", params=params, timeout=QUIET_SECONDS)
 
@@ -77,18 +77,20 @@ class DockerEvents:
             try:
                 with self._stream:
                     for line in self._stream.iter_lines():
-                        self._died(msgspec.json.decode(line))
+                        self._on_event(msgspec.json.decode(line))
                 raise RuntimeUnavailable("its event stream ended")
             except requests.exceptions.ConnectionError as error:
                 if not isinstance(next(iter(error.args), None), urllib3.exceptions.ReadTimeoutError):
                     raise
             self._stream = self._events(since)
 
-    def _died(self, event: dict[str, Any]) -> None:
+    def _on_event(self, event: dict[str, Any]) -> None:
         carried = event.get("Actor", {}).get("Attributes", {})
         if carried.get(forms.KIND) == forms.CONTAINER:
             with suppress(ContainerError, RuntimeUnavailable):  # it is gone, or the engine is: a list will tell
-                self._look(event["id"])
+                container = self._look(event["id"])
+                if event.get("Action") == "oom" and container.phase != "exited":
+                    return  # its end is still to come, or it goes on without the process that was killed
         self._watcher(ContainerEnded(id=event["id"], pod_uid=carried.get(forms.POD_UID, "")))
 
     def _reconnect(self) -> None:

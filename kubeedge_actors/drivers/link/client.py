@@ -23,7 +23,7 @@ import websocket
 from websocket._abnf import frame_buffer
 
 from kubeedge_actors.drivers.link.base import CloseReason, LinkEvents
-from kubeedge_actors.drivers.link.client_tls import PinnedTls, acknowledges, dial
+from kubeedge_actors.drivers.link.client_tls import DialAttempt, PinnedTls, acknowledges, dial
 from kubeedge_actors.drivers.link.incoming_limits import (
     MAX_ANSWER,
     MAX_MESSAGE,
@@ -52,6 +52,7 @@ WRITES_PER_TURN = 4
 WRITE_SIZE = 64 * 1024
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 ABNF = websocket.ABNF
+CLOSED_HERE = CloseReason("closed by this side")
 TOO_LONG = 1009
 """Close code (source: RFC 6455, 7.4.1)."""
 OTHER_CA = frozenset({7, 18, 19, 20, 21})
@@ -79,12 +80,12 @@ class WebSocketLink:
     def __init__(self, tls_client: PinnedTls | None = None, encoding: str = "utf-8", patience: float = 0.0) -> None:
         self._tls_client = tls_client or PinnedTls()
         self._encoding, self._patience = encoding, patience
-        self._queue = SendQueue()
+        self._queue, self._attempt = SendQueue(), DialAttempt()
 
     def open(self, url: str, headers: Mapping[str, str], tls: TlsPaths | None, events: LinkEvents) -> None:
         """See the protocol."""
         run = _Run(self._queue, events, self._encoding, self._patience)
-        connect = _Connect(url, dict(headers), tls, self._tls_client)
+        connect = _Connect(url, dict(headers), tls, self._tls_client, self._attempt)
         threading.Thread(target=run, args=(connect,), name="link", daemon=True).start()
 
     def send(self, text: str, message_id: str = "") -> None:
@@ -94,6 +95,7 @@ class WebSocketLink:
     def close(self) -> None:
         """See the protocol."""
         self._queue.terminate()
+        self._attempt.give_up()
 
 
 class LimitedFrames(frame_buffer):
@@ -108,13 +110,21 @@ class LimitedFrames(frame_buffer):
 class _Connect:
     """How to come to an open WebSocket."""
 
-    def __init__(self, url: str, headers: dict[str, str], tls: TlsPaths | None, tls_client: PinnedTls) -> None:
+    def __init__(
+        self, url: str, headers: dict[str, str], tls: TlsPaths | None, tls_client: PinnedTls, attempt: DialAttempt
+    ) -> None:
         self._url = url
         self._headers = headers
         self._tls = tls
-        self._tls_client = tls_client
+        self._tls_client, self._attempt = tls_client, attempt
 
     def __call__(self) -> websocket.WebSocket:
+        try:
+            return self._opened()
+        finally:
+            self._attempt.on_over()
+
+    def _opened(self) -> websocket.WebSocket:
         opened = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
         opened.frame_buffer = LimitedFrames(opened._recv, skip_utf8_validation=True)
         connection = self._dial()
@@ -132,8 +142,8 @@ class _Connect:
         address = urlsplit(self._url)
         host = address.hostname or ""
         if self._tls is None:
-            return dial(host, address.port or 80, CONNECT_TIMEOUT)
-        return self._tls_client.connect(host, address.port or 443, self._tls, CONNECT_TIMEOUT)
+            return dial(host, address.port or 80, CONNECT_TIMEOUT, self._attempt)
+        return self._tls_client.connect(host, address.port or 443, self._tls, CONNECT_TIMEOUT, self._attempt)
 
 
 class _Run:
@@ -159,7 +169,7 @@ class _Run:
         try:
             closed = self._live(connect)
         except (OSError, LinkError, websocket.WebSocketException) as error:
-            closed = _reason(error)
+            closed = CLOSED_HERE if self._queue.ending else _reason(error)
         except Exception:
             log.exception("a handler of the link failed")
             closed = CloseReason("a handler of the link failed, see the log")
@@ -170,7 +180,7 @@ class _Run:
         self._websocket = connect()
         with contextlib.closing(self._websocket.sock) as connection:
             if self._queue.ending:
-                return CloseReason("closed by this side")
+                return CLOSED_HERE
             if self._patience:  # the kernel would not wait for who has no room; acknowledgements are looked at here
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
             self._events.on_open(self._websocket.getheaders())
@@ -219,7 +229,7 @@ class _Run:
         if self._queue.ending:
             self._closing_since = self._closing_since or now + CLOSE_TIMEOUT
             if now >= self._closing_since or not (self._buffer or self._queue):
-                return CloseReason("closed by this side")
+                return CLOSED_HERE
         stuck = now - self._progress if self._buffer else 0.0
         if stuck >= WRITE_TIMEOUT and not self._is_there(connection, stuck):
             return CloseReason(f"the other side took nothing for {stuck:.0f} s")

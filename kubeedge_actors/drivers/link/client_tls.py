@@ -41,12 +41,50 @@ _TCP_INFO = struct.Struct("=24xI28xI")
 _Server = tuple[str, int, bytes]
 
 
-def dial(host: str, port: int, timeout: float) -> socket.socket:
+class DialAttempt:
+    """One attempt to come to a link, which another thread may give up: whoever waits for the other side meanwhile hears its end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+        self.given_up = False
+
+    def on_connected(self, connection: socket.socket) -> None:
+        """It waits for what this connection brings."""
+        with self._lock:
+            self._forget()
+            if self.given_up:
+                connection.shutdown(socket.SHUT_RDWR)
+            else:
+                self._connection = connection.dup()  # whoever waits may wrap or close its own
+
+    def give_up(self) -> None:
+        """End it, unless it is over."""
+        with self._lock:
+            self.given_up = True
+            if self._connection is not None:
+                with contextlib.suppress(OSError):  # the other side has ended it
+                    self._connection.shutdown(socket.SHUT_RDWR)
+
+    def on_over(self) -> None:
+        """It has led to a link, or to nothing."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def dial(host: str, port: int, timeout: float, attempt: DialAttempt | None = None) -> socket.socket:
     """A TCP connection that notices soon when its other end is gone; OSError."""
     address: Any = (encode_host(host), port)  # bytes are taken too, whatever the type stubs say
     connection = socket.create_connection(address, timeout)
     for option in KEEPALIVE:
         connection.setsockopt(*option)
+    if attempt is not None:
+        attempt.on_connected(connection)
     return connection
 
 
@@ -71,21 +109,23 @@ class PinnedTls:
         self._lock = threading.Lock()
         self._verified: dict[_Server, tuple[bytes, ...]] = {}
 
-    def connect(self, host: str, port: int, tls: TlsPaths, timeout: float) -> ssl.SSLSocket:
+    def connect(
+        self, host: str, port: int, tls: TlsPaths, timeout: float, attempt: DialAttempt | None = None
+    ) -> ssl.SSLSocket:
         """A verified connection; OSError (of which ssl.SSLError is one), or `CertificateError` when a file does not serve."""
         server = (host, port, _read(tls.ca))
         for _ in range(TRIES):
             pinned = self._verified.get(server, ())
             if pinned:
                 with contextlib.suppress(ssl.SSLCertVerificationError):  # not one that we know: look at it below
-                    return _handshake(host, port, _pinning(tls, pinned), timeout)
-            self._verify(server, tls, timeout)
-        return _handshake(host, port, _pinning(tls, self._verified[server]), timeout)
+                    return _handshake(host, port, _pinning(tls, pinned), timeout, attempt)
+            self._verify(server, tls, timeout, attempt)
+        return _handshake(host, port, _pinning(tls, self._verified[server]), timeout, attempt)
 
-    def _verify(self, server: _Server, tls: TlsPaths, timeout: float) -> None:
+    def _verify(self, server: _Server, tls: TlsPaths, timeout: float, attempt: DialAttempt | None) -> None:
         host, port, _ = server
         try:
-            with _handshake(host, port, _trusting(tls), timeout) as connection:
+            with _handshake(host, port, _trusting(tls), timeout, attempt) as connection:
                 certificate = connection.getpeercert(binary_form=True) or b""
         except ssl.SSLCertVerificationError as error:
             if not hostname_mismatch.is_hostname_mismatch(error):
@@ -106,8 +146,10 @@ def _read(path: str) -> bytes:
         raise CertificateError(f"the certificate {path} can not be read: {error.strerror}") from error
 
 
-def _handshake(host: str, port: int, context: ssl.SSLContext, timeout: float) -> ssl.SSLSocket:
-    connection = dial(host, port, timeout)
+def _handshake(
+    host: str, port: int, context: ssl.SSLContext, timeout: float, attempt: DialAttempt | None
+) -> ssl.SSLSocket:
+    connection = dial(host, port, timeout, attempt)
     try:
         return context.wrap_socket(connection, server_hostname=encode_host(host))
     except BaseException:

@@ -37,8 +37,9 @@ class DatabaseFile:
         self._path = path
         self.cipher: Cipher = PLAIN
         self._lock = threading.RLock()
-        with self._translated():
+        with self._translated("opened"):
             self._connection = sqlite.connect(path, timeout=BUSY_SECONDS)
+            self._file = sqlite.FileInPlace(path, self._connect)
         try:
             self._prepare()
             with self._translated():
@@ -57,14 +58,21 @@ class DatabaseFile:
         due = [step for step in steps if step[1]]
         if not due:
             return
-        with self._lock, self._translated(), sqlite.transaction(self._connection):
-            for statement, rows in due:
-                self._connection.executemany(statement, rows)
+        with self._lock, self._translated():
+            self._connection = self._file.kept(self._connection)
+            with sqlite.transaction(self._connection):
+                for statement, rows in due:
+                    self._connection.executemany(statement, rows)
 
     def close(self) -> None:
         """Give the file back; every later call is a StoreError."""
         with self._lock, self._translated():
             self._connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite.connect(self._path, timeout=BUSY_SECONDS)
+        sqlite.configure(connection, cache_size=-CACHE_KIB)
+        return connection
 
     def _prepare(self) -> None:
         """Look whether it is sound, and give it the newest tables."""
@@ -93,13 +101,13 @@ class DatabaseFile:
                 self._connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, verb: str = "used") -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
             raise self._store_error(error) from error
         except OSError as error:
-            raise StoreError(f"the database {self._path} can not be opened: {error.strerror}") from error
+            raise StoreError(f"the database {self._path} can not be {verb}: {error.strerror}") from error
 
     def _store_error(self, error: sqlite3.Error) -> StoreError:
         if sqlite.is_damage(error):

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 from kubeedge_actors.errors import StoreCorrupt, StoreError
 from kubeedge_actors.osutil import sqlite
 from kubeedge_actors.osutil.cipher import Cipher, KeyRing
-from kubeedge_actors.osutil.files import ensure_private_file
+from kubeedge_actors.osutil.commit_stats import stats_of
+from kubeedge_actors.osutil.files import ensure_private_file, size_and_time
 from kubeedge_actors.osutil.sealed_tables import SealedTable, adopt_keys, present_cipher
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class DeadLetterDb:
     def __init__(self, path: Path, capacity: int = CAPACITY, keys: KeyRing | None = None) -> None:
         self.path = path
         self._capacity, self._keys = capacity, keys
+        self._stats = stats_of(path)
 
     def adopt_keys(self) -> None:
         """Seal what there is with the first key, if it is not; of the program that writes the letters."""
@@ -140,10 +142,21 @@ class DeadLetterDb:
 
     def drop(self, number: int) -> bool:
         """Forget one; False when there is none of this number."""
-        return (
-            self._read(lambda connection: connection.execute("DELETE FROM letters WHERE id = ?", (number,)).rowcount, 0)
-            > 0
-        )
+        return bool(self.drop_all([number]))
+
+    def drop_all(self, numbers: Sequence[int]) -> set[int]:
+        """Forget these, in one transaction; those that there were."""
+        nothing: set[int] = set()
+        delete = "DELETE FROM letters WHERE id = ?"
+        return self._read(lambda file: {each for each in numbers if file.execute(delete, (each,)).rowcount}, nothing)
+
+    def count(self) -> int:
+        """How many there are."""
+        return self._read(lambda connection: int(connection.execute("SELECT count(*) FROM letters").fetchone()[0]), 0)
+
+    def fingerprint(self) -> tuple[tuple[int, int], ...]:
+        """Something that changes with the file, whoever writes to it; costs no query."""
+        return tuple(map(size_and_time, (self.path, self.path.with_name(f"{self.path.name}-wal"))))
 
     def clear(self) -> int:
         """Forget all; how many they were."""
@@ -160,7 +173,7 @@ class DeadLetterDb:
         try:
             if create:
                 ensure_private_file(self.path)
-            with closing(sqlite3.connect(self.path, timeout=sqlite.BUSY_SECONDS)) as connection:
+            with closing(sqlite.connect_briefly(self.path, self._stats)) as connection:
                 yield connection
         except OSError as error:
             raise StoreError(f"the dead letters can not be kept in {self.path}: {error.strerror}") from error

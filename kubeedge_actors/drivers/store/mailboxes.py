@@ -67,6 +67,7 @@ class MailboxFile:
         self._cipher: Cipher = PLAIN
         self._path = path or Path(":memory:")
         self._connection: sqlite3.Connection | None = None
+        self._file: sqlite.FileInPlace | None = None
         self._hands: InHand | None = None
 
     @property
@@ -83,6 +84,7 @@ class MailboxFile:
         if self._connection is None:
             with self._translated():
                 self._connection = self._opened()
+                self._file = sqlite.FileInPlace(self._path, self._reconnected)
                 if self._kept:
                     self._hands = InHand(self._path.with_suffix(".hand"))
                     self._count_in_hand(self._connection, self._hands)
@@ -112,11 +114,13 @@ class MailboxFile:
             raise
         return connection
 
+    def _reconnected(self) -> sqlite3.Connection:
+        connection = sqlite.connect(self._path)
+        _configure(connection)
+        return connection
+
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        # nobody else reads it: without shared memory and locks a commit costs half
-        sqlite.configure(connection, cache_size=-CACHE_KIB, locking_mode="exclusive")
-        connection.execute("PRAGMA synchronous = normal")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        _configure(connection)
         if not sqlite.is_sound(connection):
             raise StoreCorrupt(f"{self._path} is damaged")
         version = sqlite.user_version(connection)
@@ -180,7 +184,7 @@ class MailboxFile:
             (seq, mailbox, sender, type, seal(body, "message", seq)) for seq, mailbox, sender, type, body in added
         ]
         kept = [(*key, seal(value, "stored", *key)) for key, value in values.items() if value is not None]
-        with self._use() as connection, sqlite.transaction(connection):
+        with self._use(writing=True) as connection, sqlite.transaction(connection):
             connection.executemany(_PUT, messages)
             connection.executemany(_FAILED, [(count, alone, seq) for seq, (count, alone) in (failed or {}).items()])
             connection.executemany("DELETE FROM message WHERE seq BETWEEN ? AND ?", _ranges(removed))
@@ -223,10 +227,12 @@ class MailboxFile:
             connection.close()
 
     @contextmanager
-    def _use(self) -> Iterator[sqlite3.Connection]:
-        if self._connection is None:
+    def _use(self, *, writing: bool = False) -> Iterator[sqlite3.Connection]:
+        if self._connection is None or self._file is None:
             raise StoreError(f"{self._path} is not open")
         with self._translated():
+            if writing:
+                self._connection = self._file.kept(self._connection)
             yield self._connection
 
     @contextmanager
@@ -245,6 +251,13 @@ class MailboxFile:
 
 _SLOT = struct.Struct("@QQQ")
 _SLOTS = 170
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    # nobody else reads it: without shared memory and locks a commit costs half
+    sqlite.configure(connection, cache_size=-CACHE_KIB, locking_mode="exclusive")
+    connection.execute("PRAGMA synchronous = normal")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
 
 def _nothing(first: int, last: int) -> None:

@@ -47,6 +47,7 @@ class NodeOutboxDb:
         self._cipher: Cipher = PLAIN
         try:
             self._connection = sqlite.connect(path)
+            self._file = sqlite.FileInPlace(path, self._connect)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"what waits for nodes can not be kept in {path}: {error}") from error
         try:
@@ -55,6 +56,11 @@ class NodeOutboxDb:
         except (StoreError, UsageError):
             self._connection.close()
             raise
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite.connect(self._path)
+        sqlite.configure(connection)
+        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         sqlite.configure(connection)
@@ -113,14 +119,16 @@ class NodeOutboxDb:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._translating(), sqlite.transaction(self._connection):
-            yield self._connection
+        with self._translating():
+            self._connection = self._file.kept(self._connection)
+            with sqlite.transaction(self._connection):
+                yield self._connection
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             if sqlite.is_damage(error):
                 raise StoreCorrupt(f"{self._path} is damaged or no database: {error}") from error
             raise StoreError(f"what waits for nodes can not be kept in {self._path}: {error}") from error

@@ -65,6 +65,8 @@ class Cell:
             self.name, self.mailbox, partial(LocalFuture, self.engine, self.name, responder_cell=self)
         )
         self.state = State.NEW
+        self.entered_at = self.clock.monotonic()
+        """When it came into this state (monotonic)."""
         self.order: Order = StartOrder()
         self.incarnation: Incarnation | None = None
         self.worker: object = None
@@ -198,6 +200,8 @@ class Cell:
 
     def _enter(self, state: State) -> None:
         assert state in STEPS[self.state], f"{self.name}: {self.state.value} -> {state.value}"
+        if state is not self.state:
+            self.entered_at = self.clock.monotonic()
         self.state = state
 
     # --- what the runner carries out, on the actor's thread -------------------------------------------------------

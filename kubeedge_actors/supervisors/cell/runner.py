@@ -20,13 +20,14 @@ from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import LocalReplyTo
 from kubeedge_actors.supervisors.mailbox import Mailbox
+from kubeedge_actors.supervisors.queues import Queue
 from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
 SAMPLE = 63
-"""A handler is timed when its number ends in six zero bits (one in 64), and always when nothing waits behind it."""
+"""A handler is timed when its number ends in six zero bits (one in 64), and always when nothing waits behind it, for a question or a batch."""
 
 Settle = Callable[[], object]
 Handle = Callable[[Incarnation, Envelope], tuple[int, Settle]]
@@ -119,8 +120,7 @@ class Runner:
         """Handle up to `limit` messages until there is none, an order comes, or the incarnation ends; how many."""
         mailbox, handle, plain = self._mailbox, self._handler(), self._is_plain(incarnation)
         queue, take, receive, now = mailbox.queue, mailbox.queue.popleft, incarnation.receive, mailbox.now
-        done = first = incarnation.turns
-        last = first + limit
+        deadline, done, last = self._cell.spec.handler_deadline, incarnation.turns, incarnation.turns + limit
         try:
             while done < last and queue and not mailbox.interrupt_requested:
                 try:
@@ -137,16 +137,17 @@ class Runner:
                         incarnation.call_on_stop()
                         break
                 else:
-                    count, settle = handle(incarnation, envelope)
-                    spent, envelopes = now() - began, incarnation.turn
-                    self._check_deadline(incarnation, spent)
+                    weight, (count, settle) = _weight(envelope, done, queue, plain), handle(incarnation, envelope)
+                    spent, turn = now() - began, incarnation.turn
+                    if deadline is not None and spent >= deadline:
+                        self._on_deadline_passed(incarnation, spent)
                     incarnation.turn = None
                     incarnation.turns = done = done + count
                     if incarnation.revoke_requested and not incarnation.holds_lease():
                         incarnation.call_on_stop()
                         break
                     if count:
-                        self._complete(incarnation, envelopes, spent, settle)
+                        self._complete(incarnation, turn, spent, weight, settle)
                 if mailbox.blocked_producers and len(queue) <= mailbox.low_watermark:
                     mailbox.notify_producers()
             if plain and incarnation.transaction is not None:  # it has come to its store in the last turn
@@ -154,7 +155,7 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - guarantee G9: nothing an actor raises goes further
             incarnation.on_failure(error)
             done += 1
-        return max(1, done - first)
+        return max(1, done - last + limit)
 
     def _is_plain(self, incarnation: Incarnation) -> bool:
         """Whether nobody but the actor looks at its messages: no batches, no deadline, no tracer, nothing to commit."""
@@ -162,12 +163,21 @@ class Runner:
         return plain and self._cell.spec.handler_deadline is None and self._cell.tracer is None
 
     def _complete(
-        self, incarnation: Incarnation, turn: Envelope | list[Envelope] | None, spent: float, settle: Settle
+        self,
+        incarnation: Incarnation,
+        turn: Envelope | list[Envelope] | None,
+        spent: float,
+        weight: int,
+        settle: Settle,
     ) -> None:
-        """The turn counts: commit what it stored, and answer."""
-        self._cell.stats.record_turn(spent)
+        """The turn counts: commit what it stored, add it to the figures, for `weight` messages, and answer."""
         if incarnation.transaction is not None:
             self._commit(incarnation, turn)
+        if turn and (weight or isinstance(turn, list)):
+            stats = self._cell.stats
+            if isinstance(turn, list):  # one of the batch tells who sends such messages
+                weight, turn = len(turn), turn[stats.samples % len(turn)]
+            stats.record(turn.message, turn.sender, weight, spent, incarnation.turn_started_at)
         settle()
 
     @staticmethod
@@ -186,10 +196,8 @@ class Runner:
             return self._handle
         return lambda incarnation, envelope: tracer.handle(name, partial(self._handle, incarnation), envelope)
 
-    def _check_deadline(self, incarnation: Incarnation, spent: float) -> None:
-        cell, allowed = self._cell, self._cell.spec.handler_deadline
-        if allowed is None or spent < allowed:
-            return
+    def _on_deadline_passed(self, incarnation: Incarnation, spent: float) -> None:
+        cell = self._cell
         kind = message_type_name(incarnation.current_envelopes())
         with cell.deciding():
             if incarnation.revoked:  # the watch was faster
@@ -248,6 +256,16 @@ class Runner:
             if type(following.message) is not kind or tied or following.alone:
                 self._mailbox.requeue([envelopes.pop()])
                 return
+
+
+def _weight(envelope: Envelope, done: int, queue: Queue, plain: bool) -> int:
+    """For how many messages this turn stands among those that are timed; 0: it is not. A question, a timer and what an idle actor handles
+    stand for themselves, of the others one for 64.
+    """
+    if envelope.delivery is not None or not queue:
+        return 1
+    # a plain one that is not the 64th has come here because nothing waited behind it, whatever does by now
+    return int(plain) if done & SAMPLE else SAMPLE + 1
 
 
 def _nothing() -> None:

@@ -119,6 +119,9 @@ class Waiting(Protocol):
     def await_room(self, cell: Runnable) -> WaitResult:
         """Wait until the cell's mailbox may have room, unless that would be for ever."""
 
+    def waits_for(self, cell: Runnable) -> str:
+        """The name of the actor for which the cell's turn waits directly: for its answer, or for room in its mailbox; empty for none."""
+
     def blocked_by(self, cell: Runnable) -> str:
         """The name of the actor for which the cell's turn waits, directly or through others; empty when it waits for none."""
 

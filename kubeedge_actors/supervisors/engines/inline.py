@@ -149,6 +149,10 @@ class InlineEngine:
             self._turn(cell)
         return WaitResult.RETRY
 
+    def waits_for(self, cell: Runnable) -> str:
+        """Nobody: while one waits, the others are run."""
+        return ""
+
     def blocked_by(self, cell: Runnable) -> str:
         """Nobody's: while one waits, the others are run."""
         return ""

@@ -148,6 +148,11 @@ class ThreadsEngine:
             return WaitResult.SUPERSEDED
         return WaitResult.DEADLOCK if mailbox.full() else WaitResult.RETRY
 
+    def waits_for(self, cell: Runnable) -> str:
+        """The next one in the chain."""
+        target = self._waits.target(cell)
+        return "" if target is None else target.name
+
     def blocked_by(self, cell: Runnable) -> str:
         """Follow who waits for whom to the end."""
         last = self._waits.end_of_chain(cell)

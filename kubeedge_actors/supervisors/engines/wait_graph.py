@@ -59,6 +59,11 @@ class WaitForGraph:
             wait.released = True
         wait.target.mailbox.notify_producers()
 
+    def target(self, asker: Asker) -> Asker | None:
+        """Whom `asker` waits for directly. Takes no lock."""
+        wait = self._waits.get(asker)
+        return None if wait is None else wait.target
+
     def end_of_chain(self, asker: Asker) -> Asker | None:
         """Whom `asker` waits for in the end: who is waited for and waits for nobody; in a ring, who is last before it closes. None: it does
         not wait.

@@ -31,6 +31,7 @@ def _cell_snapshot(cell: Cell) -> dict[str, Any]:
     mailbox, stats, handled = cell.mailbox, cell.stats, cell.handled
     now = cell.clock.monotonic()
     incarnation = cell.incarnation
+    middle, slowest = stats.p50_and_p99()
     busy = 0.0 if incarnation is None or incarnation.turn is None else now - incarnation.turn_started_at
     return {
         "name": cell.name,
@@ -39,6 +40,7 @@ def _cell_snapshot(cell: Cell) -> dict[str, Any]:
         "version": cell.spec.version,
         **cell.engine.location(cell),
         "state": "suspended" if cell.suspension and cell.state is State.STOPPED else cell.state.value,
+        "since": cell.clock.now() - (now - cell.entered_at),
         "suspension": cell.suspension,
         "incarnation": cell.incarnations,
         "attempt": cell.attempt,
@@ -47,8 +49,8 @@ def _cell_snapshot(cell: Cell) -> dict[str, Any]:
         "oldest": mailbox.oldest(),
         "handled": handled,
         "rate": stats.rate(now, handled),
-        "p50": stats.quantile(0.5),
-        "p99": stats.quantile(0.99),
+        "p50": middle,
+        "p99": slowest,
         "sampled": stats.samples,
         "sampled_seconds": stats.handling_seconds,
         "busy": busy,
@@ -64,4 +66,4 @@ def _cell_snapshot(cell: Cell) -> dict[str, Any]:
             "blocked": mailbox.blocked,
             "forced": mailbox.over_capacity,
         },
-    }
+    } | ({"waits_for": waits_for} if (waits_for := cell.engine.waits_for(cell)) else {})

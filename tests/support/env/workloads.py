@@ -20,7 +20,7 @@ from kubeedge_actors.testing import Harness, inline
 from tests.support.k8s_objects import add_node, node
 
 BINDING = {"target": {"kind": "Node", "name": "edge-1"}}
-STATUS = ("deployments", "replicasets", "daemonsets")
+STATUS = ("deployments", "replicasets", "daemonsets", "statefulsets")
 
 
 class WorkloadsEnv:

@@ -90,7 +90,7 @@ def flaky_cluster(ills: Sequence[str] = BAD) -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(informer, "BACKOFF_FIRST", 0.005)
         patch.setattr(informer, "BACKOFF_LAST", 0.02)
-        patch.setattr(informer, "BACKOFF_LAST_AWAY", 0.02)
+        patch.setattr(informer, "AWAY_BACKOFF_MAX", 0.02)
         try:
             yield cluster
         finally:

@@ -68,6 +68,7 @@ PATHS = {
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/default/leases",
     "Deployment": "/apis/apps/v1/namespaces/default/deployments",
     "DaemonSet": "/apis/apps/v1/namespaces/default/daemonsets",
+    "StatefulSet": "/apis/apps/v1/namespaces/default/statefulsets",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
 }
 NAMES = {"plural": "things", "kind": "Thing"}
@@ -76,6 +77,7 @@ VALID: dict[str, Json] = {
     "Pod": pod("a"),
     "Deployment": deployment("a"),
     "DaemonSet": deployment("a"),
+    "StatefulSet": deployment("a"),
     "Event": {"metadata": {}},
     "CustomResourceDefinition": {
         "spec": {"group": "e.io", "scope": "Namespaced", "names": NAMES, "versions": [VERSION]},

@@ -56,9 +56,9 @@ class ControlEnv:
         self.runtime = ActorSystem(
             ThreadsEngine(), dead_letters=self.office, optional_types=(str, TwinGet, MqttPublish)
         )
-        specs = [Asker.spec(backoff=NO_BACKOFF), Taker.spec()]
+        specs = [Asker.spec(backoff=NO_BACKOFF), Taker.spec(backoff=NO_BACKOFF)]
         self.runtime.start(SupervisorSpec("root", specs, OneForOne(Intensity(max_restarts=100, period=10.0))))
-        self.control = ControlSocket(folder / SOCKET, self.runtime, dead_letters=self.office)
+        self.control = ControlSocket(folder / SOCKET, self.runtime, dead_letters=self.office, allow_faults=True)
         self.control.start()
         self.client = ControlClient(folder / SOCKET)
 

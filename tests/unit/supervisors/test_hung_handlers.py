@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from kubeedge_actors.errors import AnswerLost
 from kubeedge_actors.supervisors import Crashed, Hung, MailboxSpec, OneForAll, Reason, Restarted, Started, Unhandled
 from kubeedge_actors.supervisors.engines.threads import ProcessEngine
+from kubeedge_actors.supervisors.future import ReplyTo
 from tests.support.env.supervisors import ActorSystemEnv, Boom, Lively, Recorder, Stop, spec
 from tests.support.waiting import PATIENCE
 
@@ -310,3 +312,24 @@ def test_g10_no_turn_both_counts_and_is_done_again(threads: ActorSystemEnv) -> N
     promises = [threads.ref("a").ask(number, timeout=PATIENCE) for number in range(500)]
     counted = [future.get() for future in promises]
     assert counted == list(range(500))
+
+
+@pytest.mark.parametrize("order", ["stop", "restart"])
+def test_g10_answers_that_an_actor_still_owed_when_it_was_not_waited_for_are_lost_at_once(
+    threads: ActorSystemEnv, order: str
+) -> None:
+    kept: list[ReplyTo] = []
+    trap = trapped(threads)
+    future = threads.ref("a").ask(lambda actor: kept.append(actor.context.reply_later()), timeout=1_000_000)
+    threads.tell("a", trap)
+    assert trap.entered.wait(PATIENCE)
+    if order == "stop":
+        threads.order_stop("a", 1.0)
+        threads.advance(1.1)
+    else:
+        threads.runtime.restart("a", patience=0.0)
+    with pytest.raises(AnswerLost, match="ended before it answered"):
+        future.get()
+    assert kept[0].send("too late") is False
+    trap.go.set()
+    threads.until(lambda: "a stops" in threads.record)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.actors.cloudhub import node_outbox
-from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox
+from kubeedge_actors.actors.cloudhub.node_outbox import NodeOutbox, NodeOutboxState
 from kubeedge_actors.actors.cloudhub.node_outbox_cursor import BURST, PACE, RESEND_SECONDS, WINDOW
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.store.base import NodeBacklog, NodeOutboxRow
@@ -44,7 +44,7 @@ class Env:
         for name in nodes or ("n1",):
             self.register(name)
         self.store = NodeOutboxDb(path / "outbox.db")
-        self.harness = inline(NodeOutbox.spec_for(self.cluster, self.store, OURS))
+        self.harness = inline(NodeOutbox.spec_for(NodeOutboxState(self.cluster, self.store), OURS))
         self.hub: Probe = self.harness.probe(constants.CLOUDHUB)
         self.harness.run()
 

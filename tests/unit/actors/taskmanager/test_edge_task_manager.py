@@ -54,6 +54,7 @@ class NodeEnv:
         self.harness = inline(*specs, contain=True)
         made.append(self.harness)
         self.cloud = self.harness.probe(constants.EDGEHUB)
+        self.meta_manager = self.harness.probe(constants.METAMANAGER)
         self.harness.run()
 
     def restart(self) -> None:
@@ -123,6 +124,8 @@ def test_a_node_without_room_says_so_and_pulls_nothing(env: NodeEnv, change: dic
 def test_the_credentials_are_those_of_the_secret_once_it_is_there(env: NodeEnv) -> None:
     env.begin(spec=pull_spec("edge-1", images=["registry.example/a:1"], imageSecrets="shop/s"))
     assert env.said(2) == [("Check", True, "")]
+    (query,) = env.meta_manager.take()
+    assert (query.type, query.namespace, query.name) == ("secret", "shop", "s")
     config = {"auths": {"registry.example": {"username": "u", "password": "p"}}}
     data = {".dockerconfigjson": base64.b64encode(json.dumps(config).encode()).decode()}
     env.store.meta.put([MetaRow("shop/secret/s", "secret", json.dumps({"data": data}))])

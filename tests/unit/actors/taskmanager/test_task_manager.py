@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from kubeedge_actors.actors.taskmanager import task_manager
 from kubeedge_actors.actors.taskmanager.action_flow import JOB_TYPES
 from kubeedge_actors.actors.taskmanager.task_manager import WRITE_SECONDS
-from kubeedge_actors.errors import Forbidden, NotFound
+from kubeedge_actors.errors import AskTimeout, Forbidden, NotFound
 from kubeedge_actors.kubernetes.object_types import IMAGEPREPULLJOB_KIND, SECRET_KIND
 from kubeedge_actors.supervisors import Future
 from kubeedge_actors.wire import constants
@@ -276,3 +277,21 @@ def test_a_node_that_is_not_ready_any_more_keeps_its_turn() -> None:
     set_status(env.cluster, "a", conditions=[])
     env.advance(2)
     assert env.phases("j") == {"a": "InProgress"}
+
+
+def test_reports_wait_until_the_jobs_are_known_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_manager, "MAX_WAITING", 2)
+    env = TaskManagerEnv("a")
+    env.add("j", pull_spec("a"))
+    env.advance(2)
+    env.replica.harness.stop()
+    env.cluster.down = True
+    env.replica = Replica(env.cluster, leading=True)
+    first, second = (env.replica.report("a", "j", action) for action in (CHECK, PULLED))
+    third = env.replica.report("a", "other", CHECK)
+    with pytest.raises(AskTimeout):
+        third.get()
+    assert not is_written(first)
+    env.cluster.down = False
+    env.advance(2)
+    assert is_written(first) and is_written(second) and env.status("j")["phase"] == "Completed"

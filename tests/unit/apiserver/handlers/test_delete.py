@@ -155,6 +155,27 @@ def test_foreground_deletion_waits_for_the_dependents(inside: InProcessApi) -> N
     assert not inside.exists(f"{SETS}/r")
 
 
+def test_what_others_wait_for_before_an_owner_goes_stays_when_its_dependents_have_gone(inside: InProcessApi) -> None:
+    kept = config_map("top")
+    kept["metadata"]["finalizers"] = ["example.com/keep"]
+    owner = inside.post(MAPS, kept)
+    inside.post(MAPS, owned("below", owner))
+    inside.delete(f"{MAPS}/top", {"propagationPolicy": "Foreground"})
+    inside.settle()
+    assert not inside.exists(f"{MAPS}/below")
+    assert inside.get(f"{MAPS}/top")["metadata"]["finalizers"] == ["example.com/keep"]
+
+
+def test_an_owner_that_is_not_deleted_keeps_what_it_waits_for_when_a_dependent_goes(inside: InProcessApi) -> None:
+    waits = config_map("top")
+    waits["metadata"]["finalizers"] = ["foregroundDeletion"]
+    owner = inside.post(MAPS, waits)
+    inside.post(MAPS, owned("below", owner))
+    inside.delete(f"{MAPS}/below")
+    inside.settle()
+    assert inside.get(f"{MAPS}/top")["metadata"]["finalizers"] == ["foregroundDeletion"]
+
+
 def test_a_deletion_that_is_carried_out_late_does_not_touch_another_object_of_the_name(inside: InProcessApi) -> None:
     """The work of a deletion waits in a queue; the object may be gone by then, and its name taken by a new one."""
     old = inside.store.put("configmaps", {"metadata": {"name": "c", "namespace": "default", "uid": "old"}}).new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from kubeedge_actors.drivers.broker.passwords import password_line
 from kubeedge_actors.drivers.broker.tls import client_context
 from kubeedge_actors.errors import UsageError
 from tests.support.certificates import TestCa
+from tests.support.fakes.relay import Relay
 from tests.support.mqtt_clients import MqttListener, Paho, mosquitto, paho
 from tests.support.plugins.ports import free_port
 from tests.support.waiting import PATIENCE, eventually
@@ -293,3 +295,46 @@ def test_it_can_be_closed_again(tmp_path: Path) -> None:
             client.close()
         with paho(port) as app:
             assert isinstance(app, Paho)
+
+
+def test_subscriptions_that_come_and_go_while_the_broker_is_away_leave_nothing(client: ExternalBroker) -> None:
+    for number in range(1_000):
+        client.subscribe(f"a/{number}")
+        client.unsubscribe(f"a/{number}")
+    assert not client._control_packets
+    assert not client._known
+
+
+@pytest.mark.mosquitto
+def test_what_is_unsubscribed_while_the_broker_is_away_its_session_forgets(port: int, tmp_path: Path) -> None:
+    ear = MqttListener()
+    with mosquitto(tmp_path) as behind, running("127.0.0.1", port, Login("edge")) as client:
+        client.set_handler(ear)
+        for filter in ("a", "b"):
+            client.subscribe(filter)
+        relay = Relay(port, behind)
+        assert client.connected.wait(PATIENCE)
+        relay.stop()
+        eventually(lambda: not client.connected.is_set(), "the loss is noticed")
+        client.unsubscribe("a")
+        relay.start()
+        eventually(lambda: client._known == {"b"}, "the broker has answered")
+        with paho(behind) as app:
+            app.publish("a", b"a", 1)
+            app.publish("b", b"b", 1)
+        assert ear.next().payload == b"b"
+        relay.stop()
+
+
+def test_a_handshake_of_tls_that_hangs_does_not_hold_up_the_end(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external, "CONNECT_WITHIN", 3600.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = ExternalBroker("127.0.0.1", silent.getsockname()[1], tls=client_context())
+        client.start()
+        peer, _ = silent.accept()
+        with peer:
+            assert peer.recv(1), "it has begun"
+            ending = threading.Thread(target=client.close, name="end")
+            ending.start()
+            ending.join(PATIENCE)
+            assert not ending.is_alive()

@@ -30,14 +30,14 @@ from kubeedge_actors.errors import ClusterError, Forbidden, ForbiddenAtStart, Un
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND
 from kubeedge_actors.outage_log import OutageLog
 from tests.support.clusters import Listener
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(informer_module, "BACKOFF_FIRST", 0.001)
     monkeypatch.setattr(informer_module, "BACKOFF_LAST", 0.002)
-    monkeypatch.setattr(informer_module, "BACKOFF_LAST_AWAY", 0.002)
+    monkeypatch.setattr(informer_module, "AWAY_BACKOFF_MAX", 0.002)
 
 
 def thing(name: str, version: int, uid: str = "") -> dict[str, Any]:
@@ -260,7 +260,7 @@ def test_an_api_that_is_away_or_comes_up_is_asked_every_five_seconds_and_one_tha
         return 0.0
 
     monkeypatch.setattr(informer_module, "BACKOFF_LAST", 30.0)
-    monkeypatch.setattr(informer_module, "BACKOFF_LAST_AWAY", 5.0)
+    monkeypatch.setattr(informer_module, "AWAY_BACKOFF_MAX", 5.0)
     monkeypatch.setattr(informer_module, "backoff_delay", noted)
     informer, listener = Informer(CONFIGMAP_KIND, script.lister, script.follower), Listener()
     informer.subscribe(listener.on_change, listener.on_synced)
@@ -317,3 +317,35 @@ def test_a_change_box_wakes_once_until_it_is_emptied() -> None:
     assert box.take() == []
     box.put(WatchEvent(CONFIGMAP_KIND, EventType.MODIFIED, thing("a", 5), None))
     assert len(woken) == 2
+
+
+@pytest.mark.parametrize(
+    ("head", "anew"),
+    [
+        (ObjectList([thing("a", 3)], "9"), False),
+        (ObjectList([thing("a", 3)], "4"), True),
+        (ObjectList([thing("a", 3, "another")], "9"), True),
+        (ObjectList([thing("a", 8, "another")], "9"), False),
+        (ObjectList([thing("0", 2)], "9"), True),
+        (ObjectList([thing("0", 8)], "9"), False),
+        (ObjectList([], "9"), False),
+        (ObjectList([], "5"), True),
+    ],
+    ids=["the same", "older", "replaced before", "replaced since", "there before", "there since", "deleted", "emptied"],
+)
+def test_after_an_outage_it_lists_anew_only_when_the_server_has_another_history(head: ObjectList, anew: bool) -> None:
+    script = Script()
+    script.lists.put(ObjectList([thing("a", 3)], "5"))
+    informer, listener = Informer(CONFIGMAP_KIND, script.lister, script.follower, peek=lambda: head), Listener()
+    informer.subscribe(listener.on_change, listener.on_synced)
+    listener.wait_synced()
+    if anew:
+        script.lists.put(ObjectList([thing("b", 1)], "2"))
+    script.events.put(Unreachable("it broke"))
+    if anew:
+        listener.wait(lambda heard: heard.told() == [("ADDED", "a"), ("ADDED", "b"), ("DELETED", "a")])
+    else:
+        eventually(lambda: script.followed[1:] == ["5"], "it goes on where it was")
+        assert listener.told() == [("ADDED", "a")]
+    informer.stop()
+    script.events.put(None)

@@ -11,7 +11,7 @@ import pytest
 from kubeedge_actors.drivers.containers.base import RuntimeLost, RuntimeRecovered
 from tests.support.docker_engine import DockerEngine
 from tests.support.env.containers import FOREVER, DockerContainersEnv
-from tests.support.fakes.docker_relay import EngineRelay
+from tests.support.fakes.relay import Relay
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.docker
@@ -21,7 +21,7 @@ LIMIT_KIB = 64 << 10
 
 
 @pytest.fixture
-def bench(relay: EngineRelay, docker_engine: DockerEngine, tmp_path: Path) -> Iterator[DockerContainersEnv]:
+def bench(relay: Relay, docker_engine: DockerEngine, tmp_path: Path) -> Iterator[DockerContainersEnv]:
     made = DockerContainersEnv(relay.address, docker_engine.owner, tmp_path)
     yield made
     relay.start()
@@ -40,7 +40,7 @@ def peak() -> int:
 
 
 def test_an_engine_that_was_away_for_long_is_followed_again_and_the_wait_costs_no_memory(
-    bench: DockerContainersEnv, relay: EngineRelay, monkeypatch: pytest.MonkeyPatch
+    bench: DockerContainersEnv, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check, asked = driver.check_listening, list[str]()
     monkeypatch.setattr(driver, "RETRY_SECONDS", (0.01,))
