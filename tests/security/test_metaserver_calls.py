@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from kubeedge_actors.actors.cloudhub.frame_limits import CALL, too_large_sentence
 from kubeedge_actors.actors.cloudhub.session import acked_object
 from kubeedge_actors.actors.edgehub.frames import asker_of
 from kubeedge_actors.apiserver import ApiServer, TlsFiles
 from kubeedge_actors.apiserver.auth import AUTHENTICATED, MASTERS, User
+from kubeedge_actors.drivers.cluster.base import Delegator
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
-from kubeedge_actors.drivers.cluster.delegated import Delegator, KubernetesDelegatedApi
+from kubeedge_actors.drivers.cluster.delegated import KubernetesDelegatedApi
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.ack_policy import ack_key
@@ -19,6 +22,7 @@ from kubeedge_actors.wire.messages import ApplicationRequest, ObjectPushed, Quer
 SECRETS = "/api/v1/namespaces/default/secrets"
 
 
+@pytest.mark.processes
 def test_a_token_is_not_taken_for_the_cloud_that_passes_it_on(tmp_path: Path) -> None:
     authority = FileAuthority(tmp_path / "certs")
     tls, admin = authority.server_certificate(["127.0.0.1"]), authority.client_certificate()

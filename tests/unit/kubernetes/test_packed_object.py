@@ -52,6 +52,9 @@ class _Recorder:
     def __init__(self, told: list[WatchEvent]) -> None:
         self.tell = told.append
 
+    def tell_synced(self) -> None:
+        """Nothing waits for it."""
+
 
 def test_a_pod_of_a_foreign_node_is_whole_when_the_node_becomes_one_of_ours() -> None:
     index = NodeObjectIndex()

@@ -21,6 +21,9 @@ from kubeedge_actors.wire.messages import Json
 WATCH_SECONDS, CLOUD_WATCH_SECONDS = 3600.0, 300.0
 """How long a watch goes on; one that the cloud has allowed to a token is asked for again, as the token may be good no more."""
 SELECTORS = ("labelSelector", "fieldSelector")
+FINAL = frozenset({401, 403, 404})
+"""Refusals that end a watch: it may go on no more, or there is no such kind. Of all others it is tried again."""
+NOT_REFRESHED = -1
 Shape = Callable[[Json], Json]
 
 
@@ -141,9 +144,12 @@ class _Look:
         try:
             self._watches.refresh(self._watch)
         except Refused as refused:
-            if self._allowed:
+            if self._allowed and refused.code in FINAL:
                 raise StreamEnded from refused
-        except (CloudAway, CloudSilent):
+            self._generation = NOT_REFRESHED
+        except CloudSilent:
+            self._generation = NOT_REFRESHED
+        except CloudAway:
             return  # the next link brings the next try
 
 
