@@ -38,7 +38,7 @@ PROCESSES = (
     "tests/integration/test_two_hubs.py::*",
     "tests/unit/apiserver/test_crash.py::*",
     "tests/unit/apiserver/test_server.py::test_the_command_*",
-    "tests/unit/dashboard/test_app.py::test_it_ends_when_*",
+    "tests/unit/dashboard/test_endings.py::*",
     "tests/unit/drivers/bootstrap/test_client.py::*joining_process*",
     "tests/unit/drivers/broker/test_durability.py::*kill_9*",
     "tests/unit/drivers/cluster/test_flaky_api.py::*plugin*",
