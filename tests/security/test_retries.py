@@ -68,6 +68,7 @@ DELAYED = {
     "actors/taskmanager/task_worker.py": "no retry: the second sample of the processor time",
     "actors/leadership/leader_elector.py": "RETRY_PERIOD",
     "actors/metamanager/manager.py": "no retry: the deadline of a query",
+    "actors/metamanager/metaserver/meta_server.py": "no retry: the deadline of a call",
     "actors/nodelifecycle/controller.py": "MONITOR_PERIOD",
     "actors/router/router.py": "WRITE_SECONDS; 0.5 s doubled up to BACKOFF_LONGEST; the deadline of a call",
     "actors/scheduler/scheduler.py": "1 s doubled up to 30 s",
