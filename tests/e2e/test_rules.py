@@ -252,7 +252,6 @@ def test_five_megabytes_go_through_the_service_bus_both_ways(stage: RuleStage, e
     assert echo.next() == body
     eventually(lambda: answer().get("body") == "y" * BODY_LIMIT, "the program hears all that the URL says")
     assert base64.b64decode(echo.next()) == request.encode()  # as a genuine router hands it on
-    assert json.loads(stage.post(stage.bus, "/", b" " * 100 + request.encode(), {})[1])["code"] == 400
 
 
 @pytest.mark.slow
