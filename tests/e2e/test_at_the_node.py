@@ -67,6 +67,9 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     edge = ProcessUnderTest("kubeedge_actors.edge", folder / "edge", *options, *ports)
     with ending(edge):
         edge.start()
+        assert "nobody emits" not in edge.log.read_text(encoding="utf-8"), (
+            "what is asked from the shell is asked by nobody else here"
+        )
         yield folder
 
 

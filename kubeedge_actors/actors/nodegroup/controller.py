@@ -50,10 +50,10 @@ class NodeGroupController(KeyedController):
     def handle_change(self, change: WatchEvent) -> None:
         """Enqueue the groups concerned."""
         if change.kind == NODEGROUP_KIND:
-            self.enqueue(("", object_reference(change.object).name))
+            self.enqueue(QueueKey("", object_reference(change.object).name))
             return
         if change.old is None or change.type is EventType.DELETED or _facts(change.old) != _facts(change.object):
-            self.enqueue(*(("", name) for name in self._concerned(change)))
+            self.enqueue(*(QueueKey("", name) for name in self._concerned(change)))
 
     def on_changes_handled(self) -> None:
         """Watch nodes while there are groups, and go on."""
@@ -76,14 +76,14 @@ class NodeGroupController(KeyedController):
     def sync(self, key: QueueKey) -> None:
         """Label and release nodes, then write the group's status; let a group that is being deleted go once nothing of it is left."""
         groups = {str(group["metadata"]["name"]): group for group in self.informers.all(NODEGROUP_KIND)}
-        group = groups.get(key[1])
+        group = groups.get(key.name)
         if group is None or self._lacks_finalizer(group):
             return
         nodes = {object_reference(node).name: node for node in self._nodes.all(NODE_KIND)}
         plan = membership.plan_node_group(group, groups, nodes.values())
         refusals = {name: self._label(nodes[name], labels) for name, labels in plan.labels.items()}
         for name in plan.departures:
-            self._evict_pods(name, key[1])
+            self._evict_pods(name, key.name)
         if any(refusals.values()):
             self.enqueue_later(key, API_BACKOFF_LONGEST)
         elif membership.is_terminating(group):
@@ -92,7 +92,7 @@ class NodeGroupController(KeyedController):
         statuses = [membership.refused(status, refusals) for status in plan.statuses]
         if statuses != ((group.get("status") or {}).get("nodeStatuses") or []):
             patch = {"metadata": {"uid": object_reference(group).uid}, "status": {"nodeStatuses": statuses}}
-            self.api.patch(NODEGROUP_KIND, "", key[1], patch, subresource="status")
+            self.api.patch(NODEGROUP_KIND, "", key.name, patch, subresource="status")
 
     def _label(self, node: Json, labels: Json) -> str:
         """Change labels of a node; why the API refuses it, if it does."""
