@@ -57,6 +57,7 @@ DELAYED = {
     "actors/devicecontroller/controller.py": "CHECK_SECONDS; 0.5 s doubled up to 30 s, to AWAY_BACKOFF_MAX while the API is away",
     "actors/devicetwin/device_twin.py": "PRUNE_SECONDS",
     "actors/dmi/dmi.py": "0.5 s doubled up to 30 s",
+    "control/metrics_history.py": "no retry: the next measurement, every STEP seconds",
     "actors/edgecontroller/cloudcore_annotation.py": "RETRY_SECONDS, MAX_TRIES",
     "actors/edgecontroller/upstream_worker.py": "0.5 s doubled up to 5 s, with jitter",
     "actors/edged/edged.py": "RELIST_RETRY_SECONDS; HOUSEKEEPING_SECONDS; what NodeStatusManager says, at least 0.01 s",
