@@ -191,8 +191,10 @@ class Unmarked:
             self._watching = False
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self) -> Generator[None, Any, Any]:
-        """Say what was noted."""
+    def pytest_runtest_teardown(self, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
+        """Say what was noted. What fixtures of the whole session start when they end is not the last test's."""
+        if nextitem is None:
+            self._watching = False
         result = yield
         if self._started:
             pytest.fail(f"starts a process, but is not marked `processes`: {self._started}", pytrace=False)
