@@ -79,7 +79,6 @@ DELAYED = {
     "actors/workloads/controller.py": "GC_PERIOD",
     "apiserver/uvicorn_protocol.py": "no retry: the deadlines of a head and a body",
     "apiserver/handlers/watch.py": "no retry: the deadline of a wait",
-    "control/metrics_history.py": "no retry: the next measurement, at its time",
     "controller.py": "`back_off`, with jitter; CONFLICT_RETRY; API_BACKOFF_LONGEST, and what a controller says: 30 s for an EdgeApplication",
     "dashboard/background_client.py": "no retry: the next turn of the screen",
     "drivers/bootstrap/server.py": "no retry: a deadline",
