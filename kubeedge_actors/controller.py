@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
+from typing import NamedTuple
 
 import msgspec
 
@@ -39,7 +40,13 @@ API_BACKOFF, API_BACKOFF_LONGEST = 0.5, 15.0
 CONFLICT_RETRY = 0.5
 """Seconds until an object is looked at again when somebody else was quicker."""
 
-QueueKey = tuple[str, str]
+
+class QueueKey(NamedTuple):
+    """An object in a work queue; `kind` where a controller has several, `namespace` is empty for one in none."""
+
+    namespace: str
+    name: str
+    kind: str = ""
 
 
 def worker_for(key: str, workers: Sequence[str]) -> str:
@@ -62,8 +69,7 @@ class ApiRetryDue(msgspec.Struct, frozen=True):
 class SyncDue(msgspec.Struct, frozen=True):
     """Timer: sync an object again."""
 
-    namespace: str
-    name: str
+    key: QueueKey
 
 
 class Controller(Module, ABC):
@@ -262,9 +268,7 @@ class ApiController(Controller):
 
 
 class KeyedController(ApiController):
-    """An ApiController with a work queue (client-go: workqueue) of objects by namespace and name: one is synced a turn, none before the first
-    lists are complete. One that meets a conflict comes back after CONFLICT_RETRY, one that the API refuses after API_BACKOFF_LONGEST.
-    """
+    """An ApiController with a work queue (client-go: workqueue) of objects: one is synced a turn, none before the first lists are complete. One that meets a conflict comes back after CONFLICT_RETRY, one that the API refuses after API_BACKOFF_LONGEST."""
 
     def __init__(self, cluster: Cluster, watched: Sequence[InformerSpec], random: Callable[[], float] | None) -> None:
         super().__init__(cluster, watched, random)
@@ -279,8 +283,8 @@ class KeyedController(ApiController):
     @on
     def on_sync_due(self, message: SyncDue) -> None:
         """Enqueue an object and sync."""
-        self._timers.pop((message.namespace, message.name), None)
-        self.enqueue((message.namespace, message.name))
+        self._timers.pop(message.key, None)
+        self.enqueue(message.key)
         self.schedule_call()
 
     def enqueue(self, *keys: QueueKey) -> None:
@@ -292,7 +296,12 @@ class KeyedController(ApiController):
         old = self._timers.pop(key, None)
         if old is not None:
             old.cancel()
-        self._timers[key] = self.after(seconds, SyncDue(*key))
+        self._timers[key] = self.after(seconds, SyncDue(key))
+
+    def enqueue_within(self, key: QueueKey, seconds: float) -> None:
+        """Have an object synced after a while at the latest: however often it is called meanwhile, that is one sync."""
+        if key not in self._timers:
+            self.enqueue_later(key, seconds)
 
     def has_queued_calls(self) -> bool:
         """Whether objects are queued, once all first lists are complete."""
@@ -312,15 +321,14 @@ class KeyedController(ApiController):
     def on_api_error(self, error: ClusterError) -> None:
         """Requeue the object: at once when the API is away, after a moment for a conflict, later when it is refused."""
         key = self._at
-        if key is None:
-            super().on_api_error(error)
-        elif isinstance(error, Conflict | NotFound | AlreadyExists):
+        if key is not None and isinstance(error, Conflict | NotFound | AlreadyExists):
             self.log.debug("somebody else was quicker: %s", error)
             self.enqueue_later(key, CONFLICT_RETRY)
-        elif is_temporary(error):
-            super().on_api_error(error)
+            return
+        super().on_api_error(error)
+        if key is not None and is_temporary(error):
             self.enqueue(key)
-        else:
+        elif key is not None:
             self.log.warning("%s", error)
             self.enqueue_later(key, API_BACKOFF_LONGEST)
 

@@ -48,7 +48,10 @@ class Area(NamedTuple):
 AREAS = {
     "supervisors": Area("kubeedge_actors/supervisors", ("tests/unit/supervisors",)),
     "actors": Area("kubeedge_actors/actors", ("tests/unit/actors", "tests/recordings", "tests/integration")),
-    "wire": Area("kubeedge_actors/wire", ("tests/unit/wire", "tests/recordings/test_wire.py")),
+    "wire": Area(
+        "kubeedge_actors/wire",
+        ("tests/unit/wire", "tests/unit/test_custom_messages.py", "tests/recordings/test_wire.py"),
+    ),
     "broker": Area(
         "kubeedge_actors/drivers/broker",
         (
@@ -65,6 +68,7 @@ AREAS = {
             "tests/contract/test_store.py",
             "tests/unit/drivers/store/test_dead_letters.py",
             "tests/unit/deadletters/test_durable_dead_letters.py",
+            "tests/unit/actors/cloudhub/test_node_outbox.py",
         ),
     ),
 }

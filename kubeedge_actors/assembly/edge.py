@@ -208,7 +208,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     """The API of the node for programs on it, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
-    from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
+    from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer, MetaServerState
     from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, TokenAuthorizer
     from kubeedge_actors.drivers.cluster.selectors import Selector
     from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
@@ -218,6 +218,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
     with naming_port_options(ChosenPort("--metaserver", port, "--metaserver", host)):
         site.bind()
     stack.callback(site.close)
+    state = MetaServerState()
     authorizer = TokenAuthorizer(meta, config.metaserver_readers, ANYBODY if is_loopback(host) else None, time.time)
     return [
         MetaServer.spec(
@@ -229,6 +230,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
                 authorizer,
                 config.name,
                 has_cloud=bool(config.cloud),
+                state=state,
             )
         )
     ]

@@ -11,7 +11,7 @@ from kubeedge_actors.control.expected_actors import ExpectedActors
 from kubeedge_actors.control.figures import figures
 from kubeedge_actors.control.last_failures import LastFailures
 from kubeedge_actors.control.metrics_history import MetricsHistory
-from kubeedge_actors.control.process_info import process_of, stores, with_usage
+from kubeedge_actors.control.process_info import ProcessInfo, process_of, stores, with_usage
 from kubeedge_actors.control.request_fields import moment, seconds, text
 from kubeedge_actors.control.traces import MessageTracer
 from kubeedge_actors.control.views import health_view
@@ -144,14 +144,14 @@ class Commands:
         return found | ({} if actor else missing)
 
     def _figures(self, request: Json) -> Json:
-        facts = self._process_info()
+        info = self._process_info
         letters: Json = {
             "dead_letters": self._system.dead_letters.total,
             "dead_letters_kept": self._dead_letters.kept(),
         }
-        shown: Json = {name: facts[name] for name in ("link", "process") if name in facts}
         rows = figures(self._system.cells(), self._health_checker.look)
-        return {"at": self._system.clock.now(), "actors": rows, **letters, **shown}
+        facts = info.brief() if isinstance(info, ProcessInfo) else {}
+        return {"at": self._system.clock.now(), "actors": rows, **letters, **facts}
 
     def _actor(self, request: Json) -> Json:
         name = self._present(request)

@@ -32,10 +32,12 @@ class ProcessInfo:
 
     def __call__(self) -> Json:
         """Plain data; times in seconds, sizes in bytes."""
-        info: Json = {"link": {"state": "none"} if self.link is None else self.link()}
-        if self.traffic is not None:
-            info["traffic"] = self.traffic()
-        return info | {"databases": databases(self.data_dir), "process": self._process()}
+        traffic = {} if self.traffic is None else {"traffic": self.traffic()}
+        return self.brief() | traffic | {"databases": databases(self.data_dir)}
+
+    def brief(self) -> Json:
+        """What costs next to nothing: the link and the process itself."""
+        return {"link": {"state": "none"} if self.link is None else self.link(), "process": self._process()}
 
     def _process(self) -> Json:
         return {

@@ -15,16 +15,16 @@ LEVEL = 1
 Json = dict[str, Any]
 
 
-def pack(object: Json) -> bytes:
+def pack_object(object: Json) -> bytes:
     """The object as bytes.
 
-    >>> unpack(pack({"kind": "Pod"}))
+    >>> unpack_object(pack_object({"kind": "Pod"}))
     {'kind': 'Pod'}
     """
     return zlib.compress(msgspec.json.encode(object), LEVEL)
 
 
-def unpack(kept: Json | bytes) -> Json:
+def unpack_object(kept: Json | bytes) -> Json:
     """The object again; one that is not packed as it is."""
     if isinstance(kept, bytes):
         object: Json = msgspec.json.decode(zlib.decompress(kept))

@@ -143,9 +143,12 @@ class ApiCall(Message, frozen=True, kw_only=True):
 
 
 class LinkUp(Message, frozen=True, kw_only=True):
-    """The cloud can be reached. `cloud_renews_lease`: it renews the node's lease with every heart-beat, so nobody need write it."""
+    """The cloud can be reached. `cloud_renews_lease`: it renews the node's lease with every heart-beat, so nobody need write it. `is_native`: it
+    is one of ours.
+    """
 
     cloud_renews_lease: bool = False
+    is_native: bool = False
 
 
 class LinkDown(Message, frozen=True, kw_only=True):

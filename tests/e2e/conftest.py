@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.cloud_and_edge import CloudAndEdge
 from tests.support.docker_engine import DockerEngine, engine_address
+from tests.support.fork_server import fork_server as fork_server
 
 
 @contextmanager

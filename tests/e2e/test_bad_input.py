@@ -12,14 +12,9 @@ import pytest
 from kubeedge_actors.install_hint import install_hint
 from tests.support.certificates import TestCa
 from tests.support.cloud_and_edge import ProcessUnderTest
+from tests.support.fork_server import run
 from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE
-
-
-def run(module: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        (sys.executable, "-m", module, *options), capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
 
 
 def last_sentence(done: subprocess.CompletedProcess[str]) -> str:

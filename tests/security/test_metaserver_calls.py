@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from kubeedge_actors.actors.cloudhub.frame_limits import CALL, too_large_sentence
 from kubeedge_actors.actors.cloudhub.session import acked_object
 from kubeedge_actors.actors.edgehub.frames import asker_of
+from kubeedge_actors.actors.metamanager.metaserver.messages import CallCloud, CloudAway, CloudSilent, TokenNotShown
+from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer, MetaServerState
+from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, TokenAuthorizer
 from kubeedge_actors.apiserver import ApiServer, TlsFiles
 from kubeedge_actors.apiserver.auth import AUTHENTICATED, MASTERS, User
+from kubeedge_actors.drivers.cluster.base import Delegator
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
-from kubeedge_actors.drivers.cluster.delegated import Delegator, KubernetesDelegatedApi
+from kubeedge_actors.drivers.cluster.delegated import KubernetesDelegatedApi
+from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
 from kubeedge_actors.drivers.pki.file_authority import FileAuthority
+from kubeedge_actors.drivers.store.fake import FakeStore
+from kubeedge_actors.supervisors import Future
+from kubeedge_actors.testing import inline
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.ack_policy import ack_key
-from kubeedge_actors.wire.messages import ApplicationRequest, ObjectPushed, QueryObject, Response
+from kubeedge_actors.wire.application import Application
+from kubeedge_actors.wire.messages import ApplicationRequest, LinkDown, LinkUp, ObjectPushed, QueryObject, Response
 
 SECRETS = "/api/v1/namespaces/default/secrets"
 
 
+@pytest.mark.processes
 def test_a_token_is_not_taken_for_the_cloud_that_passes_it_on(tmp_path: Path) -> None:
     authority = FileAuthority(tmp_path / "certs")
     tls, admin = authority.server_certificate(["127.0.0.1"]), authority.client_certificate()
@@ -88,3 +100,44 @@ def test_a_call_is_bounded() -> None:
     call = ApplicationRequest(node="edge-1", resource="null", content={})
     assert too_large_sentence(call, CALL) == ""
     assert "dropped" in too_large_sentence(call, CALL + 1)
+
+
+def test_a_token_is_not_sent_to_a_cloud_that_would_call_with_rights_of_its_own() -> None:
+    """A made-up token would open the cluster's Secrets to every program of the node."""
+    site, store = StdlibHttpServer("127.0.0.1", 0), FakeStore()
+    authorizer = TokenAuthorizer(store.meta, (), ANYBODY, lambda: 0.0)
+    state = MetaServerState()
+    harness = inline(
+        MetaServer.spec(
+            lambda: MetaServer(
+                site, store.meta, lambda *terms: bool, lambda: 0.0, authorizer, "edge-1", has_cloud=True, state=state
+            )
+        )
+    )
+    hub = harness.probe(constants.EDGEHUB)
+
+    def call(token: str = "made up", *, trusted: bool = False) -> Future:
+        application = Application(key="/core/v1/secrets/default/null", verb="list", token=token)
+        future = harness.ref(constants.SOURCE_METASERVER).ask(CallCloud(application=application, trusted=trusted), 5.0)
+        harness.run()
+        return future
+
+    with pytest.raises(CloudAway):
+        call().get()
+    harness.publish(LinkUp(is_native=False))
+    with pytest.raises(TokenNotShown):
+        call().get()
+    assert len(hub) == 0
+    call(trusted=True)
+    call(token="")
+    assert [len(hub.of(ApplicationRequest)), len(hub.take())] == [2, 2]
+    harness.publish(LinkDown(reason="cut"))
+    harness.publish(LinkUp(is_native=True))
+    waiting = call()
+    assert hub.only().content["Token"] == "made up"
+    harness.publish(LinkDown(reason="cut"))
+    harness.run()
+    with pytest.raises(CloudSilent):
+        waiting.get()
+    with pytest.raises(CloudAway):
+        call().get()

@@ -224,8 +224,10 @@ def test_who_floods_with_reports_that_are_refused_is_held_up_and_its_neighbour_i
     hub.harness.publish(ReportRefused(node=EVIL))
     hub.harness.run()
     assert (taken(evil, EVIL), taken(good, GOOD)) == (BURST, 2 * BURST)
+    again = hub.join(EVIL)  # in its place
+    assert taken(again, EVIL) == BURST
     hub.harness.advance(REFUSED_SECONDS)
-    assert taken(evil, EVIL) == 2 * BURST
+    assert taken(again, EVIL) == 2 * BURST
     hub.harness.stop()
 
 

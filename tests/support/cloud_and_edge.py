@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from kubeedge_actors.demo.environment import read_first_line, terminate
+from tests.support import fork_server
 from tests.support.plugins.ports import free_ports
 from tests.support.waiting import PATIENCE, eventually
 
@@ -28,16 +29,18 @@ class ProcessUnderTest:
 
     def start(self) -> str:
         """Start it; the ready line. One that is not ready in time is ended."""
-        log = self.log.open("a", encoding="utf-8")
-        self.process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
-        )
-        log.close()
+        with self.log.open("a", encoding="utf-8") as log:
+            self.process = self._start(log)
         line = read_first_line(self.process.stdout, PATIENCE)
         if not line.startswith("ready"):
             self.terminate()
             raise AssertionError(self.log.read_text(encoding="utf-8")[-3000:])
         return line
+
+    def _start(self, log: TextIO) -> subprocess.Popen[str]:
+        if fork_server.STARTED and self._command[1] == "-m":
+            return fork_server.STARTED[0].start(self._command[2], self._command[3:], log.fileno())
+        return subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
 
     @property
     def runs(self) -> bool:

@@ -9,7 +9,7 @@ from kubeedge_actors.actors.cloudhub.frame_limits import UnreadFrames
 from kubeedge_actors.actors.cloudhub.messages import FrameReceived, PeerJoined, PeerLeft
 from kubeedge_actors.actors.cloudhub.peer_authorization import admit
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
-from kubeedge_actors.actors.cloudhub.upstream_pressure import Receiver, UpstreamPressure
+from kubeedge_actors.actors.cloudhub.upstream_pressure import REFUSED_SECONDS, Receiver, UpstreamPressure
 from kubeedge_actors.drivers.link.base import Peer, UpgradeResponse
 from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
 from kubeedge_actors.outage_log import OncePerInterval
@@ -20,6 +20,8 @@ RETRY_LATER, FULL = "told to come later", "node limit"
 BAD_REQUEST, FORBIDDEN, UNAVAILABLE = 400, 403, 503
 REASONS = {BAD_REQUEST: "no node's handshake", FORBIDDEN: "another's certificate", UNAVAILABLE: RETRY_LATER}
 ADMITTED = 101
+MAX_REFUSED = 1_000
+"""Names of nodes after which those are forgotten whose time is over."""
 
 
 class ServerEventsAdapter:
@@ -46,6 +48,7 @@ class ServerEventsAdapter:
         self._unannounced: set[int] = set()
         self._unread = UnreadFrames()
         self._pressure = UpstreamPressure(receivers)
+        self._refused_until: dict[str, float] = {}
 
     def admit(self, peer: Peer) -> UpgradeResponse:
         """Authorize a connection; rejections are counted, and logged if an operator has to act."""
@@ -61,6 +64,9 @@ class ServerEventsAdapter:
 
     def on_connect(self, peer: Peer) -> None:
         """Announce a node (`PeerJoined`); if the mailbox is full, with its first text."""
+        now = self._clock.monotonic()
+        if now < self._refused_until.get(peer.common_name, now):  # who comes anew is no other
+            self._pressure.on_refused(peer.id, now)
         if not self._ref.offer(PeerJoined(peer=peer)):
             self._unannounced.add(peer.id)
 
@@ -84,7 +90,11 @@ class ServerEventsAdapter:
 
     def on_refused(self, peer: Peer) -> None:
         """A report of this peer was refused."""
-        self._pressure.on_refused(peer.id, self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._pressure.on_refused(peer.id, now)
+        self._refused_until[peer.common_name] = now + REFUSED_SECONDS
+        if len(self._refused_until) > MAX_REFUSED:
+            self._refused_until = {name: until for name, until in list(self._refused_until.items()) if until > now}
 
     def on_session_ended(self, peer: Peer) -> None:
         """Nothing more is told about this peer."""

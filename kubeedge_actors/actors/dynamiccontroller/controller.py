@@ -23,7 +23,7 @@ from kubeedge_actors.actors.dynamiccontroller.messages import (
 from kubeedge_actors.actors.dynamiccontroller.node_view import shown
 from kubeedge_actors.actors.dynamiccontroller.worker import ApplicationWorker
 from kubeedge_actors.controller import worker_for
-from kubeedge_actors.drivers.cluster.delegated import DelegatedApi
+from kubeedge_actors.drivers.cluster.base import DelegatedApi
 from kubeedge_actors.errors import FrameError
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec, MailboxSpec

@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from kubeedge_actors.drivers.cluster.base import DeltaQueue, EventType, WatchEvent
-from kubeedge_actors.drivers.cluster.delegated import DelegatedApi, Delegator, Selection
+from kubeedge_actors.drivers.cluster.base import DelegatedApi, Delegator, DeltaQueue, EventType, Selection, WatchEvent
 from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.application import Application, parse_key

@@ -13,7 +13,7 @@ from kubeedge_actors.actors.dynamiccontroller.api_requests import (
 )
 from kubeedge_actors.actors.dynamiccontroller.messages import AnsweredApplication, ApplicationCall, ApplicationsAnswered
 from kubeedge_actors.actors.dynamiccontroller.node_view import shown
-from kubeedge_actors.drivers.cluster.delegated import DelegatedApi, Delegator
+from kubeedge_actors.drivers.cluster.base import DelegatedApi, Delegator
 from kubeedge_actors.errors import FrameError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.module import Module, on

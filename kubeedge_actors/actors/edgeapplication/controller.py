@@ -76,13 +76,13 @@ class EdgeApplicationController(KeyedController):
         """Enqueue the application that changed, or the one whose object did."""
         reference = object_reference(change.object)
         if change.kind == EDGEAPPLICATION_KIND:
-            self.enqueue((reference.namespace, reference.name))
+            self.enqueue(QueueKey(reference.namespace, reference.name))
             if change.type is EventType.DELETED:
-                self._reported.pop((reference.namespace, reference.name), None)
+                self._reported.pop(QueueKey(reference.namespace, reference.name), None)
             return
         for owner in change.object["metadata"].get("ownerReferences") or ():
             if owner.get("controller") and owner.get("kind") == EDGEAPPLICATION_KIND.kind:
-                self.enqueue((reference.namespace, str(owner.get("name"))))
+                self.enqueue(QueueKey(reference.namespace, str(owner.get("name"))))
 
     def on_changes_handled(self) -> None:
         """Look again at those that wait for a first list."""
@@ -94,7 +94,7 @@ class EdgeApplicationController(KeyedController):
 
     def sync(self, key: QueueKey) -> None:
         """Make, change and delete what the application asks for; write its status; say once what can not be."""
-        application = self.informers.get(EDGEAPPLICATION_KIND, *key)
+        application = self.informers.get(EDGEAPPLICATION_KIND, key.namespace, key.name)
         if application is None or application["metadata"].get("deletionTimestamp"):
             self._watch(key, ())
             return

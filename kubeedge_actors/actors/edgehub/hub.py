@@ -193,7 +193,7 @@ class EdgeHub(Module):
         self._outbox.on_link_up()
         self.log.info("connected to %s", self._url)
         self._outage.log_recovery(self.log, f"the link to {self._url} is back", self.clock.monotonic())
-        self.publish(LinkUp(cloud_renews_lease=self._agreed.renews_lease))
+        self.publish(LinkUp(cloud_renews_lease=self._agreed.renews_lease, is_native=self._agreed.acks))
         self._flush()
 
     @on

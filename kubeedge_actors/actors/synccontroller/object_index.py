@@ -14,7 +14,7 @@ from kubeedge_actors.drivers.cluster.base import object_reference
 from kubeedge_actors.kubernetes.node_graph import is_private
 from kubeedge_actors.kubernetes.object_types import BY_NAME, PushTargets
 from kubeedge_actors.kubernetes.objects import differs_beyond_status, node_name
-from kubeedge_actors.kubernetes.packed_object import pack, unpack
+from kubeedge_actors.kubernetes.packed_object import pack_object, unpack_object
 from kubeedge_actors.kubernetes.pod_references import ConfigReference
 from kubeedge_actors.wire import constants
 
@@ -44,7 +44,7 @@ class IndexedObject:
     @property
     def object(self) -> Json | None:
         """The object, if it is kept."""
-        return unpack(self.kept) if self.kept is not None else None
+        return unpack_object(self.kept) if self.kept is not None else None
 
 
 class NodeObjectIndex:
@@ -67,7 +67,7 @@ class NodeObjectIndex:
         item.node, item.model = _node_of(type, object), _model_uid(type, object)
         # of another node's pods nobody asks, unless the node becomes one of ours
         foreign = type == constants.POD and not self.has_node(item.node)
-        item.kept = (pack(object) if foreign else object) if whole else None
+        item.kept = (pack_object(object) if foreign else object) if whole else None
         self._items[reference.uid] = item
         self._paths[type, reference.namespace, reference.name] = reference.uid
         if item.node:

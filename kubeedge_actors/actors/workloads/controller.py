@@ -17,17 +17,16 @@ from kubeedge_actors.actors.workloads import (
 )
 from kubeedge_actors.actors.workloads.controller_utils import EXPECTATION_TIMEOUT, Expectations
 from kubeedge_actors.actors.workloads.pod_gc import GC_PERIOD, PodGarbageCollector
-from kubeedge_actors.controller import API_BACKOFF_LONGEST, API_CONTROLLER_EMITS, ApiController
+from kubeedge_actors.controller import API_BACKOFF_LONGEST, KEYED_CONTROLLER_EMITS, KeyedController, QueueKey
 from kubeedge_actors.drivers.cluster.base import (
     Cluster,
     EventType,
     InformerSpec,
     Json,
     WatchEvent,
-    is_temporary,
     object_reference,
 )
-from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
+from kubeedge_actors.errors import AlreadyExists, NotFound
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
     CONTROLLERREVISION_KIND,
@@ -37,33 +36,19 @@ from kubeedge_actors.kubernetes.object_types import (
     POD_KIND,
     REPLICASET_KIND,
     STATEFULSET_KIND,
-    ResourceKind,
 )
 from kubeedge_actors.module import on
-from kubeedge_actors.supervisors import Timer
 from kubeedge_actors.wire import constants
 
 BURST_REPLICAS = 50
 """Pods that are created or deleted in one turn at most."""
-CONFLICT_RETRY = 0.5
-"""Seconds until an owner is looked at again when somebody else was quicker."""
-
-Key = tuple[ResourceKind, str, str]
-
-
-class SyncDue(msgspec.Struct, frozen=True):
-    """Timer: sync an owner again."""
-
-    kind: str
-    namespace: str
-    name: str
 
 
 class PodGcDue(msgspec.Struct, frozen=True):
     """Timer: collect pods whose node is gone."""
 
 
-class Workloads(ApiController):
+class Workloads(KeyedController):
     """Controllers of Deployments, ReplicaSets, DaemonSets and StatefulSets, and the pod garbage collector.
 
     What it decides by is the watches' picture; an owner whose last changes are not in it yet waits.
@@ -71,7 +56,7 @@ class Workloads(ApiController):
 
     name = constants.WORKLOADS
     group = constants.WORKLOADS
-    emits = (*API_CONTROLLER_EMITS, SyncDue, PodGcDue)
+    emits = (*KEYED_CONTROLLER_EMITS, PodGcDue)
 
     def __init__(self, cluster: Cluster, random: Callable[[], float] | None = None) -> None:
         owners = (DEPLOYMENT_KIND, REPLICASET_KIND, DAEMONSET_KIND, STATEFULSET_KIND)
@@ -80,9 +65,6 @@ class Workloads(ApiController):
         self._kinds = {kind.kind: kind for kind in owners}
         self._expectations = Expectations()
         self._pod_gc = PodGarbageCollector()
-        self._queue: dict[Key, None] = {}
-        self._timers: dict[Key, Timer] = {}
-        self._at: Key | None = None
 
     def on_start(self) -> None:
         """Start the informers."""
@@ -90,14 +72,6 @@ class Workloads(ApiController):
         self.every(GC_PERIOD, PodGcDue())
 
     # --- messages -----------------------------------------------------------------------------------------------------
-
-    @on
-    def on_sync_due(self, message: SyncDue) -> None:
-        """Enqueue an owner and sync."""
-        key = (self._kinds[message.kind], message.namespace, message.name)
-        self._timers.pop(key, None)
-        self._queue[key] = None
-        self.schedule_call()
 
     @on
     def on_pod_gc_due(self, message: PodGcDue) -> None:
@@ -109,36 +83,6 @@ class Workloads(ApiController):
         ):
             self.call_or_back_off(partial(self._delete_orphaned_pod, pod))
 
-    def has_queued_calls(self) -> bool:
-        """Whether owners are queued, once all first lists are complete."""
-        return bool(self._queue) and self.informers.synced
-
-    def make_next_call(self) -> None:
-        """Sync one owner."""
-        key = self._at = next(iter(self._queue))
-        del self._queue[key]
-        self._sync(key)
-
-    def call_or_back_off(self, call: Callable[[], object]) -> None:
-        """Make a call, and forget the owner that it was for."""
-        super().call_or_back_off(call)
-        self._at = None
-
-    def on_api_error(self, error: ClusterError) -> None:
-        """Requeue the owner: at once when the API is away, after a moment for a conflict, later when it is rejected."""
-        key = self._at
-        if isinstance(error, Conflict | NotFound | AlreadyExists):
-            self.log.debug("somebody else was quicker: %s", error)
-            if key is not None:
-                self._later(key, CONFLICT_RETRY)
-            return
-        super().on_api_error(error)
-        if key is not None and is_temporary(error):
-            self._queue[key] = None
-        elif key is not None:
-            self.log.warning("%s", error)
-            self._later(key, API_BACKOFF_LONGEST)
-
     # --- who is concerned ---------------------------------------------------------------------------------------------
 
     def handle_change(self, change: WatchEvent) -> None:
@@ -146,15 +90,15 @@ class Workloads(ApiController):
         if change.kind == NODE_KIND:
             if change.type is EventType.DELETED:
                 self._pod_gc.on_node_deleted(str(change.object["metadata"]["name"]), self.clock.monotonic())
-            self._queue.update(dict.fromkeys(map(self._key, self.informers.all(DAEMONSET_KIND))))
+            self.enqueue(*map(self._key, self.informers.all(DAEMONSET_KIND)))
             return
         if change.kind.kind in self._kinds:
-            self._queue[self._key(change.object)] = None
+            self.enqueue(self._key(change.object))
         for object in (change.object, change.old):
             owner = controller_utils.controller_of(object) if object is not None else None
             if object is not None and owner is not None and owner.get("kind") in self._kinds:
                 namespace = str(object["metadata"].get("namespace", ""))
-                self._queue[self._kinds[str(owner["kind"])], namespace, str(owner.get("name"))] = None
+                self.enqueue(QueueKey(namespace, str(owner.get("name")), str(owner["kind"])))
                 if change.kind == POD_KIND and change.type is EventType.DELETED:
                     self._enqueue_deployment(namespace, str(owner.get("name")))
 
@@ -163,23 +107,18 @@ class Workloads(ApiController):
         object = self.informers.get(REPLICASET_KIND, namespace, replica_set)
         owner = controller_utils.controller_of(object) if object is not None else None
         if owner is not None:
-            self._queue[DEPLOYMENT_KIND, namespace, str(owner.get("name"))] = None
+            self.enqueue(QueueKey(namespace, str(owner.get("name")), DEPLOYMENT_KIND.kind))
 
-    def _key(self, object: Json) -> Key:
+    def _key(self, object: Json) -> QueueKey:
         reference = object_reference(object)
-        return self._kinds[str(object["kind"])], reference.namespace, reference.name
-
-    def _later(self, key: Key, seconds: float) -> None:
-        old = self._timers.pop(key, None)
-        if old is not None:
-            old.cancel()
-        self._timers[key] = self.after(seconds, SyncDue(key[0].kind, key[1], key[2]))
+        return QueueKey(reference.namespace, reference.name, str(object["kind"]))
 
     # --- plans --------------------------------------------------------------------------------------------------------
 
-    def _sync(self, key: Key) -> None:
-        kind, namespace, name = key
-        object = self.informers.get(kind, namespace, name)
+    def sync(self, key: QueueKey) -> None:
+        """Carry out the plan of one owner."""
+        kind = self._kinds[key.kind]
+        object = self.informers.get(kind, key.namespace, key.name)
         if object is None:
             return
         if kind == DEPLOYMENT_KIND:
@@ -188,7 +127,7 @@ class Workloads(ApiController):
         pods = [pod for pod in self.informers.all(POD_KIND) if controller_utils.is_controlled_by(pod, object)]
         alive = {controller_utils.uid_of(pod) for pod in pods if not controller_utils.is_terminating(pod)}
         if self._expectations.has_pending(controller_utils.uid_of(object), alive, self.clock.monotonic()):
-            self._later(key, EXPECTATION_TIMEOUT)  # at the latest; what it waits for brings it back
+            self.enqueue_later(key, EXPECTATION_TIMEOUT)  # at the latest; what it waits for brings it back
         elif kind == REPLICASET_KIND:
             self._replica_set(key, object, pods)
         elif kind == STATEFULSET_KIND:
@@ -196,7 +135,7 @@ class Workloads(ApiController):
         else:
             self._daemon_set(key, object, pods)
 
-    def _replica_set(self, key: Key, object: Json, pods: list[Json]) -> None:
+    def _replica_set(self, key: QueueKey, object: Json, pods: list[Json]) -> None:
         plan = replicasets.plan_replica_set(object, pods, self.clock.now())
         self._status(key, object, plan.status)
         for pod in plan.delete[:BURST_REPLICAS]:
@@ -205,7 +144,7 @@ class Workloads(ApiController):
             self._create(object, controller_utils.pod_from_template(REPLICASET_KIND, object))
         self._finish(key, plan.again, max(plan.create, len(plan.delete)))
 
-    def _daemon_set(self, key: Key, object: Json, pods: list[Json]) -> None:
+    def _daemon_set(self, key: QueueKey, object: Json, pods: list[Json]) -> None:
         nodes = [
             node
             for node in self.informers.all(NODE_KIND)
@@ -219,7 +158,7 @@ class Workloads(ApiController):
             self._create(object, controller_utils.pod_from_template(DAEMONSET_KIND, object, plan.labels, nodeName=node))
         self._finish(key, None, max(len(plan.create), len(plan.delete)))
 
-    def _stateful_set(self, key: Key, object: Json, pods: list[Json]) -> None:
+    def _stateful_set(self, key: QueueKey, object: Json, pods: list[Json]) -> None:
         known = self._revisions(object, pods)
         plan = statefulsets.plan_stateful_set(object, known, pods, self.clock.now())
         self._status(key, object, plan.status)
@@ -229,8 +168,8 @@ class Workloads(ApiController):
             try:
                 self._create(object, pod)
             except AlreadyExists as error:  # somebody else's: its name is the only one that will do
-                self.log.warning("%s %s/%s: %s", key[0].kind, key[1], key[2], error)
-                self._later(key, API_BACKOFF_LONGEST)
+                self.log.warning("%s %s/%s: %s", key.kind, key.namespace, key.name, error)
+                self.enqueue_later(key, API_BACKOFF_LONGEST)
                 return
         self._finish(key, plan.again, max(len(plan.create), len(plan.delete)))
 
@@ -253,7 +192,7 @@ class Workloads(ApiController):
             self.api.delete(CONTROLLERREVISION_KIND, namespace, reference.name, uid=reference.uid)
         return plan
 
-    def _deployment(self, key: Key, object: Json) -> None:
+    def _deployment(self, key: QueueKey, object: Json) -> None:
         sets = [
             replica_set
             for replica_set in self.informers.all(REPLICASET_KIND)
@@ -295,11 +234,11 @@ class Workloads(ApiController):
         patch = {"metadata": {"resourceVersion": reference.version, "annotations": {deployments.REVISION: revision}}}
         return self.api.patch(DEPLOYMENT_KIND, reference.namespace, reference.name, patch)
 
-    def _finish(self, key: Key, again: float | None, steps: int) -> None:
+    def _finish(self, key: QueueKey, again: float | None, steps: int) -> None:
         if steps > BURST_REPLICAS:
-            self._queue[key] = None
+            self.enqueue(key)
         elif again is not None:
-            self._later(key, again + 0.1)
+            self.enqueue_later(key, again + 0.1)
 
     # --- calls: errors that leave these are for `on_api_error` ----------------------------------------------------------
 
@@ -327,7 +266,7 @@ class Workloads(ApiController):
                 "pod %s/%s goes with its node %s", reference.namespace, reference.name, pod["spec"]["nodeName"]
             )
 
-    def _status(self, key: Key, object: Json, status: Json) -> None:
+    def _status(self, key: QueueKey, object: Json, status: Json) -> None:
         patch = controller_utils.status_patch(object, status)
         if patch is not None:
-            self.api.patch(key[0], key[1], key[2], patch, subresource="status")
+            self.api.patch(self._kinds[key.kind], key.namespace, key.name, patch, subresource="status")

@@ -22,7 +22,7 @@ from kubeedge_actors.wire.messages import ListNodePods, ReleaseHeldPods
 Json = dict[str, Any]
 PATIENCE = 5.0
 """Seconds that Edged has to answer."""
-ADMIN_QUERIES = frozenset({ListPodEvents, ReleaseHeldPods, RestartPod})
+ADMIN_QUERIES = frozenset({ListNodePods, ListPodEvents, ReleaseHeldPods, RestartPod})
 """Messages that no actor sends: they come from the control socket."""
 
 

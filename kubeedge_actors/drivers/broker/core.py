@@ -23,8 +23,10 @@ from kubeedge_actors.drivers.broker.unit_of_work import NULL_RECORDER, SessionRe
 
 REMEMBERED = 1_000
 """Clients that are away and whose sessions are kept; the one that left first is forgotten for a further one."""
-PUBLISH_WORK = 10
-"""What to take a publication costs, beside what its subscribers do, in units of `BrokerCore.work`."""
+PUBLISH_WORK, UNACKNOWLEDGED_WORK = 10, 25
+"""What to take a publication counts, beside what its subscribers do, in units of `BrokerCore.work`; one of QoS 0 more than it costs, for its client waits for
+nothing.
+"""
 FILTER_WORK = 5
 """What to subscribe to a filter costs, in units of `BrokerCore.work`."""
 UNRELEASED = 1_000
@@ -156,8 +158,9 @@ class BrokerCore:
         kind = packet.kind
         self.work += 1
         if kind == packets.PUBLISH:
-            self.work += PUBLISH_WORK
-            return self._published(session, packets.read_publish(packet))
+            message = packets.read_publish(packet)
+            self.work += PUBLISH_WORK if message.qos else UNACKNOWLEDGED_WORK
+            return self._published(session, message)
         if kind == packets.PUBACK or kind == packets.PUBCOMP:
             session.outgoing.on_puback_or_pubcomp(packets.read_ack(packet))
             self._send(session, session.outgoing.next_packets())

@@ -22,7 +22,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from kubeedge_actors.errors import ClusterError, ForbiddenAtStart
 from kubeedge_actors.kubernetes.object_types import ResourceKind
@@ -194,6 +194,34 @@ class Cluster(Protocol):
 
     def close(self) -> None:
         """Stop all watches and close all connections."""
+
+
+class Delegator(NamedTuple):
+    """In whose name: of who has the `token`; without one, of `node`."""
+
+    node: str
+    token: str = ""
+
+
+class Selection(NamedTuple):
+    """What of a kind is watched."""
+
+    kind: ResourceKind
+    namespace: str = ""
+    labels: str = ""
+    fields: str = ""
+
+
+class DelegatedApi(Protocol):
+    """Contract: blocks until the API has answered; Unreachable when it does not. Any thread."""
+
+    def request(
+        self, who: Delegator, method: str, target: str, body: bytes | None = None, content_type: str = ""
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer to one request; `target` begins with a slash and may have a query."""
+
+    def watch(self, who: Delegator, what: Selection, on_change: OnChange) -> Callable[[], None]:
+        """As `Cluster.watch`, without a cache; what is returned ends it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,45 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
 
 from kubeedge_actors.drivers.cluster.auth_headers import impersonation_headers
-from kubeedge_actors.drivers.cluster.base import OnChange
+from kubeedge_actors.drivers.cluster.base import Delegator, OnChange, Selection
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.drivers.cluster.transport import Transport
-from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.outage_log import OutageLog
 
 NODE_USER, NODE_GROUP = "system:node:", "system:nodes"
-
-
-class Delegator(NamedTuple):
-    """In whose name: of who has the `token`; without one, of `node`."""
-
-    node: str
-    token: str = ""
-
-
-class Selection(NamedTuple):
-    """What of a kind is watched."""
-
-    kind: ResourceKind
-    namespace: str = ""
-    labels: str = ""
-    fields: str = ""
-
-
-class DelegatedApi(Protocol):
-    """Contract: blocks until the API has answered; Unreachable when it does not. Any thread."""
-
-    def request(
-        self, who: Delegator, method: str, target: str, body: bytes | None = None, content_type: str = ""
-    ) -> tuple[int, bytes]:
-        """Status and body of the answer to one request; `target` begins with a slash and may have a query."""
-
-    def watch(self, who: Delegator, what: Selection, on_change: OnChange) -> Callable[[], None]:
-        """As `Cluster.watch`, without a cache; what is returned ends it."""
 
 
 class KubernetesDelegatedApi:

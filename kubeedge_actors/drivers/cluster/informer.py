@@ -29,7 +29,7 @@ from kubeedge_actors.drivers.cluster.base import (
 )
 from kubeedge_actors.errors import ClusterError, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
-from kubeedge_actors.kubernetes.packed_object import pack, unpack
+from kubeedge_actors.kubernetes.packed_object import pack_object, unpack_object
 from kubeedge_actors.outage_log import OutageLog
 
 log = logging.getLogger(__name__)
@@ -177,13 +177,13 @@ class Informer:
     def get(self, key: Key) -> Json | None:
         """The object as last seen."""
         kept = self._objects.get(key)
-        return unpack(kept) if kept is not None else None
+        return unpack_object(kept) if kept is not None else None
 
     def all(self) -> list[Json]:
         """All objects as last seen."""
         with self._lock:
             kept = list(self._objects.values())
-        return list(map(unpack, kept))
+        return list(map(unpack_object, kept))
 
     def _join(self, subscription: Subscription) -> None:
         with self._turn:
@@ -286,7 +286,7 @@ class Informer:
     def _replace(self, listing: ObjectList) -> None:
         """Tell the difference between the picture and a new list."""
         with self._turn:
-            vanished = {key: unpack(kept) for key, kept in self._objects.items()}
+            vanished = {key: unpack_object(kept) for key, kept in self._objects.items()}
             for object in listing.items:
                 key = _key(object)
                 old = vanished.pop(key, None)
@@ -354,7 +354,7 @@ class Informer:
     def _kept(self, object: Json) -> Json | bytes:
         if not self._cache:
             return _partial_metadata(object)
-        return pack(object) if self._packed else object
+        return pack_object(object) if self._packed else object
 
 
 def backoff_delay(failures: int, chance: random.Random, longest: float) -> float:

@@ -95,7 +95,7 @@ class WebSocketLink:
     def close(self) -> None:
         """See the protocol."""
         self._queue.terminate()
-        self._attempt.give_up()
+        self._attempt.abort()
 
 
 class LimitedFrames(frame_buffer):

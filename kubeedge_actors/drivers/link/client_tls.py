@@ -42,26 +42,26 @@ _Server = tuple[str, int, bytes]
 
 
 class DialAttempt:
-    """One attempt to come to a link, which another thread may give up: whoever waits for the other side meanwhile hears its end."""
+    """One attempt to come to a link, which another thread may abort: whoever waits for the other side meanwhile hears its end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
-        self.given_up = False
+        self.aborted = False
 
     def on_connected(self, connection: socket.socket) -> None:
         """It waits for what this connection brings."""
         with self._lock:
             self._forget()
-            if self.given_up:
+            if self.aborted:
                 connection.shutdown(socket.SHUT_RDWR)
             else:
                 self._connection = connection.dup()  # whoever waits may wrap or close its own
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """End it, unless it is over."""
         with self._lock:
-            self.given_up = True
+            self.aborted = True
             if self._connection is not None:
                 with contextlib.suppress(OSError):  # the other side has ended it
                     self._connection.shutdown(socket.SHUT_RDWR)

@@ -177,7 +177,8 @@ class Runner:
             stats = self._cell.stats
             if isinstance(turn, list):  # one of the batch tells who sends such messages
                 weight, turn = len(turn), turn[stats.samples % len(turn)]
-            stats.record(turn.message, turn.sender, weight, spent, incarnation.turn_started_at)
+            stats.record_turn(spent)
+            stats.flow.record(turn.message, turn.sender, weight, spent, incarnation.turn_started_at)
         settle()
 
     @staticmethod

@@ -49,11 +49,6 @@ class Stats:
         self.samples += 1
         self.handling_seconds += seconds
 
-    def record(self, message: object, sender: str, weight: int, seconds: float, now: float) -> None:
-        """Remember a turn that was timed, and what it was about: it stands for `weight` messages like this one. `now`: monotonic."""
-        self.record_turn(seconds)
-        self.flow.record(message, sender, weight, seconds, now)
-
     def record_crash(self, error: str, at: float, moment: float) -> None:
         """Remember a crash; `at`: epoch seconds, `moment`: monotonic."""
         self.crashes += 1

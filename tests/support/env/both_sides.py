@@ -23,6 +23,7 @@ from kubeedge_actors.drivers.link.base import Peer, ServerEvents, UpgradeRespons
 from kubeedge_actors.drivers.link.fake import FakeLinkServer
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.drivers.store.fake import FakeStore
+from kubeedge_actors.drivers.store.mailboxes import MailboxFile
 from kubeedge_actors.drivers.store.node_outbox import NodeOutboxDb
 from kubeedge_actors.entrypoint import Shutdown
 from kubeedge_actors.kubernetes.certificates.info import NODE_GROUP, NODE_USER
@@ -60,7 +61,7 @@ class BothSidesEnv:
         self.store, self.containers, self.broker = FakeStore(), FakeRuntime(), FakeBroker()
         self.server = NodesServer()
         self.cloud = ActorSystem(ThreadsEngine(), optional_types=cloud_modules.EXTENSION_POINTS)
-        self.edge = ActorSystem(ThreadsEngine(), optional_types=edge.EXTENSION_POINTS)
+        self.edge = ActorSystem(ThreadsEngine(), optional_types=edge.EXTENSION_POINTS, journal=MailboxFile(None))
         hub = CloudHub.spec(
             lambda: CloudHub(
                 self.server,

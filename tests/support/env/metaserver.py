@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeedge_actors.actors.dynamiccontroller import controller as dynamiccontroller
-from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer
+from kubeedge_actors.actors.metamanager.metaserver.meta_server import MetaServer, MetaServerState
 from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, TokenAuthorizer
 from kubeedge_actors.apiserver import ApiServer
 from kubeedge_actors.apiserver.auth import AUTHENTICATED, MASTERS, User
@@ -41,13 +41,14 @@ class MetaServerEnv:
         self.store = self.sides.store
         self.site = StdlibHttpServer("127.0.0.1", 0)
         self.site.bind()
+        self._state = MetaServerState(True)  # the link was there before
         self.sides.edge.add(MetaServer.spec(self._meta_server))
 
     def _meta_server(self) -> MetaServer:
         matching = lambda *terms: Selector(*terms).matches  # noqa: E731
         meta = self.store.meta
         authorizer = TokenAuthorizer(meta, (), ANYBODY, time.time)
-        return MetaServer(self.site, meta, matching, time.time, authorizer, NODE, has_cloud=True)
+        return MetaServer(self.site, meta, matching, time.time, authorizer, NODE, has_cloud=True, state=self._state)
 
     def ask(
         self,

@@ -48,12 +48,19 @@ def workshop() -> tuple[Shop, Launcher]:
     shop = Shop()
     launcher = Launcher(serializer=ByValueSerializer(shop.address, shop))
     launcher._listener(False)
+    with preloading():
+        launcher._open_fork_server()
+    return shop, launcher
+
+
+@contextmanager
+def preloading() -> Iterator[None]:
+    """A fork server that is started inside the block imports at its start what tests consist of, and each of its processes no more."""
     sys.path.insert(0, str(PRELOAD))
     try:
-        launcher._open_fork_server()
+        yield
     finally:
         sys.path.remove(str(PRELOAD))
-    return shop, launcher
 
 
 class HostsUnderTest(ProcessEngine):

@@ -78,6 +78,13 @@ ENGINES = {"hosts", "process", "external", "mosquitto"}
 WANTED = ("mosquitto", "kubectl", "docker")
 """What a test wants that uses another process."""
 SLOW = (
+    "tests/architecture/test_clocks.py::test_nothing_depends_*",
+    "tests/docs/test_glossary.py::test_no_replaced_word_*",
+    "tests/security/test_retries.py::*known_with_its_pace",
+    "tests/unit/apiserver/codec/test_depth.py::test_a_deep_body_*",
+    "tests/unit/drivers/link/test_client.py::test_a_patient_link_*",
+    "tests/unit/supervisors/telemetry/test_tracing_threads.py::test_nothing_is_lost_*",
+    "tests/unit/wire/test_constants.py::test_a_file_takes_*",
     "tests/unit/actors/*/test_*_model.py::*",
     "tests/unit/actors/cloudhub/test_malformed_frames.py::*",
     "tests/unit/actors/cloudhub/test_ack_queue.py::TestDelivery::*",
@@ -116,7 +123,7 @@ SLOW = (
     "tests/unit/wire/test_messages.py::test_a_message_can_be_sent_to_another_process",
     "tests/unit/wire/test_beehive.py::test_what_is_empty_*",
 )
-"""More than a second each on a quiet machine, without a process: most let Hypothesis try hundreds of stories."""
+"""More than a second each on a quiet machine, without a process: most let Hypothesis try hundreds of stories, when all are tried."""
 STARTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty"}
 
 
@@ -184,8 +191,10 @@ class Unmarked:
             self._watching = False
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self) -> Generator[None, Any, Any]:
-        """Say what was noted."""
+    def pytest_runtest_teardown(self, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
+        """Say what was noted. What fixtures of the whole session start when they end is not the last test's."""
+        if nextitem is None:
+            self._watching = False
         result = yield
         if self._started:
             pytest.fail(f"starts a process, but is not marked `processes`: {self._started}", pytrace=False)

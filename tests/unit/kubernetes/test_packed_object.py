@@ -9,7 +9,7 @@ from kubeedge_actors.actors.synccontroller.object_index import NodeObjectIndex
 from kubeedge_actors.drivers.cluster.base import EventType, ObjectList, WatchEvent
 from kubeedge_actors.drivers.cluster.informer import Informer
 from kubeedge_actors.kubernetes.object_types import POD_KIND
-from kubeedge_actors.kubernetes.packed_object import pack, unpack
+from kubeedge_actors.kubernetes.packed_object import pack_object, unpack_object
 
 
 def pod(name: str = "a", version: int = 1, **status: str) -> dict[str, Any]:
@@ -25,10 +25,10 @@ def pod(name: str = "a", version: int = 1, **status: str) -> dict[str, Any]:
 
 
 def test_an_object_is_small_and_whole() -> None:
-    packed = pack(pod())
+    packed = pack_object(pod())
     assert sys.getsizeof(packed) < 300
-    assert unpack(packed) == pod()
-    assert unpack(pod()) == pod()
+    assert unpack_object(packed) == pod()
+    assert unpack_object(pod()) == pod()
 
 
 def test_an_informer_that_packs_tells_and_has_what_any_other_has() -> None:
@@ -51,6 +51,9 @@ def test_an_informer_that_packs_tells_and_has_what_any_other_has() -> None:
 class _Recorder:
     def __init__(self, told: list[WatchEvent]) -> None:
         self.tell = told.append
+
+    def tell_synced(self) -> None:
+        """Nothing waits for it."""
 
 
 def test_a_pod_of_a_foreign_node_is_whole_when_the_node_becomes_one_of_ours() -> None:

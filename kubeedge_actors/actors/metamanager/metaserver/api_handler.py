@@ -12,7 +12,7 @@ from http import HTTPStatus
 from kubeedge_actors.actors.metamanager.metaserver.api_watches import ApiWatches, WatchRequest
 from kubeedge_actors.actors.metamanager.metaserver.api_writes import ApiWrites
 from kubeedge_actors.actors.metamanager.metaserver.applications import Asker, BadRequest
-from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import CloudReads, Refused, is_pushed
+from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import ApiRefusal, CloudReads, is_pushed
 from kubeedge_actors.actors.metamanager.metaserver.local_reads import LocalReads
 from kubeedge_actors.actors.metamanager.metaserver.messages import CloudAway, CloudSilent
 from kubeedge_actors.actors.metamanager.metaserver.open_watches import OpenWatches
@@ -64,7 +64,7 @@ class ApiHandler:
         unhold: UnholdUpgrade | None = None,
     ) -> None:
         self._local, self._now, self._authorizer, self._cloud, self._unhold = local, now, authorizer, cloud, unhold
-        self._watches = ApiWatches(local, (cloud.reads, cloud.watches, cloud.node) if cloud is not None else None)
+        self._watches = ApiWatches(local, (cloud.reads, cloud.watches) if cloud is not None else None)
 
     def __call__(self, request: ServerRequest) -> ServerResponse:
         """The reply; never an exception for the client's, the cloud's or the store's sake."""
@@ -73,7 +73,7 @@ class ApiHandler:
         except BadRequest as error:
             reason = {415: "UnsupportedMediaType", 413: "RequestEntityTooLarge"}.get(error.code, "BadRequest")
             return error_reply(error.code, reason, str(error))
-        except Refused as refused:
+        except ApiRefusal as refused:
             return status_reply(refused.status)
         except ClusterError as error:
             return reply(error.status, error.code)
@@ -89,23 +89,24 @@ class ApiHandler:
             return self._release(request, self._unhold)
         if request.method in READS and request.path.startswith(HEALTH):
             return ServerResponse(200, b"ok", "text/plain")
-        token, reader = _token(request), self._reader(request)
-        if reader is None and not (token and self._cloud):
+        reader = self._reader(request)
+        asker = self._asker(request, reader)
+        if reader is None and not (asker.token and self._cloud):
             return unauthorized_reply()
         info = parse(request.path)
         if request.method in WRITES:
-            return self._write(request, info, token)
+            return self._write(request, info, asker)
         if request.method not in READS:
             return error_reply(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", f"{request.method} is not known here")
         if info is None or not info.plural:
-            return self._discover(request, info, reader, token)
+            return self._discover(request, info, reader, asker)
         if info.subresource not in READ_SUBRESOURCES:
             return unknown_path_reply()
-        if info.plural == SECRETS and not token and not (reader and reader.secrets):
+        if info.plural == SECRETS and not asker.token and not (reader and reader.secrets):
             return error_reply(HTTPStatus.FORBIDDEN, "Forbidden", NO_SECRETS)
         if request.query.get("watch") in ("1", "true"):
-            return self._watch(request, info, reader, token)
-        return self._get(request, info, reader, token) if info.name else self._list(request, info, reader, token)
+            return self._watch(request, info, reader, asker)
+        return self._get(request, info, reader, asker) if info.name else self._list(request, info, reader, asker)
 
     def _release(self, request: ServerRequest, unhold: UnholdUpgrade) -> ServerResponse:
         """For who may read everything: a program on loopback, or a reader with its token; the token of a mere pod does not start others."""
@@ -122,40 +123,46 @@ class ApiHandler:
     def _reader(self, request: ServerRequest) -> Reader | None:
         return self._authorizer.reader(request.headers.get("authorization", ""))
 
-    def _write(self, request: ServerRequest, info: RequestInfo | None, token: str) -> ServerResponse:
+    def _asker(self, request: ServerRequest, reader: Reader | None) -> Asker:
+        header = request.headers.get("authorization", "")
+        token = header[len(BEARER) :].strip() if header.lower().startswith(BEARER) else ""
+        trusted = reader is not None and reader.everything and reader.secrets
+        return Asker(self._cloud.node if self._cloud is not None else "", token, trusted)
+
+    def _write(self, request: ServerRequest, info: RequestInfo | None, asker: Asker) -> ServerResponse:
         if self._cloud is None:
             raise CloudAway("this node works without a cloud: objects are changed in the cloud")
-        if not token:
+        if not asker.token:
             sentence = "objects are changed with the token of who changes them: Authorization: Bearer TOKEN"
             return error_reply(HTTPStatus.UNAUTHORIZED, "Unauthorized", sentence)
         if info is None or not info.plural:
             return unknown_path_reply()
-        return self._cloud.writes.answer(Asker(self._cloud.node, token), request, info)
+        return self._cloud.writes.answer(asker, request, info)
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
     def _discover(
-        self, request: ServerRequest, info: RequestInfo | None, reader: Reader | None, token: str
+        self, request: ServerRequest, info: RequestInfo | None, reader: Reader | None, asker: Asker
     ) -> ServerResponse:
         path = request.path.rstrip("/")
         if self._cloud is not None and is_discovery(path):
             try:
-                return ServerResponse(200, self._cloud.reads.discover(Asker(self._cloud.node, token), path))
-            except (Refused, CloudAway, CloudSilent):
+                return ServerResponse(200, self._cloud.reads.discover(asker, path))
+            except (ApiRefusal, CloudAway, CloudSilent):
                 if reader is None:
                     raise
         found = self._local.discover(path, info)
         return reply(found) if found is not None else unknown_path_reply()
 
-    def _get(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, token: str) -> ServerResponse:
+    def _get(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, asker: Asker) -> ServerResponse:
         may_read = reader is not None and reader.may_read(info.plural, info.namespace, info.name)
         local = self._local.get(info) if may_read and not info.subresource else None
-        if self._cloud is not None and (token or (local is None and not is_pushed(info))):
+        if self._cloud is not None and (asker.token or not is_pushed(info)):
             try:
-                return self._object(request, info, self._cloud.reads.get(Asker(self._cloud.node, token), info))
-            except (Refused, CloudAway, CloudSilent) as error:
-                gone = isinstance(error, Refused) and error.code == HTTPStatus.NOT_FOUND and not is_pushed(info)
-                if reader is None or gone or (may_read and local is None and isinstance(error, Refused)):
+                return self._object(request, info, self._cloud.reads.get(asker, info))
+            except (ApiRefusal, CloudAway, CloudSilent) as error:
+                gone = isinstance(error, ApiRefusal) and error.code == HTTPStatus.NOT_FOUND and not is_pushed(info)
+                if reader is None or gone or (may_read and local is None and isinstance(error, ApiRefusal)):
                     raise
         if not may_read:
             sentence = f'{info.plural} "{info.name}" is forbidden: the pod of this token does not name it'
@@ -167,12 +174,12 @@ class ApiHandler:
     def _object(self, request: ServerRequest, info: RequestInfo, object: Json) -> ServerResponse:
         return reply(self._table(request, info, [object], "") or object)
 
-    def _list(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, token: str) -> ServerResponse:
-        if self._cloud is not None and (token or not is_pushed(info)):
+    def _list(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, asker: Asker) -> ServerResponse:
+        if self._cloud is not None and (asker.token or not is_pushed(info)):
             try:
-                listed = self._cloud.reads.list_page(Asker(self._cloud.node, token), info, request.query)
+                listed = self._cloud.reads.list_page(asker, info, request.query)
                 return self._shown_list(request, info, listed)
-            except (Refused, CloudAway, CloudSilent):
+            except (ApiRefusal, CloudAway, CloudSilent):
                 if reader is None:
                     raise
         kind = self._local.kind(info)
@@ -183,11 +190,11 @@ class ApiHandler:
         listed = {"kind": f"{kind.kind}List", "apiVersion": info.api_version, "metadata": metadata, "items": objects}
         return self._shown_list(request, info, listed)
 
-    def _watch(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, token: str) -> ServerResponse:
+    def _watch(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, asker: Asker) -> ServerResponse:
         def shape(object: Json) -> Json:
             return self._table(request, info, [object], str(object["metadata"].get("resourceVersion", ""))) or object
 
-        return self._watches.answer(WatchRequest(request, info, token), reader, lambda: self._reader(request), shape)
+        return self._watches.answer(WatchRequest(request, info, asker), reader, lambda: self._reader(request), shape)
 
     def _shown_list(self, request: ServerRequest, info: RequestInfo, listed: Json) -> ServerResponse:
         version = str((listed.get("metadata") or {}).get("resourceVersion") or "")
@@ -199,8 +206,3 @@ class ApiHandler:
         """A table if the client prefers one."""
         wants_table = "as=Table" in request.headers.get("accept", "").partition(",application/json,")[0]
         return convert_to_table(info.plural, objects, self._now(), version) if wants_table else None
-
-
-def _token(request: ServerRequest) -> str:
-    header = request.headers.get("authorization", "")
-    return header[len(BEARER) :].strip() if header.lower().startswith(BEARER) else ""

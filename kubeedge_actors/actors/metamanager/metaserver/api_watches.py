@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from http import HTTPStatus
 
 from kubeedge_actors.actors.metamanager.metaserver.applications import Asker, read_application
-from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import CloudReads, Refused, is_pushed
+from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import ApiRefusal, CloudReads, is_pushed
 from kubeedge_actors.actors.metamanager.metaserver.local_reads import LocalReads
 from kubeedge_actors.actors.metamanager.metaserver.messages import CloudAway, CloudSilent
 from kubeedge_actors.actors.metamanager.metaserver.open_watches import OpenWatches
@@ -21,13 +22,17 @@ from kubeedge_actors.wire.messages import Json
 WATCH_SECONDS, CLOUD_WATCH_SECONDS = 3600.0, 300.0
 """How long a watch goes on; one that the cloud has allowed to a token is asked for again, as the token may be good no more."""
 SELECTORS = ("labelSelector", "fieldSelector")
+FINAL = frozenset({401, 403, 404})
+"""Refusals that end a watch: it may go on no more, or there is no such kind. Of all others it is tried again."""
+RECHECKS, RECHECK_SECONDS, RETRY_SECONDS = (0.0, 5.0), 60.0, 5.0
+"""Seconds after the cloud was told of a watch, between all further looks, and after one that failed."""
 Shape = Callable[[Json], Json]
 
 
 class ApiWatches:
-    """`cloud`: None for a node without one; else what reads by it, what it is told of, and the node's name."""
+    """`cloud`: None for a node without one; else what reads by it, and what it is told of."""
 
-    def __init__(self, local: LocalReads, cloud: tuple[CloudReads, OpenWatches, str] | None) -> None:
+    def __init__(self, local: LocalReads, cloud: tuple[CloudReads, OpenWatches] | None) -> None:
         self._local, self._cloud = local, cloud
         self._snapshots = WatchSnapshots()
 
@@ -38,11 +43,11 @@ class ApiWatches:
     def answer(
         self, watch: WatchRequest, reader: Reader | None, renew: Callable[[], Reader | None], shape: Shape
     ) -> ServerResponse:
-        """The stream, or why there is none. `renew` tells who reads, now. Errors: Refused, CloudAway, CloudSilent, ClusterError."""
+        """The stream, or why there is none. `renew` tells who reads, now. Errors: ApiRefusal, CloudAway, CloudSilent, ClusterError."""
         if watch.query.get("sendInitialEvents"):  # a client that needs it lists instead when it hears this
             sentence = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
             return error_reply(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", sentence)
-        asked = watch.info.plural != SECRETS and (bool(watch.token) or not is_pushed(watch.info))
+        asked = watch.info.plural != SECRETS and (bool(watch.asker.token) or not is_pushed(watch.info))
         allowed, pushed = self._ask(watch, reader) if asked else (False, False)
         if reader is None and not pushed:
             return error_reply(HTTPStatus.FORBIDDEN, "Forbidden", NO_SECRETS)
@@ -53,7 +58,7 @@ class ApiWatches:
             sentence = "too old resource version: what happened since then is not known here any more"
             return error_reply(HTTPStatus.GONE, "Expired", sentence)
         self._local.list(watch.info, watch.query, NOTHING)  # what is no selector is said before the stream begins
-        look = _Look(self, watch, renew, allowed=allowed)
+        look = _Look(self, watch, renew, allowed=allowed, pushed=pushed)
         return ServerResponse(200, stream=self._stream(watch, look, shape, shown, pushed=pushed))
 
     def _ask(self, watch: WatchRequest, reader: Reader | None) -> tuple[bool, bool]:
@@ -66,7 +71,7 @@ class ApiWatches:
             if reader is None:
                 raise
             return False, True
-        except (Refused, CloudSilent):
+        except (ApiRefusal, CloudSilent):
             if reader is None:
                 raise
             return False, False
@@ -79,7 +84,7 @@ class ApiWatches:
     def _stream(
         self, watch: WatchRequest, look: _Look, shape: Shape, shown: dict[str, Json], *, pushed: bool
     ) -> Generator[bytes, None, None]:
-        longest = CLOUD_WATCH_SECONDS if pushed and watch.token else WATCH_SECONDS
+        longest = CLOUD_WATCH_SECONDS if pushed and watch.asker.token else WATCH_SECONDS
         wanted = watch.query.get("timeoutSeconds", "")
         seconds = min(float(wanted), longest) if wanted.isdecimal() and int(wanted) else longest
         lines = watch_lines(
@@ -88,9 +93,9 @@ class ApiWatches:
         if not pushed or self._cloud is None:
             yield from lines
             return
-        reads, watches, node = self._cloud
+        reads, watches = self._cloud
         try:
-            with watches.during(read_application(Asker(node, watch.token), wire.WATCH, watch.info, watch.selectors)):
+            with watches.during(watch.asker, read_application(watch.asker, wire.WATCH, watch.info, watch.selectors)):
                 yield from lines
         finally:
             if is_pushed(watch.info) and not watches.all():
@@ -101,49 +106,63 @@ class ApiWatches:
         return self._local.list(watch.info, watch.query, reader)[0]
 
     def refresh(self, watch: WatchRequest) -> None:
-        """Make what is stored of it what the API has. Errors: Refused, CloudAway, CloudSilent."""
+        """Make what is stored of it what the API has. Errors: ApiRefusal, CloudAway, CloudSilent."""
         if self._cloud is not None:
-            reads, _, node = self._cloud
+            reads, _ = self._cloud
             stored = self._local.versions(watch.info, watch.selectors)
-            reads.refresh(Asker(node, watch.token), watch.info, watch.selectors, stored)
+            reads.refresh(watch.asker, watch.info, watch.selectors, stored)
 
     def generation(self) -> int:
-        """Another one after each new link."""
+        """Another one after each new link, and when the cloud has been told of a watch."""
         return self._cloud[1].generation if self._cloud is not None else 0
 
 
 class WatchRequest:
-    """What is watched, and with what token."""
+    """What is watched, and by whom."""
 
-    def __init__(self, request: ServerRequest, info: RequestInfo, token: str) -> None:
-        self.query, self.info, self.token = request.query, info, token
+    def __init__(self, request: ServerRequest, info: RequestInfo, asker: Asker) -> None:
+        self.query, self.info, self.asker = request.query, info, asker
         self.selectors, self.scope = selectors_of(request), scope_of(request, info)
 
 
 class _Look:
-    """What one watch shows now; after a new link the store is first made what the API has."""
+    """What one watch shows now. The store is made what the API has when the cloud has been told of a watch, a while later and each minute: what
+    is deleted before the cloud's own watch has begun is pushed by nobody.
+    """
 
     def __init__(
-        self, watches: ApiWatches, watch: WatchRequest, renew: Callable[[], Reader | None], *, allowed: bool
+        self,
+        watches: ApiWatches,
+        watch: WatchRequest,
+        renew: Callable[[], Reader | None],
+        *,
+        allowed: bool,
+        pushed: bool,
     ) -> None:
         self._watches, self._watch, self._renew, self._allowed = watches, watch, renew, allowed
-        self._generation = watches.generation()
+        self._generation, self._pushed, self._due = watches.generation(), pushed, [time.monotonic() + RECHECK_SECONDS]
 
     def __call__(self) -> list[Json]:
         """Who reads is asked each time: a token may have ended, and what its pod names may be another thing by now."""
-        generation = self._watches.generation()
+        now, generation = time.monotonic(), self._watches.generation()
         if generation != self._generation:
-            self._generation = generation
-            self._refresh()
+            self._generation, self._due = generation, [now + delay for delay in RECHECKS]
+        if self._pushed and self._due[0] <= now:
+            del self._due[0]
+            self._due = self._due or [now + RECHECK_SECONDS]
+            self._refresh(now)
         return self._watches.local(self._watch, EVERYTHING if self._allowed else self._renew() or NOTHING)
 
-    def _refresh(self) -> None:
+    def _refresh(self, now: float) -> None:
         try:
             self._watches.refresh(self._watch)
-        except Refused as refused:
-            if self._allowed:
+        except ApiRefusal as refused:
+            if self._allowed and refused.code in FINAL:
                 raise StreamEnded from refused
-        except (CloudAway, CloudSilent):
+            self._due.insert(0, now + RETRY_SECONDS)
+        except CloudSilent:
+            self._due.insert(0, now + RETRY_SECONDS)
+        except CloudAway:
             return  # the next link brings the next try
 
 

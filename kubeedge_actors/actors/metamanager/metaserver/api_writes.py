@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from kubeedge_actors.actors.metamanager.metaserver.applications import Asker, BadRequest, write_application
-from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import Call, accepted
+from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import CloudCall, accepted
 from kubeedge_actors.actors.metamanager.metaserver.replies import error_reply
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo
 from kubeedge_actors.drivers.http.base import ServerRequest, ServerResponse
@@ -18,11 +18,11 @@ SUCCESS = b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}
 class ApiWrites:
     """Asks by `call`."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: CloudCall) -> None:
         self._call = call
 
     def answer(self, asker: Asker, request: ServerRequest, info: RequestInfo) -> ServerResponse:
-        """The answer of the API. Errors: BadRequest, Refused, CloudAway, CloudSilent."""
+        """The answer of the API. Errors: BadRequest, ApiRefusal, CloudAway, CloudSilent."""
         creates, named = request.method == "POST", bool(info.name)
         if creates is named and not info.subresource:
             what = "an object of a name that is given" if creates else "a collection"
@@ -33,5 +33,5 @@ class ApiWrites:
             raise BadRequest(f"the body is longer than {MAX_BODY} bytes, or its length is not stated", 413)
         media = request.headers.get("content-type", "")
         application = write_application(asker, request.method, info, request.query, media, body)
-        content = accepted(self._call(application))
+        content = accepted(self._call(asker, application))
         return ServerResponse(HTTPStatus.CREATED if creates else HTTPStatus.OK, content or SUCCESS)

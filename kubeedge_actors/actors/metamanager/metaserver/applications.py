@@ -49,10 +49,11 @@ class BadRequest(ValueError):
 
 
 class Asker(msgspec.Struct, frozen=True):
-    """Of which node a program is, and with what `token` it comes; empty: with none."""
+    """Of which node a program is, and with what `token` it comes; empty: with none. `trusted`: the node itself trusts it with everything."""
 
     node: str
     token: str = ""
+    trusted: bool = False
 
 
 def read_application(asker: Asker, verb: str, info: RequestInfo, query: Mapping[str, str]) -> Application:

@@ -22,8 +22,8 @@ from kubeedge_actors.wire.application import Application
 from kubeedge_actors.wire.messages import Json
 from kubeedge_actors.wire.resource import object_path
 
-Call = Callable[[Application], Application]
-"""Have the cloud make a call. Errors: CloudAway, CloudSilent."""
+CloudCall = Callable[[Asker, Application], Application]
+"""Have the cloud make a call. Errors: CloudAway, CloudSilent, ApiRefusal."""
 SYNCED = [row for row in OBJECT_TYPES if row.is_synced]
 PUSHED = frozenset((row.kind.group, row.kind.plural) for row in SYNCED)
 """What the cloud keeps up to date on the node as far as it concerns it: without a token nothing more of it can be had."""
@@ -31,7 +31,7 @@ PAGE, MAX_WATCHED = 500, 5_000
 NOT_FOUND = 404
 
 
-class Refused(Exception):
+class ApiRefusal(Exception):
     """The API has refused it with this Status."""
 
     def __init__(self, status: Json) -> None:
@@ -45,7 +45,7 @@ class Refused(Exception):
 
 
 def accepted(answer: Application) -> bytes:
-    """What the API answers. Errors: Refused."""
+    """What the API answers. Errors: ApiRefusal."""
     if answer.status == wire.APPROVED:
         return answer.resp_body or b""
     status = answer.err_status or {
@@ -54,24 +54,24 @@ def accepted(answer: Application) -> bytes:
         "message": answer.reason,
         "status": "Failure",
     }
-    raise Refused(status)
+    raise ApiRefusal(status)
 
 
 class CloudReads:
-    """Asks by `call`. Errors of all methods: Refused, CloudAway, CloudSilent, StoreError."""
+    """Asks by `call`. Errors of all methods: ApiRefusal, CloudAway, CloudSilent, StoreError."""
 
-    def __init__(self, store: MetaStore, call: Call) -> None:
+    def __init__(self, store: MetaStore, call: CloudCall) -> None:
         self._store, self._call = store, call
 
     def discover(self, asker: Asker, path: str) -> bytes:
         """The document of a path of discovery."""
-        return accepted(self._call(discovery_application(asker, path)))
+        return accepted(self._call(asker, discovery_application(asker, path)))
 
     def get(self, asker: Asker, info: RequestInfo) -> Json:
         """An object."""
         try:
-            object = _object(accepted(self._call(read_application(asker, wire.GET, info, {}))))
-        except Refused as refused:
+            object = _object(accepted(self._call(asker, read_application(asker, wire.GET, info, {}))))
+        except ApiRefusal as refused:
             if refused.code == NOT_FOUND and not info.subresource and _is_kept(info):
                 self._store.apply(MetaChanges(removed_objects=[info.key(info.namespace or constants.CLUSTER_SCOPE)]))
             raise
@@ -81,7 +81,7 @@ class CloudReads:
 
     def list_page(self, asker: Asker, info: RequestInfo, query: Mapping[str, str]) -> Json:
         """A list, or a page of one."""
-        return _object(accepted(self._call(read_application(asker, wire.LIST, info, query))))
+        return _object(accepted(self._call(asker, read_application(asker, wire.LIST, info, query))))
 
     def refresh(self, asker: Asker, info: RequestInfo, query: Mapping[str, str], known: Mapping[str, int]) -> None:
         """Make what is stored of a collection what the API has of it. `known`: the keys that are stored of it, with their versions."""

@@ -8,9 +8,13 @@ from kubeedge_actors.wire.messages import Message
 
 
 class CallCloud(Message, frozen=True, kw_only=True):
-    """A thread of the server wants a call made; it is answered with the Application that the cloud answers. Errors: CloudAway, CloudSilent."""
+    """A thread of the server wants a call made; it is answered with the Application that the cloud answers. Errors: CloudAway, CloudSilent, TokenNotShown.
+
+    `trusted`: who asks may have what the cloud itself may.
+    """
 
     application: Application
+    trusted: bool = False
 
 
 class CallTimeout(Message, frozen=True, kw_only=True):
@@ -21,6 +25,10 @@ class CallTimeout(Message, frozen=True, kw_only=True):
 
 class WatchesChanged(Message, frozen=True, kw_only=True):
     """A program has begun a watch, or ended one: the cloud has to know which there are."""
+
+
+class TokenNotShown(DriverError):
+    """The cloud would not make the call with the token, but with rights of its own."""
 
 
 class CloudAway(DriverError):

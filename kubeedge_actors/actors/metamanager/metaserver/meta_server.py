@@ -6,16 +6,19 @@ Source of paths and forms: KubeEdge edge/pkg/metamanager/metaserver, Kubernetes 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from kubeedge_actors.actors.metamanager.metaserver.api_handler import ApiHandler, CloudSide
 from kubeedge_actors.actors.metamanager.metaserver.api_writes import ApiWrites
-from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import CloudReads
+from kubeedge_actors.actors.metamanager.metaserver.applications import Asker
+from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import ApiRefusal, CloudReads
 from kubeedge_actors.actors.metamanager.metaserver.local_reads import LocalReads, Matching
 from kubeedge_actors.actors.metamanager.metaserver.messages import (
     CallCloud,
     CallTimeout,
     CloudAway,
     CloudSilent,
+    TokenNotShown,
     WatchesChanged,
 )
 from kubeedge_actors.actors.metamanager.metaserver.open_watches import OpenWatches
@@ -44,14 +47,28 @@ CALL_SECONDS = 10.0
 MAX_CALLS = 32
 """Calls that wait for the cloud; it takes no more of one node."""
 NOT_CONNECTED = "the cloud can not be asked now, nothing was done: {}"
+NOT_SHOWN = (
+    "this cloud is one of KubeEdge's own: it would make the call with rights of its own and not with the token, "
+    "which is for tokens of a --metaserver-reader only"
+)
+FORBIDDEN = 403
 NO_ANSWER = "the cloud has not answered, whether it was done is not known: {}"
+
+
+@dataclass(slots=True)
+class MetaServerState:
+    """What outlives a crash. `cloud_shows_tokens`: the cloud makes calls with the token of who asks, as ours do; None: it is not known, for want of
+    a link.
+    """
+
+    cloud_shows_tokens: bool | None = None
 
 
 class MetaServer(Module):
     """Serves what the store holds, and what the cloud answers. Whoever bound the site closes it.
 
     `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages; `authorizer`: who may read what; `node`: the
-    name of this one; `has_cloud` False: it works alone.
+    name of this one; `has_cloud` False: it works alone. `state` outlives a crash.
     """
 
     name = constants.SOURCE_METASERVER
@@ -68,8 +85,10 @@ class MetaServer(Module):
         node: str = "",
         *,
         has_cloud: bool = False,
+        state: MetaServerState | None = None,
     ) -> None:
         self._site, self._has_cloud = site, has_cloud
+        self._state = state or MetaServerState()
         self._pending: dict[str, ReplyTo] = {}
         self._syncs: set[str] = set()
         self._watches = OpenWatches(lambda: self.ref.tell(WatchesChanged()))
@@ -102,10 +121,15 @@ class MetaServer(Module):
 
     # --- calls of the cloud ---------------------------------------------------------------------------------------------
 
-    def _ask_cloud(self, application: Application) -> Application:
-        """On a thread of the server: wait for what the cloud says to this actor. Errors: CloudAway, CloudSilent."""
+    def _ask_cloud(self, asker: Asker, application: Application) -> Application:
+        """On a thread of the server: wait for what the cloud says to this actor. Errors: CloudAway, CloudSilent, ApiRefusal."""
+        call = CallCloud(application=application, trusted=asker.trusted)
         try:
-            answer: Application = self.ref.ask(CallCloud(application=application), CALL_SECONDS + 1.0).get()
+            answer: Application = self.ref.ask(call, CALL_SECONDS + 1.0).get()
+        except TokenNotShown as error:
+            raise ApiRefusal(
+                {"code": FORBIDDEN, "reason": "Forbidden", "status": "Failure", "message": str(error)}
+            ) from error
         except MailboxError as error:
             raise CloudSilent(NO_ANSWER.format(error)) from error
         return answer
@@ -114,6 +138,10 @@ class MetaServer(Module):
     def on_call_cloud(self, message: CallCloud) -> None:
         """Send it."""
         reply = self.reply_later()
+        if not self._state.cloud_shows_tokens and message.application.token and not message.trusted:
+            known = self._state.cloud_shows_tokens is not None
+            reply.fail(TokenNotShown(NOT_SHOWN) if known else CloudAway(NOT_CONNECTED.format("there is no link")))
+            return
         if len(self._pending) >= MAX_CALLS:
             reply.fail(CloudAway(NOT_CONNECTED.format(f"{MAX_CALLS} calls are under way")))
             return
@@ -129,6 +157,7 @@ class MetaServer(Module):
         """The cloud has answered. Whoever no longer waits hears nothing."""
         if message.parent_msg_id in self._syncs:
             self._syncs.discard(message.parent_msg_id)
+            self._watches.recheck()
             if message.content:
                 self.log.warning("the cloud does not push what %d watches are of", len(message.content))
             return
@@ -159,6 +188,7 @@ class MetaServer(Module):
     @on
     def on_link_down(self, message: LinkDown) -> None:
         """What was asked by this link is not answered."""
+        self._state.cloud_shows_tokens = None
         pending, self._pending = self._pending, {}
         self._syncs.clear()
         for reply in pending.values():
@@ -169,7 +199,8 @@ class MetaServer(Module):
     @on
     def on_link_up(self, message: LinkUp) -> None:
         """Tell this cloud, which may be another one, of the watches; each compares what it has with the API's."""
-        self._watches.on_link_up()
+        self._state.cloud_shows_tokens = message.is_native
+        self._watches.recheck()
         if self._watches.all():
             self._sync_watches()
 
@@ -179,8 +210,8 @@ class MetaServer(Module):
         self._sync_watches()
 
     def _sync_watches(self) -> None:
-        msg_id = new_id()
+        msg_id, watches = new_id(), self._watches.all(shows_tokens=self._state.cloud_shows_tokens is True)
         self._syncs.add(msg_id)
-        content = {id: to_content(application) for id, application in self._watches.all().items()}
+        content = {id: to_content(application) for id, application in watches.items()}
         request = ApplicationRequest(msg_id=msg_id, resource=constants.PATH_WATCH_SYNC, content=content)
         self.tell(constants.EDGEHUB, request)

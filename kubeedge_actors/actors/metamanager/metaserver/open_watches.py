@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+from kubeedge_actors.actors.metamanager.metaserver.applications import Asker
 from kubeedge_actors.wire.application import Application
 
 
@@ -15,24 +16,28 @@ class OpenWatches:
     def __init__(self, changed: Callable[[], object]) -> None:
         self._changed, self._lock = changed, threading.Lock()
         self._open: dict[str, tuple[Application, int]] = {}
+        self._trusted: set[str] = set()
         self.generation = 0
-        """Changes with each new link: what was pushed during a cut has not come."""
+        """Changes with each new link, as what was pushed during a cut has not come, and when the cloud has begun what it was told of."""
 
-    def all(self) -> dict[str, Application]:
-        """By ID."""
+    def all(self, *, shows_tokens: bool = True) -> dict[str, Application]:
+        """By ID; for a cloud that does not show the tokens to the API those that need it not."""
         with self._lock:
-            return {id: application for id, (application, _) in self._open.items()}
+            found = {id: application for id, (application, _) in self._open.items()}
+            return {id: each for id, each in found.items() if shows_tokens or not each.token or id in self._trusted}
 
-    def on_link_up(self) -> None:
-        """There is a new link."""
+    def recheck(self) -> None:
+        """Something may be missing: each watch compares what it has."""
         self.generation += 1
 
     @contextmanager
-    def during(self, application: Application) -> Generator[None, None, None]:
+    def during(self, asker: Asker, application: Application) -> Generator[None, None, None]:
         """It is open during the block; several programs may share one."""
         with self._lock:
             _, count = self._open.get(application.id, (application, 0))
             self._open[application.id] = (application, count + 1)
+            if asker.trusted:
+                self._trusted.add(application.id)
         if not count:
             self._changed()
         try:
@@ -42,5 +47,7 @@ class OpenWatches:
                 _, count = self._open.pop(application.id)
                 if count > 1:
                     self._open[application.id] = (application, count - 1)
+                else:
+                    self._trusted.discard(application.id)
             if count == 1:
                 self._changed()

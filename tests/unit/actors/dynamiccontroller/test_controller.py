@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from kubeedge_actors.actors.dynamiccontroller.controller import MAX_CALLS, child_specs
-from kubeedge_actors.drivers.cluster.base import EventType, OnChange, WatchEvent
-from kubeedge_actors.drivers.cluster.delegated import Delegator, Selection
+from kubeedge_actors.actors.dynamiccontroller.controller import MAX_CALLS, DynamicController, child_specs
+from kubeedge_actors.actors.dynamiccontroller.listeners import Listeners
+from kubeedge_actors.drivers.cluster.base import Delegator, EventType, OnChange, Selection, WatchEvent
 from kubeedge_actors.errors import Unreachable
 from kubeedge_actors.testing import inline
 from kubeedge_actors.wire import beehive, constants, mapping
@@ -195,12 +195,14 @@ def test_a_node_asks_in_its_own_name_and_only_so_often(env: Env) -> None:
     content = env.ask(application("get", "/core/v1/services/default/a"), node="edge-2").content
     assert content["Error"]["ErrStatus"]["reason"] == "Forbidden"
     assert env.ask({"ID": 7}) is None
+    busy = inline(DynamicController.spec(lambda: DynamicController(env.api, Listeners(), ["worker"])))
+    hub, worker = busy.probe(Response), busy.probe("worker")
     for number in range(MAX_CALLS + 1):
         call = application("get", "/core/v1/services/default/a")
-        env.harness.publish(ApplicationRequest(node="edge-1", msg_id=f"m-{number}", resource="null", content=call))
-    env.harness.run()
-    refused = [m for m in env.hub.of(Response) if m.content["Status"] == "Rejected"]
-    assert [m.content["Error"]["ErrStatus"]["code"] for m in refused] == [429]
+        busy.publish(ApplicationRequest(node="edge-1", msg_id=f"m-{number}", resource="null", content=call))
+    busy.run()
+    assert len(worker) == MAX_CALLS
+    assert hub.only().content["Error"]["ErrStatus"]["code"] == 429
 
 
 def watched(env: Env, *keys: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_a_database_that_was_brought_up_to_date_has_all_that_a_new_one_has(tmp_p
         migrate(path, version, 5.0)
         assert names_in(path) == names_in(tmp_path / "new.db")
         assert version_of(path) == len(schema.MIGRATIONS)
+
+
+def test_a_database_of_this_release_is_opened_without_what_migrates_older_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SqliteStore(tmp_path / "edge.db").close()
+    monkeypatch.setitem(sys.modules, migrate.__module__, None)  # its library costs an idle edge megabytes
+    SqliteStore(tmp_path / "edge.db").close()
 
 
 def test_a_step_that_fails_leaves_nothing_of_itself_and_the_steps_before_it_stay(

@@ -23,6 +23,7 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
     ThreadsEngine,
 )
+from tests.support.env.supervisors import preloading
 from tests.support.waiting import PATIENCE, eventually
 
 WOES = st.one_of(*[st.just(())] * 4, st.lists(st.sampled_from(["crash", "exit", "die"]), max_size=4).map(tuple))
@@ -93,7 +94,8 @@ def test_each_message_is_done_or_a_dead_letter_and_in_order(steps: Any, strategy
     system = ActorSystem(ThreadsEngine())
     hand = partial(ChildSpec, factory=Hand, isolation="process", max_deliveries=limit, backoff=NO_BACKOFF)
     hands = SupervisorSpec("hands", [hand(name=name) for name in "ab"], strategy(Intensity(100_000)))
-    system.start(SupervisorSpec("root", [ChildSpec("clerk", partial(Clerk, done, Counter())), hands]))
+    with preloading():
+        system.start(SupervisorSpec("root", [ChildSpec("clerk", partial(Clerk, done, Counter())), hands]))
     sent: list[Job] = []
     for what, name, woes in steps:
         if what == "send":

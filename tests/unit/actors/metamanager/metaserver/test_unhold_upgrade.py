@@ -89,5 +89,5 @@ def test_who_may_not_is_refused_before_the_body_is_read(reader: Reader | None, s
 
 def test_nothing_else_is_written() -> None:
     node = Node()
-    assert node.post("/api/v1/namespaces/default/pods/a", b"", "PUT")[0] == 405
-    assert node.post(PODS, b"default/a", "PUT")[0] == 405 and not node.released
+    assert node.post("/api/v1/namespaces/default/pods/a", b"", "PUT")[0] == 503
+    assert node.post(PODS, b"default/a", "PUT")[0] == 503 and not node.released
