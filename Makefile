@@ -29,7 +29,7 @@ run: .about-run $(VENV)/.run  ## set up, then run the demo: cloud and edge with 
 test: about-test $(VENV)/.dev  ## set up, then run all tests
 	$(BIN)/python -m pytest
 
-test-thorough: about-test $(VENV)/.dev  ## the same, with four times as many examples of what Hypothesis makes up, as in CI
+test-thorough: about-test $(VENV)/.dev  ## the same, with four times as many examples of what Hypothesis makes up, as in CI: two minutes more
 	$(BIN)/python -m pytest --hypothesis-profile=thorough
 
 test-fast: about-fast $(VENV)/.dev  ## the tests that start no process and take no second each
@@ -39,7 +39,7 @@ test-under-load: $(VENV)/.dev  ## what load can disturb, beside three busy loops
 	$(BIN)/python -m tests.support.under_load $(PASSES)
 
 about-test:
-	@echo "About 10,600 tests in random order, a worker more than there are cores: about 10 minutes on two quiet cores (the set-up not counted)."
+	@echo "About 8,900 tests in random order, a worker more than there are cores: about 7 minutes on two quiet cores (the set-up not counted)."
 	@echo "What fails is named when it happens, and explained at the end; so is what was skipped for want of what."
 
 about-fast:

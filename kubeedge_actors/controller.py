@@ -298,6 +298,11 @@ class KeyedController(ApiController):
             old.cancel()
         self._timers[key] = self.after(seconds, SyncDue(key))
 
+    def enqueue_within(self, key: QueueKey, seconds: float) -> None:
+        """Have an object synced after a while at the latest: however often it is called meanwhile, that is one sync."""
+        if key not in self._timers:
+            self.enqueue_later(key, seconds)
+
     def has_queued_calls(self) -> bool:
         """Whether objects are queued, once all first lists are complete."""
         return bool(self._queue) and self.informers.synced

@@ -16,6 +16,7 @@ from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.dashboard.alerts import Alerts
 from kubeedge_actors.dashboard.command_line import contexts, plain
 from kubeedge_actors.dashboard.command_line.contexts import Context
+from kubeedge_actors.dashboard.views.tables import ACTORS
 from kubeedge_actors.entrypoint import Shutdown, print_hint, run
 from kubeedge_actors.errors import UsageError
 
@@ -110,7 +111,7 @@ def _draw(watched: Sequence[Context], options: argparse.Namespace, alerts: Alert
         options.trace,
         lambda: shutdown.requested,
         names=names,
-        view=options.view or plain.ACTORS,
+        view=options.view or ACTORS,
         alerts=alerts,
     ).run()
 

@@ -13,11 +13,10 @@ from kubeedge_actors.dashboard.lines import Line
 from kubeedge_actors.dashboard.log_screen import LogScreen
 from kubeedge_actors.dashboard.screens import ConfirmScreen, TextScreen, TraceScreen, fields_text
 from kubeedge_actors.dashboard.textual_imports import App
+from kubeedge_actors.dashboard.views.tables import ACTORS, LETTERS, PODS
 
 if TYPE_CHECKING:
     from kubeedge_actors.dashboard.background_client import BackgroundClient
-
-ACTORS, PODS, LETTERS = "actors", "pods", "deadletters"
 
 
 class Actions:

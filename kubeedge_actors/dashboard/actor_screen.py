@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 INTERVAL = 1.0
 SIDES = 6
 """Neighbours that the graph has room for on either side."""
+ACTIONS = {"r": "restart", "u": "suspend_or_resume", "t": "follow", "e": "errors", "K": "crash"}
+"""Of the list behind it, where the actor is the chosen one."""
 
 
 class ActorScreen(TextScreen):
     """Who tells it what, what it does, whom it tells; asked for anew every second."""
+
+    BINDINGS = [(key, f"act('{action}')", action) for key, action in ACTIONS.items()]
+    KEYS = "r restart  u suspend  t follow  e errors  esc back"
 
     def __init__(self, client: BackgroundClient, name: str) -> None:
         super().__init__(name, "waiting for an answer ...")
@@ -28,6 +33,11 @@ class ActorScreen(TextScreen):
         """Begin to ask."""
         self._look()
         self.set_interval(INTERVAL, self._look)
+
+    async def action_act(self, name: str) -> None:
+        """Back to the list, which asks and says what happened."""
+        await self.dismiss()
+        await self.app.run_action(name)
 
     def _look(self) -> None:
         if not self._is_asking:

@@ -39,6 +39,10 @@ class Alerts:
             self._lost.add(process)
             self._run(f"{process}: {sentence}")
 
+    def answers(self, process: str) -> None:
+        """It answers again: when it is lost once more, that is told anew."""
+        self._lost.discard(process)
+
     def _run(self, sentence: str) -> None:
         self._running = [each for each in self._running if each.poll() is None]
         if self._words and len(self._running) < RUNNING:

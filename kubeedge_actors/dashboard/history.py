@@ -36,6 +36,11 @@ class History:
             padded = [*self._series.get(key, []), *[None] * (new - len(values)), *values]
             self._series[key] = padded[-KEPT:]
 
+    @property
+    def length(self) -> int:
+        """How many steps are known."""
+        return max(map(len, self._series.values()), default=0)
+
     def series(self, actor: str, kind: str, back: int = 0) -> Series:
         """The values until `back` steps ago."""
         values = self._series.get((actor, kind), [])
@@ -57,10 +62,14 @@ class History:
         ]
         return max(found, default=0.0)
 
-    def is_out_of_the_usual(self, actor: str, p99: float) -> bool:
-        """Whether it handles twice as slowly as in nearly all of the minutes before."""
-        before = sorted(value for value in self.series(actor, "p99") if value)
-        return len(before) >= MANY and p99 > LEAST_P99 and p99 > SLOWER * quantile(before, 0.99)
+    def is_slower_than_usual(self, actor: str) -> bool:
+        """Whether it handles, for two steps now, twice as slowly as in nearly all of those before."""
+        padded: Series = [None, None, *self.series(actor, "p99")]
+        *before, last, newest = padded
+        usual = sorted(value for value in before if value)
+        if len(usual) < MANY or not last or not newest:
+            return False
+        return min(last, newest) > max(LEAST_P99, SLOWER * quantile(usual, 0.99))
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

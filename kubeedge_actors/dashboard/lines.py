@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubeedge_actors.control.formatting import ellipsize, ellipsize_middle
+from kubeedge_actors.osutil.printable import printable
 
 GAP = 1
 """Spaces between two columns."""
+ASCII = str.maketrans({"…": "~", "→": ">", "·": ".", **dict(zip("▁▂▃▄▅▆▇█", ".:-=+*#@", strict=True))})
 FINE, NOTED, TROUBLE = 0, 1, 2
 """How much a line asks to be looked at."""
+Part = tuple[str, str]
+"""A text and the name of its style."""
+StyledLine = tuple[Part, ...]
 UNICODE_LEVELS, ASCII_LEVELS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 
 
@@ -98,6 +103,7 @@ def drawn(cells: Sequence[str], columns: Sequence[Column], widths: Mapping[int, 
 
 
 def _cell(text: str, column: Column, width: int) -> str:
+    text = printable(text)
     cut = ellipsize_middle(text, width) if column.middle else ellipsize(text, width)
     return cut.rjust(width) if column.right else cut.ljust(width)
 
@@ -113,8 +119,13 @@ def column_at(widths: Mapping[int, int], x: int) -> int | None:
 
 
 def speaks_unicode() -> bool:
-    """Whether the locale has more than ASCII."""
-    return "utf" in locale.getpreferredencoding(False).lower()
+    """Whether the locale has more than ASCII, whatever Python itself makes of it."""
+    return "utf" in locale.getencoding().lower()
+
+
+def speakable(text: str) -> str:
+    """The text in the characters of the locale."""
+    return text if text.isascii() or speaks_unicode() else text.translate(ASCII).encode("ascii", "replace").decode()
 
 
 def trend(values: Sequence[float | None], width: int, most: float, levels: str = UNICODE_LEVELS) -> str:

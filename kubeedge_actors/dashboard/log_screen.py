@@ -7,12 +7,11 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kubeedge_actors.dashboard.screens import CLOSE
-from kubeedge_actors.dashboard.textual_imports import ComposeResult, Input, ModalScreen, Static, VerticalScroll, Worker
-from kubeedge_actors.osutil.printable import printable
+from kubeedge_actors.dashboard.screens import CLOSE, page
+from kubeedge_actors.dashboard.textual_imports import ComposeResult, Input, ModalScreen, Static, VerticalScroll
 
 if TYPE_CHECKING:
-    from kubeedge_actors.dashboard.background_client import BackgroundClient
+    from kubeedge_actors.dashboard.background_client import BackgroundClient, Listening
 
 LINES, TAIL = 5_000, 500
 """Lines that are kept here, and of those that were there before."""
@@ -27,11 +26,6 @@ class LogScreen(ModalScreen[None]):
         ("f", "follow", "follow"), ("w", "wrap", "wrap"), ("slash", "search", "search"), ("n", "next", "next"),
         ("g", "home", "first"), ("G", "end", "last"),
     ]  # fmt: skip
-    CSS = """
-    LogScreen VerticalScroll { border: solid $primary; padding: 0 1; }
-    LogScreen .unwrapped { text-wrap: nowrap; }
-    LogScreen Input { height: 1; border: none; display: none; }
-    """
 
     def __init__(self, client: BackgroundClient, namespace: str, pod: str, container: str) -> None:
         super().__init__()
@@ -41,7 +35,7 @@ class LogScreen(ModalScreen[None]):
         self._rest = ""
         self._follows, self._at, self._pattern, self._sentence = True, -1, "", KEYS
         self._is_drawn = True
-        self._worker: Worker[None] | None = None
+        self._listening: Listening | None = None
 
     def compose(self) -> ComposeResult:
         """The log, a line to search by, what there is to say."""
@@ -55,18 +49,19 @@ class LogScreen(ModalScreen[None]):
         """Begin to read."""
         self.query_one(VerticalScroll).focus()
         request = {**self._target, "follow": True, "tail": TAIL}
-        self._worker = self._asker.stream("podlogs", self._add, self._ended, **request)
+        self._listening = self._asker.stream("podlogs", self._add, self._ended, **request)
+        self.query_one("#log", Static).update("nothing has been written yet")
         self.set_interval(0.25, self._draw)
 
     def on_unmount(self) -> None:
         """Read no longer."""
-        if self._worker is not None:
-            self._worker.cancel()
+        if self._listening is not None:
+            self._listening.cancel()
 
     def _add(self, answer: Mapping[str, Any]) -> None:
         if "data" in answer:
             *lines, self._rest = (self._rest + base64.b64decode(answer["data"]).decode("utf-8", "replace")).split("\n")
-            self._lines.extend(map(printable, lines))
+            self._lines.extend(map(page, lines))
             self._is_drawn = False
         elif answer.get("end"):
             self._ended("the log has ended")
@@ -79,7 +74,7 @@ class LogScreen(ModalScreen[None]):
         if self._is_drawn or not self.is_attached:
             return
         self._is_drawn = True
-        self.query_one("#log", Static).update("\n".join([*self._lines, printable(self._rest)]))
+        self.query_one("#log", Static).update("\n".join([*self._lines, page(self._rest)]))
         self.query_one("#said", Static).update(
             f"{'following' if self._follows else 'standing still'}   {self._sentence}"
         )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kubeedge_actors.dashboard.lines import speaks_unicode
+from kubeedge_actors.dashboard.lines import Part, StyledLine, speakable
 from kubeedge_actors.dashboard.textual_imports import Region, Segment, Strip, Style, Widget
 
-Part = tuple[str, str]
-"""A text and the name of its style."""
-StyledLine = tuple[Part, ...]
 STYLES = {
     "": Style(),
     "title": Style(bold=True),
@@ -19,7 +16,6 @@ STYLES = {
     "noted": Style(color="yellow"),
     "faint": Style(dim=True),
 }
-ASCII = str.maketrans({"…": "~", "\u2192": ">", "·": "."})
 
 
 class Painted(Widget):
@@ -28,11 +24,10 @@ class Painted(Widget):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._lines: list[StyledLine] = []
-        self._plain = not speaks_unicode()
 
     def paint(self, lines: Sequence[StyledLine]) -> None:
         """Show these lines instead of those before."""
-        new = [tuple((text.translate(ASCII), style) for text, style in line) if self._plain else line for line in lines]
+        new = [tuple((speakable(text), style) for text, style in line) for line in lines]
         old, self._lines = self._lines, new
         for y in range(max(len(old), len(new))):
             span = changed(old[y] if y < len(old) else (), new[y] if y < len(new) else ())

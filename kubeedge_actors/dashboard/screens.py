@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.control.formatting import SPAN_HEADINGS, SPAN_WIDTHS, ellipsize, span_cells
+from kubeedge_actors.dashboard.lines import speakable
 from kubeedge_actors.dashboard.textual_imports import (
     Binding,
     ComposeResult,
@@ -15,13 +16,25 @@ from kubeedge_actors.dashboard.textual_imports import (
     ModalScreen,
     Static,
     VerticalScroll,
-    Worker,
 )
 from kubeedge_actors.dashboard.views.tables import moment
+from kubeedge_actors.osutil.printable import printable
 
 if TYPE_CHECKING:
-    from kubeedge_actors.dashboard.background_client import BackgroundClient
+    from kubeedge_actors.dashboard.background_client import BackgroundClient, Listening
 
+ASCII_CLASS = "ascii"
+"""Class of the app where nothing but ASCII is drawn."""
+CSS = """
+TextScreen VerticalScroll, LogScreen VerticalScroll { border: solid $primary; padding: 0 1; }
+LogScreen .unwrapped { text-wrap: nowrap; }
+LogScreen Input { height: 1; border: none; display: none; }
+ConfirmScreen { align: center middle; }
+ConfirmScreen Static { width: auto; max-width: 76; height: auto; border: solid $primary; padding: 0 2; }
+.ascii VerticalScroll { border: ascii $primary; scrollbar-size: 0 0; }
+.ascii DataTable { scrollbar-size: 0 0; }
+.ascii ConfirmScreen Static { border: ascii $primary; }
+"""
 EVERY = "*"
 HOPS_KEPT = 500
 MOMENTS = ("at", "since", "replayed", "last_online", "actual_at", "expected_at", "checkpoint_at")
@@ -62,33 +75,39 @@ def fields_text(fields: Mapping[str, Any], indent: str = "") -> str:
     return "\n".join(lines)
 
 
+def page(text: str) -> str:
+    """A text of several lines as this terminal can show it: nothing in it moves a cursor, without Unicode it is ASCII."""
+    return "\n".join(speakable(printable(line)) for line in text.split("\n"))
+
+
 class TextScreen(ModalScreen[None]):
     """A page of text; escape, q or enter closes it."""
 
     BINDINGS = [
         Binding("escape,q,enter", "dismiss", "back", key_display="esc"),
-        ("j", "scroll_page(1)", "down"), ("k", "scroll_page(-1)", "up"),
+        ("j", "scroll_by(1)", "down"), ("k", "scroll_by(-1)", "up"), ("g", "scroll_by(-100000)", "first"), ("G", "scroll_by(100000)", "last"),
     ]  # fmt: skip
-    CSS = "TextScreen VerticalScroll { border: solid $primary; padding: 0 1; }"
+    AUTO_FOCUS = "*"
+    KEYS = "esc back"
 
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
-        self._title, self._text = title, text
+        self._title, self._text = title, page(text)
 
     def compose(self) -> ComposeResult:
         """Only the text."""
         with VerticalScroll() as box:
-            box.border_title, box.border_subtitle = self._title, "esc back"
+            box.border_title, box.border_subtitle = self._title, self.KEYS
             yield Static(self._text, id="text", markup=False)
 
     def show(self, text: str) -> None:
         """Another text, if it is another."""
-        if text != self._text and self.is_attached:
-            self._text = text
-            self.query_one("#text", Static).update(text)
+        if page(text) != self._text and self.is_attached:
+            self._text = page(text)
+            self.query_one("#text", Static).update(self._text)
 
-    def action_scroll_page(self, by: int) -> None:
-        """A line up or down."""
+    def action_scroll_by(self, by: int) -> None:
+        """Lines up or down."""
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
 
@@ -96,7 +115,6 @@ class ConfirmScreen(ModalScreen[bool]):
     """A question with yes or no."""
 
     BINDINGS = [("y,enter", "answer(True)", "yes"), ("n,escape,q", "answer(False)", "no")]
-    CSS = "ConfirmScreen { align: center middle; } ConfirmScreen Static { width: auto; height: auto; border: solid $primary; padding: 0 2; }"
 
     def __init__(self, question: str) -> None:
         super().__init__()
@@ -104,7 +122,7 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         """The question, and how to answer."""
-        yield Static(f"{self._question}\n\ny yes   n no (esc)", markup=False)
+        yield Static(page(f"{self._question}\n\ny yes   n no (esc)"), markup=False)
 
     def action_answer(self, yes: bool) -> None:
         """Close with it."""
@@ -113,6 +131,8 @@ class ConfirmScreen(ModalScreen[bool]):
 
 class TableScreen(ModalScreen[None]):
     """A page with a table, and a line for what there is to say."""
+
+    AUTO_FOCUS = "*"
 
     def __init__(
         self, title: str, headings: tuple[str, ...], widths: tuple[int, ...], client: BackgroundClient
@@ -145,7 +165,7 @@ class TableScreen(ModalScreen[None]):
 
     def add_row(self, cells: tuple[str, ...]) -> None:
         """Add a row; what is too long is cut."""
-        self.table.add_row(*(ellipsize(cell, width) for cell, width in zip(cells, self._widths, strict=True)))
+        self.table.add_row(*(page(ellipsize(cell, width)) for cell, width in zip(cells, self._widths, strict=True)))
 
     def show_status(self, sentence: str) -> None:
         """Show a sentence below the table."""
@@ -158,7 +178,7 @@ class TraceScreen(TableScreen):
 
     BINDINGS = [
         Binding("escape,q", "dismiss", "close", key_display="esc"),
-        Binding("enter", "follow_one", "only this message", priority=True),
+        Binding("enter", "follow_one", "only this message", priority=True, key_display="enter"),
     ]
 
     def __init__(self, client: BackgroundClient, *, message_id: str = EVERY, actor: str = "") -> None:
@@ -170,20 +190,22 @@ class TraceScreen(TableScreen):
         super().__init__(title, SPAN_HEADINGS, SPAN_WIDTHS, client)
         self._wanted, self._actor = message_id, actor
         self._hops: list[str] = []
-        self._worker: Worker[None] | None = None
+        self._listening: Listening | None = None
 
     def load(self) -> None:
         """Follow from now on; of one message, what was seen of it before as well."""
         self.show_status("waiting for a message ...")
-        self._worker = self._asker.stream("trace", self._add_span, self.show_status, id=self._wanted, actor=self._actor)
+        self._listening = self._asker.stream(
+            "trace", self._add_span, self.show_status, id=self._wanted, actor=self._actor
+        )
 
     def on_unmount(self) -> None:
         """Follow no longer."""
         self._stop()
 
     def _stop(self) -> None:
-        if self._worker is not None:
-            self._worker.cancel()
+        if self._listening is not None:
+            self._listening.cancel()
 
     def _add_span(self, span: Mapping[str, Any]) -> None:
         if not self.is_attached:

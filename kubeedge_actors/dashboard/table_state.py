@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kubeedge_actors.dashboard.lines import NOTED, TROUBLE, Column, Line, by_column, column_at, drawn, fitted, matches
-from kubeedge_actors.dashboard.painted import StyledLine
+from kubeedge_actors.dashboard.lines import (
+    NOTED,
+    TROUBLE,
+    Column,
+    Line,
+    StyledLine,
+    by_column,
+    column_at,
+    drawn,
+    fitted,
+    matches,
+)
 
 GUTTER = 1
 """The characters before a line: whether it is marked."""
@@ -90,7 +100,7 @@ class TableState:
     def drawn(self, columns: Sequence[Column], width: int, height: int, *, faint: bool = False) -> list[StyledLine]:
         """The headings and the lines for which there is room, the chosen one among them."""
         self.widths = fitted(columns, self.shown, width - GUTTER)
-        titles = [f"{column.title}{self._sign(at)}" for at, column in enumerate(columns)]
+        titles = [self._title(at, column) for at, column in enumerate(columns)]
         room = max(1, height - 1)
         self.top = max(self.at - room + 1, min(self.top, self.at, max(0, len(self.shown) - room)))
         lines: list[StyledLine] = [((" " + drawn(titles, columns, self.widths).ljust(width - GUTTER), "heading"),)]
@@ -100,5 +110,8 @@ class TableState:
             lines.append(((text.ljust(width) if style == "chosen" else text, style),))
         return lines
 
-    def _sign(self, at: int) -> str:
-        return "" if at != self.order else " v" if self.down else " ^"
+    def _title(self, at: int, column: Column) -> str:
+        """With a sign for the order, for which there is always room."""
+        if at != self.order:
+            return column.title
+        return f"{column.title[: max(0, self.widths.get(at, 0) - 2)]} {'v' if self.down else '^'}"

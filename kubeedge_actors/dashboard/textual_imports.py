@@ -2,7 +2,7 @@
 
 from rich.segment import Segment
 from rich.style import Style
-from textual import events, work
+from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
@@ -11,9 +11,8 @@ from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import DataTable, Footer, Input, Static
-from textual.worker import Worker, get_current_worker
 
 __all__ = [
     "App", "Binding", "ComposeResult", "DataTable", "Footer", "Input", "ModalScreen", "Region", "Screen", "Segment", "Static", "Strip", "Style",
-    "VerticalScroll", "Widget", "Worker", "events", "get_current_worker", "work",
+    "VerticalScroll", "Widget", "events",
 ]  # fmt: skip

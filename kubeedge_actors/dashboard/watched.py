@@ -26,6 +26,8 @@ class Watched:
         self.figures: Json = {}
         self.answers: dict[str, Any] = {}
         """By the name of the view."""
+        self.refused: dict[str, str] = {}
+        """Why the last question for a view had no answer, by its name."""
         self.events: list[Json] = []
         self.lost_since: float | None = None
         self.seen_at: float | None = None
@@ -35,13 +37,18 @@ class Watched:
         self._cpu = (0.0, 0.0, 0.0)
         """When the processor time was looked at, what it was, and the share of a core since the look before."""
         self._troubled: set[str] = set()
+        self._pid = 0
 
-    def heard(self, *, tree: Json | None = None, figures: Json | None = None) -> None:
-        """It has answered."""
+    def heard(self, *, tree: Json | None = None, figures: Json | None = None) -> bool:
+        """It has answered; whether this is another process than the one before, of which all is forgotten but its events."""
         self.lost_since, self.seen_at, self.reason = None, self._clock(), ""
+        pid = ((tree or figures or {}).get("process") or {}).get("pid", 0)
+        another, self._pid = bool(self._pid and pid != self._pid), pid
+        if another:
+            self._forget()
         if tree is not None:
             self.tree, self.figures = tree, {}
-        if figures is not None:
+        elif figures is not None:
             self.figures = figures
         if self._began_with is None:
             self._began_with = self.dead_letters
@@ -49,6 +56,27 @@ class Watched:
         at, before, _ = self._cpu
         passed = self.seen_at - at
         self._cpu = (self.seen_at, used, max(0.0, used - before) / passed if at and passed > 0 else 0.0)
+        return another
+
+    def _forget(self) -> None:
+        self.history, self.tree, self.figures, self.answers, self.refused = History(), {}, {}, {}, {}
+        self.look.back, self._began_with, self._cpu = 0, None, (0.0, 0.0, 0.0)
+
+    def answered(self, view: str, answer: Any) -> None:
+        """It has answered what a view needs."""
+        self.answers[view] = answer
+        self.refused.pop(view, None)
+
+    def without(self, view: str) -> str:
+        """The sentence for a view that this side does not have."""
+        side = (self._fact("process") or {}).get("side", "process")
+        return f"this {side} has no {view} to show"
+
+    @property
+    def needs_tree(self) -> bool:
+        """Whether the figures are of other actors than the tree."""
+        names = self.figures.get("actors", {}).get("name")
+        return not self.tree or (names is not None and set(names) != actors.names(self.tree))
 
     def missed(self, sentence: str) -> None:
         """It has not answered."""
@@ -70,21 +98,21 @@ class Watched:
         """The tree as lines; none before the first answer."""
         return actors.lines(self.tree, self.figures, self.history, self.look) if self.tree else []
 
-    def newly_troubled(self, lines: list[Line]) -> list[Line]:
+    def newly_troubled(self) -> list[Line]:
         """Those in trouble that were not when this was asked the last time."""
-        bad = {line.key: line for line in lines if line.trouble == TROUBLE}
+        bad = {line.key: line for line in self.actor_lines() if line.trouble == TROUBLE}
         new = [line for key, line in bad.items() if key not in self._troubled]
         self._troubled = set(bad)
         return new
 
-    def head(self, lines: list[Line]) -> list[tuple[str, str]]:
+    def head(self) -> list[tuple[str, str]]:
         """The three lines above the table, each with its style."""
         if not self.tree:
             return [(f"connecting to {self.name} ...", "title"), (self.reason, "trouble"), ("", "")]
         facts = {**self.tree, **self.figures}
         share = f"  {self._cpu[2] * 100:.1f}% CPU" if self._cpu[2] else ""
         first = f"{process_text(facts)}{share}   {link_text(facts)}".rstrip()
-        return [(first, "title"), self._state(lines), self._past()]
+        return [(first, "title"), self._state(self.actor_lines()), self._past()]
 
     def _state(self, lines: list[Line]) -> tuple[str, str]:
         if self.lost_since is not None:
@@ -95,7 +123,7 @@ class Watched:
             )
         known = [line for line in lines if "supervisor" not in line.data]
         bad = actors.worst(lines)
-        count = sum(line.trouble == TROUBLE for line in known)
+        count = sum(line.trouble == TROUBLE for line in lines)
         rate, queued = (
             sum(line.data.get("rate", 0.0) for line in known),
             sum(line.data.get("depth", 0) for line in known),
@@ -104,9 +132,9 @@ class Watched:
         letters = f"{self.dead_letters} dead letter{'s' * (self.dead_letters != 1)}" + (
             f" ({new} new)" if new > 0 else ""
         )
-        how = f"{count} in trouble" if count else "all well"
+        how = f"{count} in trouble: {bad}" if count else "all well"
         text = f"{len(known)} actor{'s' * (len(known) != 1)}   {how}   {actors.brief_rate(rate)} msg/s   {queued} queued   {letters}"
-        return (f"{text}   {bad}", "trouble") if bad else (text, "")
+        return text, "trouble" if bad else ""
 
     def _past(self) -> tuple[str, str]:
         back = self.look.back * self.history.step

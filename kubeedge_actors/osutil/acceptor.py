@@ -13,6 +13,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from kubeedge_actors.osutil.connection_limits import ConnectionLimiter, ConnectionSlot, ServerLimits, peer_key
 from kubeedge_actors.osutil.open_files import fitted
@@ -156,7 +157,15 @@ class Acceptor:
             self._loop.call_soon(self._start_oldest)
         handshake = self._loop.create_task(self._handshake(connection, slot))
         self._handshakes.add(handshake)
-        handshake.add_done_callback(self._handshakes.discard)
+        handshake.add_done_callback(partial(self._on_handshake_ended, connection, slot))
+
+    def _on_handshake_ended(
+        self, connection: socket.socket, slot: ConnectionSlot, handshake: asyncio.Task[None]
+    ) -> None:
+        self._handshakes.discard(handshake)
+        if handshake.cancelled():  # before its first step, too
+            connection.close()
+            slot.release()
 
     async def _handshake(self, connection: socket.socket, slot: ConnectionSlot) -> None:
         """Every way out but the good one gives the place back; after the good one the protocol does."""
@@ -174,10 +183,6 @@ class Acceptor:
             log.debug("%s: a handshake with %s failed: %s", self._name, slot.peer, error)
             connection.close()
             slot.release()
-        except asyncio.CancelledError:
-            connection.close()
-            slot.release()
-            raise
 
 
 class _Waiting:

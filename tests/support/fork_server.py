@@ -25,10 +25,11 @@ import pytest
 
 from tests.support.waiting import PATIENCE
 
-MODULES = ("kubeedge_actors.cloud", "kubeedge_actors.edge")
+MODULES = ("kubeedge_actors.cloud", "kubeedge_actors.edge", "kubeedge_actors.__main__")
 LAZILY = (
     "kubeedge_actors.apiserver",
     "kubeedge_actors.assembly.bootstrap",
+    "kubeedge_actors.ctl.__main__",
     "kubeedge_actors.drivers.broker.embedded",
     "kubeedge_actors.drivers.containers.process",
     "kubeedge_actors.drivers.store.sqlite",

@@ -22,6 +22,9 @@ from kubeedge_actors.kubernetes.object_types import NODE_KIND, NODEGROUP_KIND, P
 from kubeedge_actors.kubernetes.well_known import BELONGING_TO
 from kubeedge_actors.wire import constants
 
+READINESS_SECONDS = 1.0
+"""Within which a group tells that a node has become ready or is not: when the nodes of a fleet come back together, they are told together."""
+
 
 class NodeGroupController(KeyedController):
     """Syncs one NodeGroup a turn. It keeps nothing: a node's group is the node's label, and a group's status lists its nodes until their pods are
@@ -52,15 +55,23 @@ class NodeGroupController(KeyedController):
         if change.kind == NODEGROUP_KIND:
             self.enqueue(QueueKey("", object_reference(change.object).name))
             return
-        if change.old is None or change.type is EventType.DELETED or _facts(change.old) != _facts(change.object):
-            self.enqueue(*(QueueKey("", name) for name in self._concerned(change)))
+        before, now = change.old, change.object
+        if (
+            before is None
+            or change.type is EventType.DELETED
+            or membership.labels_of(before) != membership.labels_of(now)
+        ):
+            self.enqueue(*self._concerned(change))
+        elif membership.ready_status(before) != membership.ready_status(now):
+            for key in self._concerned(change):
+                self.enqueue_within(key, READINESS_SECONDS)
 
     def on_changes_handled(self) -> None:
         """Watch nodes while there are groups, and go on."""
         self._nodes.retain([NODE_KIND] if self.informers.all(NODEGROUP_KIND) else [])
         super().on_changes_handled()
 
-    def _concerned(self, change: WatchEvent) -> Iterator[str]:
+    def _concerned(self, change: WatchEvent) -> Iterator[QueueKey]:
         """The groups that a node is in, that select it, or that tell of it."""
         states = [state for state in (change.object, change.old) if state is not None]
         name = object_reference(change.object).name
@@ -69,7 +80,7 @@ class NodeGroupController(KeyedController):
             in_it = any(membership.labels_of(state).get(BELONGING_TO) == group["metadata"]["name"] for state in states)
             selected = any(membership.selects(group, state) for state in states)
             if in_it or selected or any(entry.get("nodeName") == name for entry in told):
-                yield str(group["metadata"]["name"])
+                yield QueueKey("", str(group["metadata"]["name"]))
 
     # --- one group ----------------------------------------------------------------------------------------------------
 
@@ -128,8 +139,3 @@ class NodeGroupController(KeyedController):
             if selector.get(BELONGING_TO) == group and not pod["metadata"].get("deletionTimestamp"):
                 with suppress(NotFound):  # somebody else has ended it
                     self.api.delete(POD_KIND, reference.namespace, reference.name, uid=reference.uid)
-
-
-def _facts(node: Json) -> tuple[Json, str]:
-    """What of a node a group looks at."""
-    return membership.labels_of(node), membership.ready_status(node)

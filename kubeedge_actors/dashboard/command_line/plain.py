@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import locale
 import os
 import sys
 import time
@@ -17,18 +16,16 @@ from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.formatting import process_summary
 from kubeedge_actors.dashboard.history import History
-from kubeedge_actors.dashboard.lines import Column, Line, drawn, fitted
+from kubeedge_actors.dashboard.lines import Column, Line, drawn, fitted, speakable
+from kubeedge_actors.dashboard.poll import NO_COMMAND
 from kubeedge_actors.dashboard.views import actors
-from kubeedge_actors.dashboard.views.tables import TABLES
+from kubeedge_actors.dashboard.views.tables import ACTORS, EVENTS, TABLES
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.osutil.printable import printable
 
-ACTORS, EVENTS = "actors", "events"
 WIDEST = 10_000
 """Characters where no terminal sets an end: each column is as wide as it may become."""
-SPOKEN = str.maketrans({"…": "~", "→": ">", "·": ".", **dict(zip("▁▂▃▄▅▆▇█", ".:-=+*#@", strict=True))})
 NO_TERMINALS = ("", "dumb")
-NO_COMMAND = "there is no command"
 
 
 def view_answer(client: ControlClient, view: str) -> Any:
@@ -99,33 +96,20 @@ def draws_on_terminal() -> bool:
     )
 
 
-def speakable(text: str) -> str:
-    """The text in the characters that the locale and standard output have.
-
-    >>> speakable("edgehub ok")
-    'edgehub ok'
-    """
-    encoding = "ascii" if "utf" not in locale.getencoding().lower() else sys.stdout.encoding or "ascii"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return text.translate(SPOKEN).encode(encoding, "replace").decode(encoding)
-    return text
-
-
 def write(text: str | bytes) -> None:
     """Print to standard output; quietly nothing more when the reader has gone. KubeEdgeActorsError: it takes nothing, a full disk say."""
     try:
-        if isinstance(text, bytes):
-            sys.stdout.buffer.write(text)
-        else:
-            print(speakable(text))
+        sys.stdout.buffer.write(text if isinstance(text, bytes) else _encoded(f"{text}\n"))
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_the_rest()
     except OSError as error:
         _drop_the_rest()
         raise KubeEdgeActorsError(f"standard output takes nothing: {error}") from error
+
+
+def _encoded(text: str) -> bytes:
+    return speakable(text).encode(sys.stdout.encoding or "ascii", "replace")
 
 
 def _drop_the_rest() -> None:

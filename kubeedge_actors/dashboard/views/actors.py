@@ -60,7 +60,7 @@ def worst(shown: list[Line]) -> str:
         return ""
     more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
     why = f" ({bad[0].detail})" if bad[0].detail else ""
-    return f"{bad[0].key}: {bad[0].data['state']}{why}{more}"
+    return f"{bad[0].key} {bad[0].data['state']}{why}{more}"
 
 
 def with_figures(tree: Json, figures: Json) -> dict[str, dict[str, Any]]:
@@ -75,6 +75,11 @@ def with_figures(tree: Json, figures: Json) -> dict[str, dict[str, Any]]:
             nodes[name] |= {title: values[at] for title, values in columns.items() if isinstance(values, list)}
             nodes[name]["reason"] = columns["reasons"].get(name, "")
     return nodes
+
+
+def names(tree: Json) -> set[str]:
+    """Of all actors of the tree."""
+    return {node["name"] for node in _actors(tree["tree"])}
 
 
 def _actors(node: Json) -> Iterator[Json]:
@@ -104,13 +109,14 @@ def _walk(
         yield _actor(nodes[node["name"]], depth, parent, look, history, scale)
         return
     closed = node["name"] in look.collapsed
-    yield _supervisor(node, [nodes[actor["name"]] for actor in _actors(node)], depth, parent, closed=closed)
+    below = [nodes[actor["name"]] for actor in _actors(node)]
+    ill = sum(_word(each, history) not in WELL for each in below)
+    yield _supervisor(node, below, depth, parent, ill=ill, closed=closed)
     for child in () if closed else node["children"]:
         yield from _walk(child, nodes, depth + 1, node["name"], look, history, scale)
 
 
-def _supervisor(node: Json, below: list[dict[str, Any]], depth: int, parent: str, *, closed: bool) -> Line:
-    ill = sum(_word(each) not in WELL for each in below)
+def _supervisor(node: Json, below: list[dict[str, Any]], depth: int, parent: str, *, ill: int, closed: bool) -> Line:
     queue, rate = sum(each["depth"] for each in below), sum(each["rate"] for each in below)
     restarts = node["restarts"] + sum(each["restarts"] for each in below)
     state = "" if node["state"] in WELL else node["state"]
@@ -171,14 +177,14 @@ def _actor(node: dict[str, Any], depth: int, parent: str, look: Look, history: H
     return Line(name, cells, order, trouble, why, data)
 
 
-def _word(node: Mapping[str, Any], history: History | None = None) -> str:
+def _word(node: Mapping[str, Any], history: History) -> str:
     """How it is, in one word."""
     state = str(node.get("health") or node["state"])
     if state not in WELL:
         return "dropping" if state == "slow" and "drop" in str(node.get("reason")) else state
     if node["capacity"] and node["depth"] >= node["capacity"]:
         return "full"
-    if history is not None and history.is_out_of_the_usual(node["name"], node["p99"]):
+    if history.is_slower_than_usual(node["name"]):
         return "slow"
     return "ok"
 

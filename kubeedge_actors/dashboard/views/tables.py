@@ -13,8 +13,11 @@ from kubeedge_actors.control.formatting import format_bytes, format_seconds, tra
 from kubeedge_actors.dashboard.lines import FINE, NOTED, TROUBLE, Column, Line, trend
 
 Json = Mapping[str, Any]
+ACTORS, PODS, LETTERS, EVENTS = "actors", "pods", "deadletters", "events"
+"""Names of views that have keys or questions of their own."""
 HISTORY = 12
-LETTERS = 1_000
+NEWEST = 1_000
+"""Dead letters that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,6 @@ class Table:
     columns: tuple[Column, ...]
     lines: Callable[[Any, float], list[Line]]
     empty: str
-    keys: str = ""
     arguments: tuple[tuple[str, Any], ...] = ()
 
 
@@ -172,10 +174,10 @@ TWIN_COLUMNS = (
     Column("state", 7, 10, rank=2),
     Column("property", 12, 30),
     Column("actual", 10, 30),
-    Column("at", 8, 14, rank=3),
+    Column("at", 8, 14, rank=1),
     Column("expected", 10, 30),
     Column("differs", 7),
-    Column("history", HISTORY, rank=1),
+    Column("history", HISTORY, rank=3),
 )
 
 
@@ -293,9 +295,9 @@ def _event(event: Json, now: float, at: int) -> Line:
 # --- link, databases ------------------------------------------------------------------------------------------------
 
 LINK_COLUMNS = (
-    Column("lane", 9, 20),
+    Column("what", 14, 30),
     Column("kind", 24, 40),
-    Column("waiting", 8, right=True),
+    Column("frames", 8, right=True),
     Column("bytes", 8, right=True),
     Column("oldest", 8, right=True),
 )
@@ -306,7 +308,7 @@ def outbox_lines(outbox: Json, now: float) -> list[Line]:
     made = []
     for lane in outbox["lanes"]:
         cells = (
-            lane["lane"],
+            f"waits {lane['lane']}",
             lane["kind"],
             str(lane["waiting"]),
             format_bytes(lane["bytes"]),
@@ -322,10 +324,10 @@ def outbox_lines(outbox: Json, now: float) -> list[Line]:
         made.append(
             Line(
                 f"{direction} {module} {kind}",
-                (direction, f"{module} {kind}", frames, size, ""),
+                (f"went {direction}", f"{module} {kind}", frames, size, ""),
                 (),
                 FINE,
-                "frames that went",
+                "since the process began",
                 {},
             )
         )
@@ -361,14 +363,15 @@ TABLES = {
     table.name: table
     for table in (
         Table("nodes", "nodes", NODE_COLUMNS, node_lines, "no node has joined"),
-        Table("pods", "pods", POD_COLUMNS, pod_lines, "no pods are here", "l log  s shell  r restart"),
+        Table("pods", "pods", POD_COLUMNS, pod_lines, "no pods are here"),
         Table("devices", "twins", TWIN_COLUMNS, twin_lines, "there are no devices"),
         Table(
-            "deadletters", "deadletters", LETTER_COLUMNS, letter_lines, "every message was taken", "enter show  p replay  x drop  space mark",
-            (("newest", LETTERS),),
+            "deadletters", "deadletters", LETTER_COLUMNS, letter_lines, "every message was taken",
+            (("newest", NEWEST),),
         ),
         Table("events", "", EVENT_COLUMNS, event_lines, "nothing has happened since this view was opened"),
         Table("link", "outbox", LINK_COLUMNS, outbox_lines, "nothing waits, and nothing went over the link"),
         Table("store", "stores", STORE_COLUMNS, store_lines, "no database is open"),
     )
 }  # fmt: skip
+VIEWS = (ACTORS, *TABLES)

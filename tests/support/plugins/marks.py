@@ -38,7 +38,7 @@ PROCESSES = (
     "tests/integration/test_two_hubs.py::*",
     "tests/unit/apiserver/test_crash.py::*",
     "tests/unit/apiserver/test_server.py::test_the_command_*",
-    "tests/unit/dashboard/test_app.py::test_it_ends_when_*",
+    "tests/unit/dashboard/test_endings.py::*",
     "tests/unit/dashboard/test_plain.py::test_a_process_*",
     "tests/unit/drivers/bootstrap/test_client.py::*joining_process*",
     "tests/unit/drivers/broker/test_durability.py::*kill_9*",
@@ -192,8 +192,10 @@ class Unmarked:
             self._watching = False
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self) -> Generator[None, Any, Any]:
-        """Say what was noted."""
+    def pytest_runtest_teardown(self, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
+        """Say what was noted. What fixtures of the whole session start when they end is not the last test's."""
+        if nextitem is None:
+            self._watching = False
         result = yield
         if self._started:
             pytest.fail(f"starts a process, but is not marked `processes`: {self._started}", pytrace=False)

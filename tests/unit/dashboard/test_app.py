@@ -3,100 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
-import pty
 import re
-import select
-import signal
 import socket
-import struct
-import subprocess
-import sys
-import termios
 import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 pytest.importorskip("textual", reason="the dashboard is an extra")
 
+from textual.geometry import Region
 from textual.pilot import Pilot
 
-from kubeedge_actors.control import SOCKET, ControlSocket
+from kubeedge_actors.control import SOCKET
 from kubeedge_actors.control import client as client_module
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.dashboard.app import Dashboard
-from kubeedge_actors.deadletters.durable_dead_letters import FILE, DurableDeadLetters
 from kubeedge_actors.errors import UsageError
-from kubeedge_actors.module import Module, on
-from kubeedge_actors.supervisors import (
-    NO_BACKOFF,
-    ActorSystem,
-    Event,
-    Intensity,
-    OneForOne,
-    Restarted,
-    SupervisorSpec,
-    ThreadsEngine,
-)
-from tests.support.waiting import PATIENCE
+from kubeedge_actors.supervisors import Event, Restarted
+from tests.unit.dashboard.screens import NAME, SIZE, DashboardEnv, on_screen, press, screen, seen, until
 
-SIZE = (80, 24)
-LOOK = 0.02
-FATE = OneForOne(Intensity(max_restarts=100, period=10.0))
-NAME = "thermometer-alarms-of-hall-7"
-
-
-class Fragile(Module):
-    """Breaks on purpose."""
-
-    name = NAME
-
-    @on
-    def say(self, text: str) -> str:
-        if text == "boom":
-            raise ValueError("boom and [not] markup")
-        return text
-
-
-def facts() -> dict[str, object]:
-    """As an edge gives them."""
-    return {
-        "process": {"side": "edge", "name": "e1", "version": "1", "pid": 1, "rss": 37_000_000, "cpu": 1.0},
-        "link": {"state": "connected", "since": time.time() - 60, "attempts": 3, "reason": "", "url": "wss://c"},
-        "traffic": {"up": {"twin/twin": {"messages": 4, "bytes": 2_000}}, "down": {}},
-        "databases": {"edge.db": 64_000},
-    }
-
-
-class DashboardEnv:
-    """A runtime with one fragile actor and its control socket."""
-
-    def __init__(self, folder: Path) -> None:
-        self.office = DurableDeadLetters(folder / FILE)
-        self.runtime = ActorSystem(ThreadsEngine(), dead_letters=self.office, optional_types=(str,))
-        self.runtime.start(SupervisorSpec("root", [Fragile.spec(backoff=NO_BACKOFF)], FATE))
-        self.control = ControlSocket(folder / SOCKET, self.runtime, facts, dead_letters=self.office)
-        self.control.start()
-        self.client = ControlClient(folder / SOCKET)
-
-    def say(self, text: str) -> None:
-        """Tell it something and wait until it is through with it."""
-        self.runtime.ref(NAME).tell(text)
-        self.runtime.ref(NAME).ask("then", PATIENCE).get()
-
-    def close(self) -> None:
-        self.client.close()
-        self.control.close()
-        self.runtime.stop(PATIENCE)
-        self.office.close()
+LINE = r"thermom\S+ +"
 
 
 @pytest.fixture
@@ -106,87 +37,59 @@ def env(tmp_path: Path) -> Iterator[DashboardEnv]:
     env.close()
 
 
-async def seen(pilot: Pilot[None], pattern: str) -> str:
-    """Wait until the screen shows this, in this order; the screen as one text."""
-    for _ in range(int(PATIENCE / LOOK)):
-        if re.search(pattern, text := "\n".join(screen(pilot)), re.DOTALL):
-            return text
-        await pilot.pause(LOOK)
-    raise AssertionError(text)
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    """Wait for what the screen does not show."""
-    for _ in range(int(PATIENCE / LOOK)):
-        if condition():
-            return
-        await pilot.pause(LOOK)
-    raise AssertionError("\n".join(screen(pilot)))
-
-
-async def press(pilot: Pilot[None], *keys: str, shows: str) -> None:
-    """Press keys, and wait until the screen shows what they ask for."""
-    await pilot.press(*keys)
-    await seen(pilot, shows)
-
-
-def screen(pilot: Pilot[None]) -> list[str]:
-    """What a person sees, line by line."""
-    strips = pilot.app.screen._compositor.render_strips()
-    return ["".join(segment.text for segment in strip) for strip in strips]
-
-
-def on_screen(env: DashboardEnv, look: Callable[[Pilot[None], Dashboard], Awaitable[None]]) -> None:
-    """Run the dashboard; it looks only when it is told to."""
-
-    async def run() -> None:
-        app = Dashboard(env.client, interval=3_600)
-        async with app.run_test(size=SIZE) as pilot:
-            await seen(pilot, NAME[:6])
-            await look(pilot, app)
-
-    asyncio.run(run())
-
-
 def test_all_that_matters_of_an_actor_is_within_80_columns(env: DashboardEnv) -> None:
     env.say("boom")
     eventually(lambda: env.office.letters(), "the letter is kept")
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        lines = (await seen(pilot, r"1 dead letter.*link connected.*up 2\.0 kB.*actor +health.*thermom")).split("\n")
+        lines = (await seen(pilot, rf"1 dead letter.*actor +health.*{LINE}ok.*? help  q quit")).split("\n")
         assert len(lines) == 24
         assert {len(line) for line in lines} == {80}
-        heading = next(line for line in lines if "actor" in line and "health" in line)
+        heading = next(line for line in lines if "health" in line)
         assert heading.split() == ["actor", "health", "queue", "msg/s", "trend", "p50", "p99", "restarts"]
         row = next(line for line in lines if "thermom" in line)
-        assert re.fullmatch(r"  thermom…-hall-7  ok +0 +[\d.]+ +▁ +\d\S+ +\d\S+ +3 *", row.rstrip()[1:]), row
-        assert "1 actor   1 in trouble" in lines[0]
-        assert "1 dead letter" in lines[0]
-        assert "edge e1" in lines[1] and "link connected for" in lines[1]
-        assert "up 2.0 kB" in lines[2] and "edge.db 64 kB" in lines[2]
+        assert re.fullmatch(r"   \S+-hall-7 +ok +0 +[\d.]+ .* +\d\S+ +\d\S+ +3 *", row.rstrip()), row
+        assert "edge e1   37 MB RSS" in lines[0] and "link connected for" in lines[0]
+        assert "1 actor   all well" in lines[1] and "1 dead letter" in lines[1]
+        assert lines[2].split()[:4] == ["1", "actors", "2", "nodes"]
 
     on_screen(env, look)
+
+
+def test_the_width_is_used_names_are_whole_and_the_last_error_has_a_column(env: DashboardEnv) -> None:
+    env.say("boom")
+
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        text = await seen(pilot, rf"{NAME} +ok .*ValueError: boom and \[not\] markup")
+        assert "oldest" in text and "why, or the last error" in text
+
+    on_screen(env, look, (200, 50))
 
 
 def test_the_chosen_actors_last_error_is_below_the_table_and_whole_on_a_page(env: DashboardEnv) -> None:
     env.say("boom")
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        await pilot.press("down")
-        await pilot.pause()
-        await seen(pilot, re.escape(f"{NAME}: ValueError: boom and [not] markup"))
-        await pilot.press("e")
-        await pilot.pause()
-        await seen(pilot, re.escape(f"last errors of {NAME}"))
-        app.refresh_now()
-        await pilot.pause()
+        await press(pilot, "j", shows=re.escape(f"{NAME}: ValueError: boom and [not] markup"))
+        await press(pilot, "e", shows=re.escape(f"last errors of {NAME}") + ".*Traceback.*esc back")
         await pilot.press("escape")
         await until(pilot, lambda: len(app.screen_stack) == 1)
 
     on_screen(env, look)
 
 
-def test_r_restarts_the_chosen_actor_and_not_a_supervisor(env: DashboardEnv) -> None:
+def test_enter_shows_an_actor_up_close_and_its_keys_act(env: DashboardEnv) -> None:
+    env.say("hello")
+
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await press(pilot, "j", "enter", shows=r"mailbox: 0 of .*messages:.*\(outside\) +str")
+        await press(pilot, "G", shows="child spec")
+        await press(pilot, "r", shows=re.escape(f"restart {NAME}?"))
+
+    on_screen(env, look, (100, 40))
+
+
+def test_r_asks_and_restarts_the_chosen_actor_and_not_a_supervisor(env: DashboardEnv) -> None:
     restarted = threading.Event()
 
     def notice(event: Event) -> None:
@@ -196,52 +99,54 @@ def test_r_restarts_the_chosen_actor_and_not_a_supervisor(env: DashboardEnv) -> 
     env.runtime.events.subscribe(notice)
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        await pilot.press("r")
-        await pilot.pause()
-        await seen(pilot, re.escape("a supervisor is not restarted"))
+        await press(pilot, "r", shows="a supervisor is not restarted")
+        await press(pilot, "j", "r", shows=re.escape(f"restart {NAME}?"))
+        await press(pilot, "escape", shows="nothing was done")
         assert not restarted.is_set()
-        await pilot.press("down", "r")
-        await pilot.pause()
-        await seen(pilot, re.escape(f"{NAME} is restarted"))
+        await press(pilot, "r", "y", shows=re.escape(f"{NAME} is restarted"))
         assert await asyncio.to_thread(restarted.wait, PATIENCE)
 
     on_screen(env, look)
 
 
-def test_a_suspended_actor_is_shown_with_the_reason_and_u_resumes_it(env: DashboardEnv) -> None:
+def test_a_suspended_actor_stands_first_with_the_reason_in_the_header_and_u_resumes_it(env: DashboardEnv) -> None:
     env.runtime.suspend(NAME, "it harms others")
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        await seen(pilot, "suspended")
-        await press(pilot, "down", shows="it harms others")
+        text = await seen(pilot, rf"1 in trouble: {NAME} suspended \(it harms")
+        assert text.index("thermom", text.index("health")) < text.index("- root")
+        await press(pilot, "g", shows=f"{NAME}: it harms others")
         await press(pilot, "u", shows=re.escape(f"{NAME} is resumed"))
         assert env.runtime.cell(NAME).state.value == "running"
-        app.refresh_now()
-        await seen(pilot, r"thermom\S+ +ok ")
+        await seen(pilot, rf"all well.*{LINE}ok ")
+        await press(pilot, "u", shows=f"suspend {NAME}")
+        await press(pilot, "y", shows=rf"{NAME} is suspended")
+        await seen(pilot, "1 in trouble")
 
     on_screen(env, look)
 
 
-def test_d_lists_dead_letters_and_they_are_shown_replayed_and_dropped(env: DashboardEnv) -> None:
-    env.say("boom")
-    env.say("boom")
+def test_dead_letters_are_shown_marked_replayed_and_dropped(env: DashboardEnv) -> None:
+    for _ in range(3):
+        env.say("boom")
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        await press(pilot, "d", shows="dead letters: 2")
-        await seen(pilot, r"2 +\d\d:\d\d:\d\d thermometer-ala… str +its handler crashed")
-        await press(pilot, "enter", shows="'boom'")
-        await seen(pilot, r"at +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
-        await press(pilot, "escape", "p", shows="2 is back in the mailbox of thermometer")
+        await press(pilot, "d", shows=r"id time.*3 +\d\d:\d\d:\d\d +therm\S+ +str +its handler crashed")
+        await press(pilot, "g", "enter", shows=r"'boom'.*at +\d\d:\d\d:\d\d")
+        await press(pilot, "escape", "space", "space", shows="2 marked")
+        await press(pilot, "x", shows=re.escape("drop 2 dead letters?"))
+        await press(pilot, "y", shows="2 dropped")
+        await seen(pilot, r" 1 dead letter.* 1/1 ")
+        await press(pilot, "p", "y", shows="1 replayed")
         await asyncio.to_thread(env.runtime.ref(NAME).ask("through").get)
-        await press(pilot, "x", shows="is dropped")
 
     on_screen(env, look)
-    assert len(env.office.letters()) == 2  # the replayed message was dropped, or the letter that it made again
+    assert [letter.id for letter in env.office.letters()][-1:] == [4]  # what was replayed crashed it again
 
 
 def test_t_follows_the_messages_of_the_chosen_actor_and_enter_one_of_them(env: DashboardEnv) -> None:
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        await press(pilot, "down", "t", shows="waiting for a message")
+        await press(pilot, "j", "t", shows="waiting for a message")
         await asyncio.to_thread(eventually, lambda: env.runtime.tracer is not None)
         await asyncio.to_thread(env.say, "hello")
         await seen(pilot, r"\(outside\) +thermometer… str +\S+ +\S+ +handled")
@@ -254,10 +159,44 @@ def test_t_follows_the_messages_of_the_chosen_actor_and_enter_one_of_them(env: D
     on_screen(env, look)
 
 
-def test_bytes_and_help_have_their_pages(env: DashboardEnv) -> None:
+def test_a_filter_acts_while_it_is_typed_and_escape_takes_it_back(env: DashboardEnv) -> None:
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        await press(pilot, "b", shows=r"up +twin +twin +4 +2.0 kB")
-        await press(pilot, "escape", "question_mark", shows="p replays it")
+        text = await press(pilot, "slash", "h", "7", shows=r" 1/1  /h7")
+        assert "- root" not in text and "/h7" in text
+        await press(pilot, "enter", shows=r" 1/1  /h7")
+        await press(pilot, "slash", "z", shows=r"nothing matches 'h7z'")
+        await press(pilot, "escape", shows=r"- root")
+        assert app.state.filter == ""
+
+    on_screen(env, look)
+
+
+def test_views_have_keys_and_names_and_what_a_side_has_not_is_said(env: DashboardEnv) -> None:
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await press(pilot, "2", shows="this edge has no nodes to show")
+        await press(pilot, "colon", *"ev", "enter", shows="nothing has happened since")
+        await asyncio.to_thread(env.say, "boom")
+        await seen(pilot, rf"Failed +{LINE}ValueError: boom")
+        await press(pilot, "colon", *"bed", "enter", shows="there is no view 'bed'; there are actors")
+        await press(pilot, "8", shows="deadletters.db")
+        await press(pilot, "question_mark", shows="keys of :store.*esc back")
+        await press(pilot, "escape", "escape", shows=r"- root")
+
+    on_screen(env, look)
+
+
+def test_a_click_on_a_heading_sorts_and_on_a_line_chooses_and_a_supervisor_collapses(env: DashboardEnv) -> None:
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await pilot.click("#table", offset=(3, 0))
+        await seen(pilot, r"actor \^")
+        await pilot.click("#table", offset=(3, 0))
+        await seen(pilot, r"actor v")
+        await press(pilot, "escape", shows="actor  ")
+        await pilot.click("#table", offset=(5, 2))
+        await until(pilot, lambda: app.state.chosen == NAME)
+        text = await press(pilot, "left", shows=r"\+ root +1 ok")
+        assert "thermom" not in text
+        await press(pilot, "right", shows=LINE)
 
     on_screen(env, look)
 
@@ -265,9 +204,7 @@ def test_bytes_and_help_have_their_pages(env: DashboardEnv) -> None:
 class Patient(ControlClient):
     """Remembers how its questions ended."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.ends: list[BaseException | None] = []
+    ends: list[BaseException | None] = []
 
     def ask(self, command: str, /, **arguments: object) -> Any:
         try:
@@ -281,80 +218,74 @@ def test_until_the_first_answer_it_says_what_it_waits_for_and_keys_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "TIMEOUT", PATIENCE)
-    client = Patient(tmp_path / SOCKET)
+    monkeypatch.setattr("kubeedge_actors.dashboard.background_client.ControlClient", Patient)
+    monkeypatch.setattr(Patient, "ends", [])
 
     async def run() -> None:
         with socket.socket(socket.AF_UNIX) as silent:
             silent.bind(str(tmp_path / SOCKET))
             silent.listen()
-            app = Dashboard(client, interval=3_600)
+            app = Dashboard([Patient(tmp_path / SOCKET)], interval=3_600)
             async with app.run_test(size=SIZE) as pilot:
                 await seen(pilot, "^[^\n]*connecting to")
-                await press(pilot, "question_mark", shows="p replays it")
+                await press(pilot, "question_mark", shows="keys of :actors")
 
     asyncio.run(run())
-    (end,) = client.ends  # by hanging up: it did not wait for the answer, not even to end
-    assert isinstance(end, OSError) and not isinstance(end, TimeoutError)
+    eventually(lambda: len(Patient.ends) == 2, "both questions have ended")
+    for end in Patient.ends:  # by hanging up: they did not wait for the answer, not even to end
+        assert isinstance(end, OSError) and not isinstance(end, TimeoutError)
 
 
-def test_the_cursor_stays_where_it_is_when_the_table_is_drawn_anew(env: DashboardEnv) -> None:
+def test_a_process_that_goes_away_is_shown_as_dead_and_another_one_in_its_place_anew(env: DashboardEnv) -> None:
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        await pilot.press("down")
-        app.refresh_now()
-        await pilot.pause()
-        await pilot.pause()
-        await pilot.press("e")
-        await pilot.pause()
-        await seen(pilot, re.escape(f"{NAME} has not failed"))
-
-    on_screen(env, look)
-
-
-def test_a_process_that_goes_away_is_said_and_the_screen_stays(env: DashboardEnv) -> None:
-    async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        env.client.close()
+        await until(pilot, lambda: app.watched.history.end > 0)
         env.control.close()
-        app.refresh_now()
-        await pilot.pause()
-        await pilot.pause()
-        text = await seen(pilot, "nothing answers at")
-        assert "thermom" in text
+        text = await seen(pilot, r"NO ANSWER since \d\d:\d\d:\d\d \(\S+\): nothing answers at")
+        assert "thermom" in text and "all well" not in text
+        app.watched.look.back = 3
+        env.serve(pid=2)
+        await seen(pilot, r"1 actor   all well")
+        assert app.watched.look.back == 0
 
     on_screen(env, look)
 
 
-BY_DEFAULT = """
-import runpy, signal
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started with, such as nohup
-runpy.run_module("kubeedge_actors.dashboard", run_name="__main__", alter_sys=True)
-"""
+def test_without_unicode_nothing_but_ascii_is_drawn(env: DashboardEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("locale.getencoding", lambda: "ANSI_X3.4-1968")
+
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        assert (await seen(pilot, LINE)).isascii()
+        assert (await press(pilot, "question_mark", shows="keys of")).isascii()
+        assert (await press(pilot, "escape", "j", "enter", shows="mailbox")).isascii()
+        await pilot.press("escape")
+        assert (await press(pilot, "r", shows="restart")).isascii()
+        assert (await press(pilot, "escape", "t", shows="waiting for a message")).isascii()
+
+    on_screen(env, look)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_it_ends_when_it_is_asked_to_or_its_terminal_is_gone(env: DashboardEnv, number: signal.Signals) -> None:
-    near, far = pty.openpty()
-    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    command = (sys.executable, "-c", BY_DEFAULT, "--socket", str(env.client.path))
-    process = subprocess.Popen(command, stdin=far, stdout=far, stderr=far, start_new_session=True)
-    os.close(far)
-    try:
-        shown = b""
-        while b"quit" not in shown:  # it is drawn
-            assert select.select([near], [], [], PATIENCE)[0], shown
-            shown += os.read(near, 65536)
-        os.kill(process.pid, number)
-        if number is signal.SIGHUP:
-            os.close(near)
-        else:
-            threading.Thread(target=_drain, args=(near,), daemon=True).start()
-        status = process.wait(PATIENCE)
-        assert status == 0 or number is signal.SIGHUP  # without a terminal there is nothing to leave in order
-    finally:
-        process.kill()
-        process.wait()
+def test_no_color_draws_without_colours(env: DashboardEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    env.runtime.suspend(NAME, "it harms others")
+
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await seen(pilot, "1 in trouble")
+        lines = app.painted("head").render_lines(Region(0, 0, *SIZE)) + app.painted("table").render_lines(
+            Region(0, 0, *SIZE)
+        )
+        styles = [segment.style for line in lines for segment in line]
+        colors = {style.color.get_truecolor() for style in styles if style and style.color}
+        assert colors and all(color.red == color.green == color.blue for color in colors)
+
+    on_screen(env, look)
 
 
-def _drain(terminal: int) -> None:
-    with contextlib.suppress(OSError), open(terminal, "rb", buffering=0) as reader:
-        while reader.read(65536):
-            pass
+def test_the_screen_has_its_size_again_after_a_resize(env: DashboardEnv) -> None:
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await pilot.resize_terminal(120, 30)
+        await seen(pilot, rf"{NAME} +ok")
+        await until(pilot, lambda: len(screen(pilot)) == 30)
+        await pilot.resize_terminal(60, 12)
+        assert "p50" not in await seen(pilot, rf"actor +health.*{LINE}ok")
+
+    on_screen(env, look)

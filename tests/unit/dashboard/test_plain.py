@@ -18,7 +18,7 @@ from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.streams import MoreCommands
 from kubeedge_actors.dashboard.__main__ import main
-from kubeedge_actors.dashboard.views.tables import TABLES
+from kubeedge_actors.dashboard.views.tables import VIEWS
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.options.parsers import DASHBOARD_VIEWS
 from kubeedge_actors.supervisors import NO_BACKOFF, ActorSystem, SupervisorSpec, ThreadsEngine
@@ -61,7 +61,7 @@ def printed(capsys: pytest.CaptureFixture[str], folder: Path, *words: str, statu
 
 
 def test_the_parser_knows_the_views() -> None:
-    assert ("actors", *TABLES) == DASHBOARD_VIEWS
+    assert VIEWS == DASHBOARD_VIEWS
 
 
 def test_without_a_view_the_forms_are_those_that_scripts_know(capsys: pytest.CaptureFixture[str], folder: Path) -> None:

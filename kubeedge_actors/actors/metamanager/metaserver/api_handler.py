@@ -157,7 +157,7 @@ class ApiHandler:
     def _get(self, request: ServerRequest, info: RequestInfo, reader: Reader | None, asker: Asker) -> ServerResponse:
         may_read = reader is not None and reader.may_read(info.plural, info.namespace, info.name)
         local = self._local.get(info) if may_read and not info.subresource else None
-        if self._cloud is not None and (asker.token or (local is None and not is_pushed(info))):
+        if self._cloud is not None and (asker.token or not is_pushed(info)):
             try:
                 return self._object(request, info, self._cloud.reads.get(asker, info))
             except (ApiRefusal, CloudAway, CloudSilent) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from http import HTTPStatus
 
@@ -23,7 +24,8 @@ WATCH_SECONDS, CLOUD_WATCH_SECONDS = 3600.0, 300.0
 SELECTORS = ("labelSelector", "fieldSelector")
 FINAL = frozenset({401, 403, 404})
 """Refusals that end a watch: it may go on no more, or there is no such kind. Of all others it is tried again."""
-NOT_REFRESHED = -1
+RECHECKS, RECHECK_SECONDS, RETRY_SECONDS = (0.0, 5.0), 60.0, 5.0
+"""Seconds after the cloud was told of a watch, between all further looks, and after one that failed."""
 Shape = Callable[[Json], Json]
 
 
@@ -56,7 +58,7 @@ class ApiWatches:
             sentence = "too old resource version: what happened since then is not known here any more"
             return error_reply(HTTPStatus.GONE, "Expired", sentence)
         self._local.list(watch.info, watch.query, NOTHING)  # what is no selector is said before the stream begins
-        look = _Look(self, watch, renew, allowed=allowed)
+        look = _Look(self, watch, renew, allowed=allowed, pushed=pushed)
         return ServerResponse(200, stream=self._stream(watch, look, shape, shown, pushed=pushed))
 
     def _ask(self, watch: WatchRequest, reader: Reader | None) -> tuple[bool, bool]:
@@ -111,7 +113,7 @@ class ApiWatches:
             reads.refresh(watch.asker, watch.info, watch.selectors, stored)
 
     def generation(self) -> int:
-        """Another one after each new link."""
+        """Another one after each new link, and when the cloud has been told of a watch."""
         return self._cloud[1].generation if self._cloud is not None else 0
 
 
@@ -124,31 +126,42 @@ class WatchRequest:
 
 
 class _Look:
-    """What one watch shows now; after a new link the store is first made what the API has."""
+    """What one watch shows now. The store is made what the API has when the cloud has been told of a watch, a while later and each minute: what
+    is deleted before the cloud's own watch has begun is pushed by nobody.
+    """
 
     def __init__(
-        self, watches: ApiWatches, watch: WatchRequest, renew: Callable[[], Reader | None], *, allowed: bool
+        self,
+        watches: ApiWatches,
+        watch: WatchRequest,
+        renew: Callable[[], Reader | None],
+        *,
+        allowed: bool,
+        pushed: bool,
     ) -> None:
         self._watches, self._watch, self._renew, self._allowed = watches, watch, renew, allowed
-        self._generation = watches.generation()
+        self._generation, self._pushed, self._due = watches.generation(), pushed, [time.monotonic() + RECHECK_SECONDS]
 
     def __call__(self) -> list[Json]:
         """Who reads is asked each time: a token may have ended, and what its pod names may be another thing by now."""
-        generation = self._watches.generation()
+        now, generation = time.monotonic(), self._watches.generation()
         if generation != self._generation:
-            self._generation = generation
-            self._refresh()
+            self._generation, self._due = generation, [now + delay for delay in RECHECKS]
+        if self._pushed and self._due[0] <= now:
+            del self._due[0]
+            self._due = self._due or [now + RECHECK_SECONDS]
+            self._refresh(now)
         return self._watches.local(self._watch, EVERYTHING if self._allowed else self._renew() or NOTHING)
 
-    def _refresh(self) -> None:
+    def _refresh(self, now: float) -> None:
         try:
             self._watches.refresh(self._watch)
         except ApiRefusal as refused:
             if self._allowed and refused.code in FINAL:
                 raise StreamEnded from refused
-            self._generation = NOT_REFRESHED
+            self._due.insert(0, now + RETRY_SECONDS)
         except CloudSilent:
-            self._generation = NOT_REFRESHED
+            self._due.insert(0, now + RETRY_SECONDS)
         except CloudAway:
             return  # the next link brings the next try
 

@@ -157,6 +157,7 @@ class MetaServer(Module):
         """The cloud has answered. Whoever no longer waits hears nothing."""
         if message.parent_msg_id in self._syncs:
             self._syncs.discard(message.parent_msg_id)
+            self._watches.recheck()
             if message.content:
                 self.log.warning("the cloud does not push what %d watches are of", len(message.content))
             return
@@ -199,7 +200,7 @@ class MetaServer(Module):
     def on_link_up(self, message: LinkUp) -> None:
         """Tell this cloud, which may be another one, of the watches; each compares what it has with the API's."""
         self._state.cloud_shows_tokens = message.is_native
-        self._watches.on_link_up()
+        self._watches.recheck()
         if self._watches.all():
             self._sync_watches()
 

@@ -18,7 +18,7 @@ class OpenWatches:
         self._open: dict[str, tuple[Application, int]] = {}
         self._trusted: set[str] = set()
         self.generation = 0
-        """Changes with each new link: what was pushed during a cut has not come."""
+        """Changes with each new link, as what was pushed during a cut has not come, and when the cloud has begun what it was told of."""
 
     def all(self, *, shows_tokens: bool = True) -> dict[str, Application]:
         """By ID; for a cloud that does not show the tokens to the API those that need it not."""
@@ -26,8 +26,8 @@ class OpenWatches:
             found = {id: application for id, (application, _) in self._open.items()}
             return {id: each for id, each in found.items() if shows_tokens or not each.token or id in self._trusted}
 
-    def on_link_up(self) -> None:
-        """There is a new link."""
+    def recheck(self) -> None:
+        """Something may be missing: each watch compares what it has."""
         self.generation += 1
 
     @contextmanager

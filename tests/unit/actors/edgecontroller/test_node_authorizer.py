@@ -266,6 +266,7 @@ def test_every_upward_type_is_judged_or_belongs_to_another_module() -> None:
         "CustomMessage",
         "ApplicationRequest",
         "KeepAlive",
+        "NodeTaskReported",
         "QueryClusterCa",
     }
     judged = {type(request).__name__ for request in ALLOWED}

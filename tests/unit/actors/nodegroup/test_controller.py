@@ -49,7 +49,7 @@ def test_a_group_tells_when_a_node_is_lost_and_a_heart_beat_costs_it_nothing(env
     env.settle()
     assert len(env.api.requests) == before + 1, "the heart-beat itself"
     set_status(env.api, "n1", conditions=[condition("Ready", "Unknown")])
-    env.settle()
+    env.settle(2)
     assert env.api.get(NODEGROUP_KIND, "", "a")["status"]["nodeStatuses"] == [ready | {"readyStatus": "Unknown"}]
 
 
@@ -118,3 +118,18 @@ def test_a_crash_at_any_request_leaves_no_pod_behind(env: ApplicationGroupsEnv, 
     assert env.api.peek(NODEGROUP_KIND, "", "a") is None
     assert groups_of(env) == [None, None, None]
     assert all("deletionTimestamp" in each["metadata"] for each in env.api.peek_all(POD_KIND))
+
+
+def test_a_fleet_that_comes_back_together_is_told_together(env: ApplicationGroupsEnv) -> None:
+    names = [f"m{number}" for number in range(30)]
+    for name in names:
+        add_node(env.api, node(name, ready="Unknown", labels={"place": "z"}))
+    env.group("a", matchLabels={"place": "z"})
+    before = env.api.count("patch", "nodegroups")
+    for name in names:
+        set_status(env.api, name, conditions=[condition("Ready", "True")])
+        env.settle(0.01)
+    env.settle(2)
+    told = env.api.get(NODEGROUP_KIND, "", "a")["status"]["nodeStatuses"]
+    assert {status["readyStatus"] for status in told} == {"Ready"}
+    assert env.api.count("patch", "nodegroups") - before == 1

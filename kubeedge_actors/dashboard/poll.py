@@ -1,0 +1,115 @@
+"""What one process is asked, and when: its figures every time, its whole tree seldom, beside them what the shown view needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kubeedge_actors.dashboard.views.tables import ACTORS, EVENTS, TABLES
+from kubeedge_actors.dashboard.watched import Watched
+
+if TYPE_CHECKING:
+    from kubeedge_actors.dashboard.alerts import Alerts
+    from kubeedge_actors.dashboard.background_client import BackgroundClient
+
+TREE_EVERY = 10
+"""Looks between two at the whole tree, which costs the process five times as much as one at its figures."""
+HISTORY_EVERY = 5.0
+NO_COMMAND = "there is no command"
+Take = Callable[[Any], object]
+
+
+class Poll:
+    """Of one process; `changed` is called when an answer has come. A question that is still open is not asked again."""
+
+    def __init__(
+        self, watched: Watched, client: BackgroundClient, alerts: Alerts, changed: Callable[[], object]
+    ) -> None:
+        self.watched, self.client = watched, client
+        self._alerts, self._changed = alerts, changed
+        self._open: set[str] = set()
+        self._unknown: set[str] = set()
+        """Commands that the process does not have: it is another side, or an older one."""
+        self._looks = 0
+        self._history_at: float | None = None
+        self._is_listening = False
+
+    def look(self, view: str = "") -> None:
+        """Ask what this view needs; without one, how the process is."""
+        watched = self.watched
+        whole = self._looks % TREE_EVERY == 0 or watched.needs_tree or "figures" in self._unknown
+        self._looks += 1
+        if whole:
+            self._ask("tree", lambda answer: watched.heard(tree=answer), health=True, patience=0.1, probe=False)
+        else:
+            self._ask("figures", self._take_figures)
+        if view == ACTORS:
+            self._look_back()
+        elif view == EVENTS:
+            self._listen()
+        elif view:
+            self._look_at_table(view)
+
+    def _take_figures(self, answer: Any) -> None:
+        if self.watched.heard(figures=answer):
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Another process answers at this socket."""
+        self._unknown.clear()
+        self._history_at = None
+
+    def _look_back(self) -> None:
+        now = time.monotonic()
+        if self._history_at is None or now - self._history_at >= HISTORY_EVERY:
+            self._history_at = now
+            history = self.watched.history
+            self._ask("history", history.add, since=history.end)
+
+    def _look_at_table(self, view: str) -> None:
+        table = TABLES[view]
+        if table.command not in self._unknown:
+            self._ask(table.command, lambda answer: self.watched.answered(view, answer), view, **dict(table.arguments))
+
+    def _listen(self) -> None:
+        """Hear of events, from the first time on that somebody looks; again when the process is back."""
+        if not self._is_listening and self.watched.lost_since is None:
+            self._is_listening = True
+            self.client.stream("events", self._take_event, self._end_of_events)
+
+    def _take_event(self, event: Any) -> None:
+        self.watched.add_event(event)
+        self._changed()
+
+    def _end_of_events(self, _: str) -> None:
+        self._is_listening = False
+
+    def _ask(self, command: str, take: Take, view: str = "", **arguments: object) -> None:
+        if command in self._open or (command in self._unknown and not view):
+            return
+        self._open.add(command)
+
+        def heard(answer: Any) -> None:
+            self._open.discard(command)
+            take(answer)
+            if command in ("tree", "figures"):
+                self._alerts.answers(self.watched.name)
+            self._changed()
+
+        def missed(sentence: str) -> None:
+            self._open.discard(command)
+            self._missed(command, view, sentence)
+            self._changed()
+
+        self.client.ask(command, heard, missed, stays=True, **arguments)
+
+    def _missed(self, command: str, view: str, sentence: str) -> None:
+        if NO_COMMAND in sentence:
+            self._unknown.add(command)
+            sentence = self.watched.without(view) if view else sentence
+        elif command in ("tree", "figures"):
+            self.watched.missed(sentence)
+            self._alerts.lost(self.watched.name, sentence)
+        if view:
+            self.watched.refused[view] = sentence
