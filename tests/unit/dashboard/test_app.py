@@ -245,7 +245,7 @@ def test_a_process_that_goes_away_is_shown_as_dead_and_another_one_in_its_place_
         app.watched.look.back = 3
         env.serve(pid=2)
         await seen(pilot, r"1 actor   all well")
-        assert app.watched.look.back == 0
+        await until(pilot, lambda: app.watched.look.back == 0)
 
     on_screen(env, look)
 
