@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-thorough test-fast test-under-load about-test about-fast check format house coverage mutants bench attack fuzz lock audit sbom clean FORCE .about-run
+.PHONY: help run test test-fast test-under-load about-test about-fast check format house coverage mutants bench attack fuzz lock audit sbom clean FORCE .about-run
 .NOTPARALLEL:
 # Tests start hundreds of processes: without bytecode each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,11 +26,8 @@ run: .about-run $(VENV)/.run  ## set up, then run the demo: cloud and edge with 
 .about-run:
 	@echo "make run: a cloud and an edge on this machine with a pod and a device; 20 seconds to the last step, then until Ctrl-C"
 
-test: about-test $(VENV)/.dev  ## set up, then run all tests
-	$(BIN)/python -m pytest
-
-test-thorough: about-test $(VENV)/.dev  ## the same, with four times as many examples of what Hypothesis makes up, as in CI: two minutes more
-	$(BIN)/python -m pytest --hypothesis-profile=thorough
+test: about-test $(VENV)/.dev  ## set up, then run all tests; THOROUGH=1: four times as many examples of what Hypothesis makes up, two minutes more
+	$(BIN)/python -m pytest $(if $(THOROUGH),--hypothesis-profile=thorough)
 
 test-fast: about-fast $(VENV)/.dev  ## the tests that start no process and take no second each
 	$(BIN)/python -m pytest -m "not processes and not slow"

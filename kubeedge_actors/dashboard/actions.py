@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kubeedge_actors.dashboard.actor_screen import ActorScreen
-from kubeedge_actors.dashboard.lines import Line
+from kubeedge_actors.dashboard.lines import TableLine
 from kubeedge_actors.dashboard.log_screen import LogScreen
 from kubeedge_actors.dashboard.screens import ConfirmScreen, TextScreen, TraceScreen, fields_text
 from kubeedge_actors.dashboard.textual_imports import App
@@ -28,10 +28,10 @@ class Actions:
         def client(self) -> BackgroundClient: ...
         @property
         def view(self) -> str: ...
-        def chosen(self) -> Line | None: ...
+        def chosen(self) -> TableLine | None: ...
         def say(self, sentence: str) -> None: ...
         def look(self) -> None: ...
-        def meant(self) -> list[Line]: ...
+        def meant(self) -> list[TableLine]: ...
         def action_log(self) -> None: ...
         def restart_pod(self) -> None: ...
 
@@ -128,7 +128,7 @@ class ActorActions(Actions):
 class PodActions(Actions):
     """On pods of an edge."""
 
-    def _pod(self, verb: str) -> Line | None:
+    def _pod(self, verb: str) -> TableLine | None:
         line = self.chosen()
         if self.view != PODS or line is None:
             self.say(f"{verb}: in :pods only")
@@ -165,7 +165,7 @@ class PodActions(Actions):
             )
 
 
-def _target(line: Line) -> dict[str, str]:
+def _target(line: TableLine) -> dict[str, str]:
     first = line.data["object"]["spec"]["containers"][0]["name"]
     return {name: line.data[name] for name in ("namespace", "pod")} | {"container": line.data["container"] or first}
 

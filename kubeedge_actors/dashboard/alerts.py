@@ -6,7 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 
-from kubeedge_actors.dashboard.lines import Line
+from kubeedge_actors.dashboard.lines import TableLine
 from kubeedge_actors.errors import UsageError
 
 RUNNING = 4
@@ -25,7 +25,7 @@ class Alerts:
         self._running: list[subprocess.Popen[bytes]] = []
         self._lost: set[str] = set()
 
-    def tell(self, process: str, new: Sequence[Line], ring: Callable[[], None]) -> None:
+    def tell(self, process: str, new: Sequence[TableLine], ring: Callable[[], None]) -> None:
         """Of each that came into trouble; `ring`: the bell."""
         if new and self._bell:
             ring()

@@ -11,7 +11,7 @@ from kubeedge_actors.dashboard.actions import ActorActions, LetterActions, PodAc
 from kubeedge_actors.dashboard.alerts import Alerts
 from kubeedge_actors.dashboard.background_client import BackgroundClient
 from kubeedge_actors.dashboard.keys import BINDINGS, hints_text, views_text
-from kubeedge_actors.dashboard.lines import ASCII_LEVELS, UNICODE_LEVELS, Column, Line, StyledLine, speaks_unicode
+from kubeedge_actors.dashboard.lines import ASCII_LEVELS, UNICODE_LEVELS, Column, StyledLine, TableLine, speaks_unicode
 from kubeedge_actors.dashboard.navigation import Navigation
 from kubeedge_actors.dashboard.painted import Painted
 from kubeedge_actors.dashboard.poll import Poll
@@ -132,11 +132,11 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
         """A part of the screen."""
         return self.screen_stack[0].query_one(f"#{name}", Painted)
 
-    def chosen(self) -> Line | None:
+    def chosen(self) -> TableLine | None:
         """The chosen line."""
         return self.state.line
 
-    def meant(self) -> list[Line]:
+    def meant(self) -> list[TableLine]:
         """The lines an action is for."""
         return self.state.meant()
 
@@ -175,7 +175,7 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
         self.painted("said").paint([((self._said(), "noted"),)])
         self.painted("keys").paint([((self._keys(), "faint"),)])
 
-    def _lines(self) -> list[Line]:
+    def _lines(self) -> list[TableLine]:
         watched = self.watched
         if self._view == ACTORS:
             return watched.actor_lines()

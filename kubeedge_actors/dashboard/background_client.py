@@ -18,7 +18,7 @@ OnAnswer = Callable[[Any], object]
 OnError = Callable[[str], object]
 
 
-class Listening:
+class OpenStream:
     """A stream that is read until it is cancelled."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class BackgroundClient:
         self._staying: dict[str, ControlClient] = {}
         self._asking: set[ControlClient] = set()
         """The connections of open questions."""
-        self._listening: list[Listening] = []
+        self._listening: list[OpenStream] = []
         self._is_closed = False
 
     @property
@@ -73,9 +73,9 @@ class BackgroundClient:
 
     def stream(
         self, command: str, on_answer: Callable[[Mapping[str, Any]], object], on_error: OnError, **arguments: object
-    ) -> Listening:
+    ) -> OpenStream:
         """Have `on_answer` called with each answer until what is returned is cancelled."""
-        listening = Listening()
+        listening = OpenStream()
         self._listening = [*(each for each in self._listening if not each.is_cancelled), listening]
 
         def listen() -> None:

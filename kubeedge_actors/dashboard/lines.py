@@ -37,7 +37,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TableLine:
     """One line. `key`: the same in the next answer; `order`: what to sort by, one value a column (None: its cell); `detail`: shown below the table
     when the line is chosen; `data`: what it was made from.
     """
@@ -45,15 +45,15 @@ class Line:
     key: str
     cells: tuple[str, ...]
     order: tuple[Any, ...] = ()
-    trouble: int = FINE
+    severity: int = FINE
     detail: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def matches(line: Line, pattern: str) -> bool:
+def matches(line: TableLine, pattern: str) -> bool:
     """Whether the letters of the pattern stand in one of the cells, in this order.
 
-    >>> matches(Line("a", ("edgecontroller-1", "ok")), "edc1"), matches(Line("a", ("edgecontroller-1", "ok")), "xk")
+    >>> matches(TableLine("a", ("edgecontroller-1", "ok")), "edc1"), matches(TableLine("a", ("edgecontroller-1", "ok")), "xk")
     (True, False)
     """
     return any(_stands_in(cell.lower(), pattern.lower()) for cell in line.cells)
@@ -64,7 +64,7 @@ def _stands_in(text: str, pattern: str) -> bool:
     return all(letter in letters for letter in pattern)
 
 
-def by_column(lines: Iterable[Line], column: int, *, down: bool) -> list[Line]:
+def by_column(lines: Iterable[TableLine], column: int, *, down: bool) -> list[TableLine]:
     """Sorted by what a column stands for; lines without a value last, either way."""
     values = [(line, line.order[column] if column < len(line.order) else line.cells[column]) for line in lines]
     there = [pair for pair in values if pair[1] not in (None, "")]
@@ -76,12 +76,12 @@ def _rank(value: Any) -> tuple[int, Any]:
     return (0, value) if isinstance(value, int | float) else (1, str(value))
 
 
-def fitted(columns: Sequence[Column], lines: Sequence[Line], width: int) -> dict[int, int]:
+def fitted(columns: Sequence[Column], lines: Sequence[TableLine], width: int) -> dict[int, int]:
     """How many characters each column has, by its place; those for which there is no room are absent.
 
-    >>> fitted([Column("name", 4), Column("why", 3, rank=1)], [Line("a", ("edgehub", "no"))], 11)
+    >>> fitted([Column("name", 4), Column("why", 3, rank=1)], [TableLine("a", ("edgehub", "no"))], 11)
     {0: 7, 1: 3}
-    >>> fitted([Column("name", 4), Column("why", 3, rank=1)], [Line("a", ("edgehub", "no"))], 7)
+    >>> fitted([Column("name", 4), Column("why", 3, rank=1)], [TableLine("a", ("edgehub", "no"))], 7)
     {0: 7}
     """
     shown = dict(enumerate(columns))

@@ -11,7 +11,7 @@ from kubeedge_actors.dashboard.screens import CLOSE, page
 from kubeedge_actors.dashboard.textual_imports import ComposeResult, Input, ModalScreen, Static, VerticalScroll
 
 if TYPE_CHECKING:
-    from kubeedge_actors.dashboard.background_client import BackgroundClient, Listening
+    from kubeedge_actors.dashboard.background_client import BackgroundClient, OpenStream
 
 LINES, TAIL = 5_000, 500
 """Lines that are kept here, and of those that were there before."""
@@ -35,7 +35,7 @@ class LogScreen(ModalScreen[None]):
         self._rest = ""
         self._follows, self._at, self._pattern, self._sentence = True, -1, "", KEYS
         self._is_drawn = True
-        self._listening: Listening | None = None
+        self._listening: OpenStream | None = None
 
     def compose(self) -> ComposeResult:
         """The log, a line to search by, what there is to say."""

@@ -96,7 +96,7 @@ class Navigation(Actions):
             collapsed.discard(own)
         elif name := own if own and own not in collapsed else line.data.get("parent", ""):
             collapsed.add(name)
-            self.state.chosen = f"/{name}"
+            self.state.choose(f"/{name}")
         self.draw()
 
     def action_go_back(self, steps: int) -> None:

@@ -40,9 +40,9 @@ class Poll:
         whole = self._looks % TREE_EVERY == 0 or watched.needs_tree or "figures" in self._unknown
         self._looks += 1
         if whole:
-            self._ask("tree", lambda answer: watched.heard(tree=answer), health=True, patience=0.1, probe=False)
+            self._ask("tree", self._take_tree, health=True, patience=0.1, probe=False)
         else:
-            self._ask("figures", self._take_figures)
+            self._ask("figures", lambda answer: watched.heard(figures=answer))
         if view == ACTORS:
             self._look_back()
         elif view == EVENTS:
@@ -50,8 +50,8 @@ class Poll:
         elif view:
             self._look_at_table(view)
 
-    def _take_figures(self, answer: Any) -> None:
-        if self.watched.heard(figures=answer):
+    def _take_tree(self, answer: Any) -> None:
+        if self.watched.heard(tree=answer):
             self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -109,6 +109,7 @@ class Poll:
             sentence = self.watched.without(view) if view else sentence
         elif command in ("tree", "figures"):
             self.watched.missed(sentence)
+            self._looks = 0  # what answers next may be another process
             self._alerts.lost(self.watched.name, sentence)
         if view:
             self.watched.refused[view] = sentence

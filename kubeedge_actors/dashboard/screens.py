@@ -21,7 +21,7 @@ from kubeedge_actors.dashboard.views.tables import moment
 from kubeedge_actors.osutil.printable import printable
 
 if TYPE_CHECKING:
-    from kubeedge_actors.dashboard.background_client import BackgroundClient, Listening
+    from kubeedge_actors.dashboard.background_client import BackgroundClient, OpenStream
 
 ASCII_CLASS = "ascii"
 """Class of the app where nothing but ASCII is drawn."""
@@ -190,7 +190,7 @@ class TraceScreen(TableScreen):
         super().__init__(title, SPAN_HEADINGS, SPAN_WIDTHS, client)
         self._wanted, self._actor = message_id, actor
         self._hops: list[str] = []
-        self._listening: Listening | None = None
+        self._listening: OpenStream | None = None
 
     def load(self) -> None:
         """Follow from now on; of one message, what was seen of it before as well."""

@@ -9,8 +9,8 @@ from kubeedge_actors.dashboard.lines import (
     NOTED,
     TROUBLE,
     Column,
-    Line,
     StyledLine,
+    TableLine,
     by_column,
     column_at,
     drawn,
@@ -25,40 +25,51 @@ LINE_STYLES = {TROUBLE: "trouble", NOTED: "noted"}
 
 @dataclass(slots=True)
 class TableState:
-    """Of one view. `chosen`: the key of the line; `order`: the column that it is sorted by, None: as it came."""
+    """Of one view. `chosen`: the key of the line; `wanted`: of the one that was chosen by hand, to which the cursor returns when it is back; `order`: the column that it is sorted by, None: as it came."""
 
     filter: str = ""
     order: int | None = None
     down: bool = False
     chosen: str = ""
+    wanted: str = ""
     marked: set[str] = field(default_factory=set)
     at: int = 0
     """Where the chosen line is among those shown."""
     top: int = 0
-    shown: list[Line] = field(default_factory=list)
+    shown: list[TableLine] = field(default_factory=list)
     widths: dict[int, int] = field(default_factory=dict)
 
-    def take(self, lines: Sequence[Line]) -> None:
+    def take(self, lines: Sequence[TableLine]) -> None:
         """The lines of now: filtered, sorted, the chosen one found again."""
         kept = [line for line in lines if not self.filter or matches(line, self.filter)]
         self.shown = kept if self.order is None else by_column(kept, self.order, down=self.down)
         keys = [line.key for line in self.shown]
-        if self.chosen in keys:
-            self.at = keys.index(self.chosen)
-        self.move(0)
+        if self.wanted in keys:
+            self.at = keys.index(self.wanted)
+        self._clamp()
+        self.wanted = self.wanted or self.chosen
         self.marked &= {line.key for line in lines}
 
     def move(self, by: int) -> None:
         """Choose another line, so many further down."""
-        self.at = max(0, min(self.at + by, len(self.shown) - 1))
+        self.at += by
+        self._clamp()
+        self.wanted = self.chosen
+
+    def choose(self, key: str) -> None:
+        """Choose the line with this key as soon as it is there."""
+        self.wanted = key
+
+    def _clamp(self) -> None:
+        self.at = max(0, min(self.at, len(self.shown) - 1))
         self.chosen = self.shown[self.at].key if self.shown else ""
 
     @property
-    def line(self) -> Line | None:
+    def line(self) -> TableLine | None:
         """The chosen line."""
         return self.shown[self.at] if self.at < len(self.shown) else None
 
-    def meant(self) -> list[Line]:
+    def meant(self) -> list[TableLine]:
         """The lines an action is for: the marked ones, or else the chosen one."""
         marked = [line for line in self.shown if line.key in self.marked]
         return marked or ([self.line] if self.line is not None else [])
@@ -106,7 +117,7 @@ class TableState:
         lines: list[StyledLine] = [((" " + drawn(titles, columns, self.widths).ljust(width - GUTTER), "heading"),)]
         for line in self.shown[self.top : self.top + room]:
             text = ("*" if line.key in self.marked else " ") + drawn(line.cells, columns, self.widths)
-            style = "chosen" if line.key == self.chosen else "faint" if faint else LINE_STYLES.get(line.trouble, "")
+            style = "chosen" if line.key == self.chosen else "faint" if faint else LINE_STYLES.get(line.severity, "")
             lines.append(((text.ljust(width) if style == "chosen" else text, style),))
         return lines
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from kubeedge_actors.control.formatting import format_seconds, link_text, process_text
 from kubeedge_actors.dashboard.history import History
-from kubeedge_actors.dashboard.lines import TROUBLE, Line
+from kubeedge_actors.dashboard.lines import TROUBLE, TableLine
 from kubeedge_actors.dashboard.views import actors
 
 Json = Mapping[str, Any]
 EVENTS_KEPT = 500
+LEAST_PASSED = 0.5
+"""Seconds between two looks at the processor time: of less, no share is told."""
 
 
 class Watched:
@@ -42,8 +44,10 @@ class Watched:
     def heard(self, *, tree: Json | None = None, figures: Json | None = None) -> bool:
         """It has answered; whether this is another process than the one before, of which all is forgotten but its events."""
         self.lost_since, self.seen_at, self.reason = None, self._clock(), ""
-        pid = ((tree or figures or {}).get("process") or {}).get("pid", 0)
-        another, self._pid = bool(self._pid and pid != self._pid), pid
+        another = False
+        if tree is not None:
+            pid = (tree.get("process") or {}).get("pid", 0)
+            another, self._pid = bool(self._pid and pid != self._pid), pid
         if another:
             self._forget()
         if tree is not None:
@@ -55,7 +59,8 @@ class Watched:
         used = (self._fact("process") or {}).get("cpu", 0.0)
         at, before, _ = self._cpu
         passed = self.seen_at - at
-        self._cpu = (self.seen_at, used, max(0.0, used - before) / passed if at and passed > 0 else 0.0)
+        if passed >= LEAST_PASSED:
+            self._cpu = (self.seen_at, used, max(0.0, used - before) / passed if at else 0.0)
         return another
 
     def _forget(self) -> None:
@@ -94,13 +99,13 @@ class Watched:
         kept = self._fact("dead_letters_kept")
         return int(self._fact("dead_letters") or 0 if kept is None else kept)
 
-    def actor_lines(self) -> list[Line]:
+    def actor_lines(self) -> list[TableLine]:
         """The tree as lines; none before the first answer."""
         return actors.lines(self.tree, self.figures, self.history, self.look) if self.tree else []
 
-    def newly_troubled(self) -> list[Line]:
+    def newly_troubled(self) -> list[TableLine]:
         """Those in trouble that were not when this was asked the last time."""
-        bad = {line.key: line for line in self.actor_lines() if line.trouble == TROUBLE}
+        bad = {line.key: line for line in self.actor_lines() if line.severity == TROUBLE}
         new = [line for key, line in bad.items() if key not in self._troubled]
         self._troubled = set(bad)
         return new
@@ -114,7 +119,7 @@ class Watched:
         first = f"{process_text(facts)}{share}   {link_text(facts)}".rstrip()
         return [(first, "title"), self._state(self.actor_lines()), self._past()]
 
-    def _state(self, lines: list[Line]) -> tuple[str, str]:
+    def _state(self, lines: list[TableLine]) -> tuple[str, str]:
         if self.lost_since is not None:
             since = time.strftime("%H:%M:%S", time.localtime(self.lost_since))
             return (
@@ -123,7 +128,7 @@ class Watched:
             )
         known = [line for line in lines if "supervisor" not in line.data]
         bad = actors.worst(lines)
-        count = sum(line.trouble == TROUBLE for line in lines)
+        count = sum(line.severity == TROUBLE for line in lines)
         rate, queued = (
             sum(line.data.get("rate", 0.0) for line in known),
             sum(line.data.get("depth", 0) for line in known),

@@ -60,6 +60,6 @@ def test_pods_run_and_the_read_api_answers_without_a_cloud(node: Node) -> None:
     assert shown.stdout.split() == ["pod/web", "node/edge-1"], shown.stderr
     refused = node.local("delete", "pod", "web")
     assert refused.returncode != 0
-    assert "can only be read" in refused.stderr
+    assert "with the token of who changes them" in refused.stderr
     node.cloud.start()
     node.wait_ready()

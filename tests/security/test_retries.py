@@ -80,6 +80,7 @@ DELAYED = {
     "apiserver/uvicorn_protocol.py": "no retry: the deadlines of a head and a body",
     "apiserver/handlers/watch.py": "no retry: the deadline of a wait",
     "controller.py": "`back_off`, with jitter; CONFLICT_RETRY; API_BACKOFF_LONGEST, and what a controller says: 30 s for an EdgeApplication, 1 s for a NodeGroup",
+    "dashboard/app.py": "no retry: the end of the program",
     "dashboard/background_client.py": "no retry: the next turn of the screen",
     "drivers/bootstrap/server.py": "no retry: a deadline",
     "drivers/broker/connections.py": "no retry: the keep-alive of a client",

@@ -93,7 +93,7 @@ def env() -> CallerEnv:
 def test_pauses_grow_while_the_api_is_away(env: CallerEnv) -> None:
     env.error = AWAY
     env.do(env.get)
-    assert env.pauses(6) == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0]
+    assert env.pauses(6) == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
     assert env.caller.answers == 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeedge_actors.control.formatting import format_seconds, worker_process_text
 from kubeedge_actors.dashboard.history import History
-from kubeedge_actors.dashboard.lines import FINE, NOTED, TROUBLE, UNICODE_LEVELS, Column, Line, trend
+from kubeedge_actors.dashboard.lines import FINE, NOTED, TROUBLE, UNICODE_LEVELS, Column, TableLine, trend
 
 TREND = 8
 COLUMNS = (
@@ -38,24 +38,24 @@ class Look:
     levels: str = UNICODE_LEVELS
 
 
-def lines(tree: Json, figures: Json, history: History, look: Look) -> list[Line]:
+def lines(tree: Json, figures: Json, history: History, look: Look) -> list[TableLine]:
     """All lines: first the actors in trouble, the worst first, then the tree without them; then those that are missing."""
     nodes = with_figures(tree, figures)
     scale = history.highest("rate", TREND, look.back)
     made = list(_walk(tree["tree"], nodes, 0, "", look, history, scale))
     made += [_missing(name, facts) for name, facts in _absent(tree, nodes)]
-    bad = [replace(line, cells=(line.cells[0].lstrip(), *line.cells[1:])) for line in made if line.trouble == TROUBLE]
+    bad = [replace(line, cells=(line.cells[0].lstrip(), *line.cells[1:])) for line in made if line.severity == TROUBLE]
     bad.sort(key=lambda line: _severity(line.data["word"]))
-    return bad + [line for line in made if line.trouble != TROUBLE]
+    return bad + [line for line in made if line.severity != TROUBLE]
 
 
 def _severity(word: str) -> int:
     return MOST_TROUBLE_FIRST.index(word) if word in MOST_TROUBLE_FIRST else len(MOST_TROUBLE_FIRST)
 
 
-def worst(shown: list[Line]) -> str:
+def worst(shown: list[TableLine]) -> str:
     """What to look at first, in a few words; empty when all is well."""
-    bad = [line for line in shown if line.trouble == TROUBLE]
+    bad = [line for line in shown if line.severity == TROUBLE]
     if not bad:
         return ""
     more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
@@ -94,15 +94,15 @@ def _absent(tree: Json, nodes: Mapping[str, Any]) -> list[tuple[str, Json]]:
     return [(name, facts) for name, facts in (tree.get("health") or {}).items() if name not in nodes]
 
 
-def _missing(name: str, facts: Json) -> Line:
+def _missing(name: str, facts: Json) -> TableLine:
     cells = (name, facts["state"], "", "", "", "", "", "", "", facts["reason"])
     data = {"word": "missing", "state": facts["state"]}
-    return Line(name, cells, (name, facts["state"]), TROUBLE, facts["reason"], data)
+    return TableLine(name, cells, (name, facts["state"]), TROUBLE, facts["reason"], data)
 
 
 def _walk(
     node: Json, nodes: Mapping[str, dict[str, Any]], depth: int, parent: str, look: Look, history: History, scale: float
-) -> Iterator[Line]:
+) -> Iterator[TableLine]:
     if not node:
         return
     if node["kind"] != "supervisor":
@@ -116,7 +116,9 @@ def _walk(
         yield from _walk(child, nodes, depth + 1, node["name"], look, history, scale)
 
 
-def _supervisor(node: Json, below: list[dict[str, Any]], depth: int, parent: str, *, ill: int, closed: bool) -> Line:
+def _supervisor(
+    node: Json, below: list[dict[str, Any]], depth: int, parent: str, *, ill: int, closed: bool
+) -> TableLine:
     queue, rate = sum(each["depth"] for each in below), sum(each["rate"] for each in below)
     restarts = node["restarts"] + sum(each["restarts"] for each in below)
     state = "" if node["state"] in WELL else node["state"]
@@ -137,10 +139,10 @@ def _supervisor(node: Json, below: list[dict[str, Any]], depth: int, parent: str
     )
     order = (node["name"], health, queue, None, rate, None, None, None, restarts, error)
     data = {"supervisor": node["name"], "parent": parent, "depth": depth, "word": state, "state": state}
-    return Line(f"/{node['name']}", cells, order, NOTED if state or ill else FINE, error, data)
+    return TableLine(f"/{node['name']}", cells, order, NOTED if state or ill else FINE, error, data)
 
 
-def _actor(node: dict[str, Any], depth: int, parent: str, look: Look, history: History, scale: float) -> Line:
+def _actor(node: dict[str, Any], depth: int, parent: str, look: Look, history: History, scale: float) -> TableLine:
     name, used = node["name"], node["handled"] > 0
     word = _word(node, history)
     values = {kind: node[kind] for kind in ("rate", "depth", "p99")}
@@ -174,7 +176,7 @@ def _actor(node: dict[str, Any], depth: int, parent: str, look: Look, history: H
     )
     trouble = TROUBLE if word not in WELL else NOTED if node["restarts"] else FINE
     data = {**node, "word": word, "state": state, "parent": parent}
-    return Line(name, cells, order, trouble, why, data)
+    return TableLine(name, cells, order, trouble, why, data)
 
 
 def _word(node: Mapping[str, Any], history: History) -> str:

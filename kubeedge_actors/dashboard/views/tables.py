@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeedge_actors.control.formatting import format_bytes, format_seconds, traffic_rows
-from kubeedge_actors.dashboard.lines import FINE, NOTED, TROUBLE, Column, Line, trend
+from kubeedge_actors.dashboard.lines import FINE, NOTED, TROUBLE, Column, TableLine, trend
 
 Json = Mapping[str, Any]
 ACTORS, PODS, LETTERS, EVENTS = "actors", "pods", "deadletters", "events"
@@ -29,7 +29,7 @@ class Table:
     name: str
     command: str
     columns: tuple[Column, ...]
-    lines: Callable[[Any, float], list[Line]]
+    lines: Callable[[Any, float], list[TableLine]]
     empty: str
     arguments: tuple[tuple[str, Any], ...] = ()
 
@@ -64,13 +64,13 @@ NODE_COLUMNS = (
 )
 
 
-def node_lines(nodes: Sequence[Json], now: float) -> list[Line]:
+def node_lines(nodes: Sequence[Json], now: float) -> list[TableLine]:
     """Those that are away or not ready first."""
     made = [_node(node, now) for node in nodes]
-    return sorted(made, key=lambda line: (-line.trouble, line.key))
+    return sorted(made, key=lambda line: (-line.severity, line.key))
 
 
-def _node(node: Json, now: float) -> Line:
+def _node(node: Json, now: float) -> TableLine:
     since = now - node["since"] if node["since"] else None
     ready = str(node.get("ready") or "")
     away = node["state"] != "connected"
@@ -80,7 +80,7 @@ def _node(node: Json, now: float) -> Line:
     )  # fmt: skip
     order = (*cells[:2], since, ready, node["backlog"], node["up"], node["down"], node["attempts"], *cells[8:])
     trouble = TROUBLE if ready != "True" else NOTED if away or node["backlog"] else FINE
-    return Line(node["name"], cells, order, trouble, cells[-1], node)
+    return TableLine(node["name"], cells, order, trouble, cells[-1], node)
 
 
 # --- pods -----------------------------------------------------------------------------------------------------------
@@ -96,12 +96,12 @@ POD_COLUMNS = (
 )
 
 
-def pod_lines(pods: Sequence[Json], now: float) -> list[Line]:
+def pod_lines(pods: Sequence[Json], now: float) -> list[TableLine]:
     """A line for each container below its pod when there are several; `data`: pod, container."""
     return [line for pod in pods for line in _pod(pod, now)]
 
 
-def _pod(pod: Json, now: float) -> list[Line]:
+def _pod(pod: Json, now: float) -> list[TableLine]:
     meta, status = pod["metadata"], pod.get("status", {})
     containers = status.get("containerStatuses", [])
     name = f"{meta.get('namespace', 'default')}/{meta['name']}"
@@ -124,7 +124,7 @@ def _pod(pod: Json, now: float) -> list[Line]:
     )
     fine = word in ("Running", "Succeeded") and (word == "Succeeded" or ready == len(containers))
     data = {"namespace": meta.get("namespace", "default"), "pod": meta["name"], "container": "", "object": pod}
-    first = Line(
+    first = TableLine(
         name,
         cells,
         (name, ready, word, restarts, age, last, cells[-1]),
@@ -135,12 +135,12 @@ def _pod(pod: Json, now: float) -> list[Line]:
     return [first, *(_container(each, name, data) for each in containers)]
 
 
-def _container(status: Json, pod: str, data: Json) -> Line:
+def _container(status: Json, pod: str, data: Json) -> TableLine:
     word, _ = _state(status.get("state", {}))
     last = _state(status["lastState"])[1] if status.get("lastState") else ""
     ready = "yes" if status.get("ready") else "no"
     cells = (f"  {status['name']}", ready, word, str(status.get("restartCount", 0)), "", last, "")
-    return Line(
+    return TableLine(
         f"{pod}/{status['name']}",
         cells,
         (pod, ready, word, status.get("restartCount", 0)),
@@ -183,16 +183,16 @@ TWIN_COLUMNS = (
 )
 
 
-def twin_lines(devices: Sequence[Json], now: float) -> list[Line]:
+def twin_lines(devices: Sequence[Json], now: float) -> list[TableLine]:
     """A line for each property of each device."""
     return [line for device in devices for line in _device(device, now)]
 
 
-def _device(device: Json, now: float) -> list[Line]:
+def _device(device: Json, now: float) -> list[TableLine]:
     name = f"{device['namespace']}/{device['name']}"
     node, state = device.get("node") or "", str(device.get("state") or "")
     if not device["twins"]:
-        return [Line(name, (name, node, state, "", "", "", "", "", ""), (), FINE, "it has no properties", device)]
+        return [TableLine(name, (name, node, state, "", "", "", "", "", ""), (), FINE, "it has no properties", device)]
     made = []
     for twin in device["twins"]:
         numbers = [_number(value) for _, value in twin.get("history", [])]
@@ -222,7 +222,7 @@ def _device(device: Json, now: float) -> list[Line]:
             twin["delta"],
             "",
         )
-        made.append(Line(f"{name}/{twin['property']}", cells, order, NOTED if twin["delta"] else FINE, "", twin))
+        made.append(TableLine(f"{name}/{twin['property']}", cells, order, NOTED if twin["delta"] else FINE, "", twin))
     return made
 
 
@@ -250,7 +250,7 @@ LETTER_COLUMNS = (
 )
 
 
-def letter_lines(letters: Sequence[Json], now: float) -> list[Line]:
+def letter_lines(letters: Sequence[Json], now: float) -> list[TableLine]:
     """The newest first."""
     made = []
     for letter in reversed(letters):
@@ -266,7 +266,7 @@ def letter_lines(letters: Sequence[Json], now: float) -> list[Line]:
             str(letter["payload"]),
         )
         order = (letter["id"], letter["at"], *cells[2:])
-        made.append(Line(number or f"{letter['at']}", cells, order, FINE, letter.get("error") or "", letter))
+        made.append(TableLine(number or f"{letter['at']}", cells, order, FINE, letter.get("error") or "", letter))
     return made
 
 
@@ -280,18 +280,18 @@ ALARMING = ("Failed", "Hung", "Slow", "Escalated", "Suspended", "Overflowed", "N
 NOT_TOLD = ("event", "name", "at", "lost", "traceback", "letter")
 
 
-def event_lines(events: Sequence[Json], now: float) -> list[Line]:
+def event_lines(events: Sequence[Json], now: float) -> list[TableLine]:
     """The newest last."""
     return [_event(event, now, at) for at, event in enumerate(events)]
 
 
-def _event(event: Json, now: float, at: int) -> Line:
+def _event(event: Json, now: float, at: int) -> TableLine:
     shown = {key: value for key, value in event.items() if key not in NOT_TOLD and value not in ("", None, 0, 0.0)}
     what = str(event.get("error") or event.get("reason") or "") or ", ".join(
         f"{key} {value}" for key, value in shown.items()
     )
     cells = (moment(event["at"], now), event["event"], event["name"], what)
-    return Line(str(at), cells, (at, *cells[1:]), NOTED if event["event"] in ALARMING else FINE, what, event)
+    return TableLine(str(at), cells, (at, *cells[1:]), NOTED if event["event"] in ALARMING else FINE, what, event)
 
 
 # --- link, databases ------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ LINK_COLUMNS = (
 )
 
 
-def outbox_lines(outbox: Json, now: float) -> list[Line]:
+def outbox_lines(outbox: Json, now: float) -> list[TableLine]:
     """What waits for the link, by lane and kind; then what went over it."""
     made = []
     for lane in outbox["lanes"]:
@@ -318,13 +318,13 @@ def outbox_lines(outbox: Json, now: float) -> list[Line]:
         )
         order = (lane["lane"], lane["kind"], lane["waiting"], lane["bytes"], lane["oldest"])
         made.append(
-            Line(
+            TableLine(
                 f"{lane['lane']} {lane['kind']}", cells, order, NOTED, "it waits for the cloud's acknowledgement", lane
             )
         )
     for direction, module, kind, frames, size in traffic_rows(outbox):
         made.append(
-            Line(
+            TableLine(
                 f"{direction} {module} {kind}",
                 (f"went {direction}", f"{module} {kind}", frames, size, ""),
                 (),
@@ -348,7 +348,7 @@ STORE_COLUMNS = (
 )
 
 
-def store_lines(stores: Sequence[Json], now: float) -> list[Line]:
+def store_lines(stores: Sequence[Json], now: float) -> list[TableLine]:
     """One line for each database."""
     made = []
     for store in stores:
@@ -357,7 +357,7 @@ def store_lines(stores: Sequence[Json], now: float) -> list[Line]:
             format_seconds(store["commit_p50"]), format_seconds(store["commit_p99"]), moment(store["checkpoint_at"], now),
         )  # fmt: skip
         keys = ("name", "bytes", "wal_bytes", "commits", "commit_rate", "commit_p50", "commit_p99", "checkpoint_at")
-        made.append(Line(store["name"], cells, tuple(store[key] for key in keys), FINE, "", store))
+        made.append(TableLine(store["name"], cells, tuple(store[key] for key in keys), FINE, "", store))
     return made
 
 

@@ -1,6 +1,6 @@
 """How Hypothesis runs here: by chance, and without a look at the clock, since a busy machine is no defect.
 
-`make test` tries a quarter of the examples, each time others; `make test-thorough`, which is what CI runs, tries them all.
+`make test` tries a quarter of the examples, each time others; `make test THOROUGH=1`, which is what CI runs, tries them all.
 """
 
 from __future__ import annotations
