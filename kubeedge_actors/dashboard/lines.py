@@ -119,8 +119,8 @@ def column_at(widths: Mapping[int, int], x: int) -> int | None:
 
 
 def speaks_unicode() -> bool:
-    """Whether the locale has more than ASCII."""
-    return "utf" in locale.getpreferredencoding(False).lower()
+    """Whether the locale has more than ASCII, whatever Python itself makes of it."""
+    return "utf" in locale.getencoding().lower()
 
 
 def speakable(text: str) -> str:

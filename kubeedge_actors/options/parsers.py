@@ -15,6 +15,7 @@ from kubeedge_actors.options import pods
 SCRIPT, MODULE = "kubeedge-actors", "python -m kubeedge_actors"
 """The program that pip installs, and the same without it."""
 SHELLS = ("bash", "zsh", "fish")
+DASHBOARD_VIEWS = ("actors", "nodes", "pods", "devices", "deadletters", "events", "link", "store")
 ABOUT = "Kubernetes-native edge computing; every module is an actor with a supervised mailbox."
 
 
@@ -140,13 +141,35 @@ def _dashboard(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Watch the supervision tree of a running cloud or edge: state, mailboxes, rates, restarts, dead letters."
     )
-    _add_data_dir(parser)
-    _add_socket(parser)
     add = parser.add_argument
+    usual = default_data_dir("edge")
+    add(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help=f"of the cloud or edge (default: {usual}, else all that run on this machine)",
+    )
+    _add_socket(parser)
+    add("--context", default="", metavar="NAME", help="the one of this name among those that run on this machine")
+    add("--contexts", action="store_true", help="list those that run on this machine and end")
+    add(
+        "--view",
+        default="",
+        choices=DASHBOARD_VIEWS,
+        metavar="NAME",
+        help=f"what to show: {', '.join(DASHBOARD_VIEWS)}",
+    )
     add("--once", action="store_true", help="print one plain table and end")
     add("--json", action="store_true", help="print one JSON document and end")
     add("--trace", default="", metavar="ID", help="follow the message of this id from the beginning")
     add("--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)")
+    add(
+        "--alert",
+        default="",
+        metavar="COMMAND",
+        help="run this, with a sentence as its last word, when an actor gets into trouble",
+    )
+    add("--bell", action="store_true", help="ring the terminal's bell then")
 
 
 def _control(parser: argparse.ArgumentParser) -> None:

@@ -248,7 +248,7 @@ def test_a_process_that_goes_away_is_shown_as_dead_and_recovers(env: DashboardEn
 
 
 def test_without_unicode_nothing_but_ascii_is_drawn(env: DashboardEnv, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("locale.getpreferredencoding", lambda _=True: "ANSI_X3.4-1968")
+    monkeypatch.setattr("locale.getencoding", lambda: "ANSI_X3.4-1968")
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         assert (await seen(pilot, LINE)).isascii()
