@@ -16,7 +16,7 @@ from kubeedge_actors.control.actor_table import table_text
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.formatting import process_summary
 from kubeedge_actors.dashboard.history import History
-from kubeedge_actors.dashboard.lines import Column, Line, drawn, fitted, speakable
+from kubeedge_actors.dashboard.lines import Column, TableLine, drawn, fitted, speakable
 from kubeedge_actors.dashboard.poll import NO_COMMAND
 from kubeedge_actors.dashboard.views import actors
 from kubeedge_actors.dashboard.views.tables import ACTORS, EVENTS, TABLES
@@ -68,11 +68,11 @@ def _history(client: ControlClient) -> History:
     return history
 
 
-def _table(columns: tuple[Column, ...], lines: list[Line], width: int) -> str:
+def _table(columns: tuple[Column, ...], lines: list[TableLine], width: int) -> str:
     return "\n".join(line.rstrip() for line in _rows(columns, lines, width))
 
 
-def _rows(columns: tuple[Column, ...], lines: list[Line], width: int) -> Iterator[str]:
+def _rows(columns: tuple[Column, ...], lines: list[TableLine], width: int) -> Iterator[str]:
     shown = [replace(line, cells=tuple(map(printable, line.cells))) for line in lines]
     widths = fitted(columns, shown, width)
     yield drawn([column.title for column in columns], columns, widths)
