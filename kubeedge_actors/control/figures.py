@@ -20,9 +20,10 @@ def figures(cells: Sequence[Cell], look: Callable[[list[str]], Mapping[str, Heal
     odd = [cell.name for cell in cells if not _is_plainly_well(cell)]
     ill = {name: health for name, health in (look(odd) if odd else {}).items() if health.state != OK}
     rows = [_row(cell, ill) for cell in cells]
+    columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in COLUMNS)
     waits = {cell.name: cell.engine.waits_for(cell) for cell in cells if cell.name in odd}
     return {
-        **dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True)),
+        **dict(zip(COLUMNS, columns, strict=True)),
         "reasons": {name: health.reason for name, health in ill.items() if health.reason},
         "waits_for": {name: other for name, other in waits.items() if other},
     }

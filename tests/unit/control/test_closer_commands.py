@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.control.figures import COLUMNS
+from kubeedge_actors.control.figures import COLUMNS, figures
 from kubeedge_actors.deadletters.durable_dead_letters import FILE
 from kubeedge_actors.errors import KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
@@ -189,6 +189,11 @@ def test_figures_are_columns_of_what_the_tree_tells(env: ControlEnv) -> None:
     assert (rows["asker"]["health"], rows["taker"]["health"]) == ("ok", "suspended")
     assert columns["reasons"] == {"taker": "an operator suspended it"}
     assert told["at"] > 1e9
+
+
+def test_figures_without_an_actor_are_empty_columns() -> None:
+    told = figures([], lambda names: {})
+    assert [told[title] for title in COLUMNS] == [[] for _ in COLUMNS]
 
 
 def test_health_without_probes_wakes_nobody_and_sees_who_is_ill(env: ControlEnv) -> None:
