@@ -21,6 +21,12 @@ PATIENCE = 60.0
 TICK = os.sysconf("SC_CLK_TCK")
 
 
+def cpu_of(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
 class Process:
     """One of the two commands with its data in `folder`; its log is beside it. `program`: what runs in place of the command.
 
@@ -83,8 +89,7 @@ class Process:
 
     def cpu(self) -> float:
         """Seconds of processor time that it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        return cpu_of(self.pid)
 
     def tree(self) -> dict[str, Any]:
         """What the control socket tells."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 
@@ -21,6 +22,8 @@ class Alerts:
             self._words = shlex.split(command)
         except ValueError as error:
             raise UsageError(f"--alert {command!r} is no command: {error}") from error
+        if self._words and shutil.which(self._words[0]) is None:
+            raise UsageError(f"--alert {command!r}: there is no program {self._words[0]!r}")
         self._bell = bell
         self._running: list[subprocess.Popen[bytes]] = []
         self._lost: set[str] = set()

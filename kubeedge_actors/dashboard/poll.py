@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kubeedge_actors.dashboard.views.tables import ACTORS, EVENTS, TABLES
+from kubeedge_actors.dashboard.views.tables import ACTORS, EVENTS, NO_COMMAND, TABLES
 from kubeedge_actors.dashboard.watched import Watched
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 TREE_EVERY = 10
 """Looks between two at the whole tree, which costs the process five times as much as one at its figures."""
 HISTORY_EVERY = 5.0
-NO_COMMAND = "there is no command"
 Take = Callable[[Any], object]
 
 

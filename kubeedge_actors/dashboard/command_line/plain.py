@@ -17,9 +17,8 @@ from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.formatting import process_summary
 from kubeedge_actors.dashboard.history import History
 from kubeedge_actors.dashboard.lines import Column, TableLine, drawn, fitted, speakable
-from kubeedge_actors.dashboard.poll import NO_COMMAND
 from kubeedge_actors.dashboard.views import actors
-from kubeedge_actors.dashboard.views.tables import ACTORS, EVENTS, TABLES
+from kubeedge_actors.dashboard.views.tables import ACTORS, EVENTS, NO_COMMAND, TABLES
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.osutil.printable import printable
 

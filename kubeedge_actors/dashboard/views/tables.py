@@ -15,6 +15,8 @@ from kubeedge_actors.dashboard.lines import FINE, NOTED, TROUBLE, Column, TableL
 Json = Mapping[str, Any]
 ACTORS, PODS, LETTERS, EVENTS = "actors", "pods", "deadletters", "events"
 """Names of views that have keys or questions of their own."""
+NO_COMMAND = "there is no command"
+"""How a process says that it does not have what a view asks for."""
 HISTORY = 12
 NEWEST = 1_000
 """Dead letters that are asked for."""

@@ -148,8 +148,9 @@ def test_all_of_them_are_drawn_in_tabs_with_the_alerts_that_are_asked_for(
     monkeypatch.setattr(plain, "draws_on_terminal", lambda: True)
     machine.run("edge", "edge-1", "e")
     machine.run("cloud", "c1", "c")
-    printed(capsys, "--view", "nodes", "--interval", "2", "--alert", "logger -t 'my edge'", "--bell")
-    assert drawn == [(2, 2.0, ["cloud c1", "edge edge-1"], "nodes", ["logger", "-t", "my edge"], True)]
+    printed(capsys, "--view", "nodes", "--interval", "2", "--alert", "true -t 'my edge'", "--bell")
+    assert drawn == [(2, 2.0, ["cloud c1", "edge edge-1"], "nodes", ["true", "-t", "my edge"], True)]
     assert "choose" not in printed(capsys) and len(drawn) == 2
     assert "a message begins in one of them" in printed(capsys, "--trace", "x", status=2)
     assert "is no command" in printed(capsys, "--alert", "'", status=2)
+    assert "there is no program 'no-such'" in printed(capsys, "--alert", "no-such -x", status=2)
