@@ -57,7 +57,8 @@ class Counter:
         self.lost: list[tuple[int, int]] = []
         self.unanswered = 0
         """Updates whose result has not come; one that is said again while another copy is on its way would count back."""
-        self._asking = True
+        self.asking = True
+        """Its twin has been asked for, and the answer has not come: it says all again then."""
         self._free = threading.Semaphore(WINDOW)
         self._open: dict[int, str] = {}
         self._lock = threading.Lock()
@@ -92,7 +93,7 @@ class Counter:
                 with self._lock:
                     self.sent += 1
                     self._open[self.sent] = self._payload(self.sent)
-                    if not self._asking:
+                    if not self.asking:
                         self._update(self._open[self.sent])
 
     def _update(self, payload: str) -> None:
@@ -106,7 +107,7 @@ class Counter:
 
     def _subscribe(self) -> None:
         with self._lock:
-            self._asking, self.unanswered = True, 0
+            self.asking, self.unanswered = True, 0
         self._client.subscribe([(f"{PREFIX}{self.name}/twin/{kind}/result", 1) for kind in ("update", "get")])
 
     def _heard(self, topic: str, said: dict[str, Any]) -> None:
@@ -122,7 +123,7 @@ class Counter:
     def again(self) -> None:
         """The edge is back: what it may not have heard is said again, in order."""
         with self._lock:
-            self._asking = False
+            self.asking = False
             for payload in self._open.values():
                 self._update(payload)
 
@@ -247,7 +248,7 @@ def chaos(folder: Path, kills: int, seed: int = 1, *, cloud_too: bool = False) -
 def _nudge(counters: list[Counter]) -> bool:
     """Say again what was refused because the device was not a member yet."""
     for each in counters:
-        if not each.acknowledged and not each.unanswered:
+        if not each.acknowledged and not each.unanswered and not each.asking:
             each.again()
     return False
 
