@@ -57,10 +57,10 @@ def watched_contexts(options: argparse.Namespace) -> list[Context]:
             )
         return [contexts.chosen_context(contexts.running_contexts(), options.context)]
     if place:
-        return [Context(str(place), place, {})]
+        return [Context(str(place), place)]
     usual = default_data_dir(SIDE) / contexts.SOCKET
     if contexts.is_served(usual):
-        return [Context(str(usual), usual, {})]
+        return [Context(str(usual), usual)]
     found = contexts.running_contexts()
     if not found:
         raise UsageError(contexts.nothing_runs())

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.control.formatting import aligned, link_text
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.options.parsers import program_name
+from kubeedge_actors.osutil.printable import printable
 
 UNIX_SOCKETS = Path("/proc/net/unix")
 LISTENS = "00010000"
@@ -29,14 +30,15 @@ class Context(NamedTuple):
 
     name: str
     path: Path
-    facts: dict[str, Any]
-    """As its control socket told them: `process` and `link` (docs/reference/control-socket.md)."""
+    process: Mapping[str, Any] = {}
+    """As its control socket told it (docs/reference/control-socket.md)."""
+    link: str = ""
 
 
 def running_contexts() -> list[Context]:
     """Those that answer, by name; after PATIENCE nobody is waited for."""
     try:
-        table = UNIX_SOCKETS.read_text(encoding="utf-8", errors="surrogateescape")
+        table = UNIX_SOCKETS.read_text(encoding="utf-8", errors="replace")
     except OSError:  # another kernel than Linux
         return []
     return _named(_answers(listening_paths(table)))
@@ -71,47 +73,45 @@ def listening_paths(table: str) -> list[Path]:
     return sorted(path for path in paths if path.name == SOCKET and path.is_absolute())
 
 
-def _answers(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
+def _answers(paths: Iterable[Path]) -> list[Context]:
     clients = [ControlClient(path) for path in paths]
-    heard: queue.Queue[tuple[Path, dict[str, Any] | None]] = queue.Queue()
+    heard: queue.Queue[Context | None] = queue.Queue()
     for client in clients:
         threading.Thread(target=_ask, args=(client, heard), name="context", daemon=True).start()
-    until, found = time.monotonic() + PATIENCE, {}
+    until, found = time.monotonic() + PATIENCE, []
     for _ in clients:
         try:
-            path, facts = heard.get(timeout=max(0.0, until - time.monotonic()))
+            found.append(heard.get(timeout=max(0.0, until - time.monotonic())))
         except queue.Empty:
             break
-        if facts is not None:
-            found[path] = facts
     for client in clients:
         client.cancel()
-    return found
+    return [context for context in found if context is not None]
 
 
-def _ask(client: ControlClient, heard: queue.Queue[tuple[Path, dict[str, Any] | None]]) -> None:
-    facts = None
+def _ask(client: ControlClient, heard: queue.Queue[Context | None]) -> None:
+    context = None
     try:
-        facts = client.ask("tree")
+        context = _context(client.path, client.ask("tree"))
     except KubeEdgeActorsError:  # of another user, or it ends just now: it is none that can be watched
+        pass
+    except (AttributeError, KeyError, TypeError, ValueError):  # who listens there is something else
         pass
     finally:
         client.close()
-        heard.put((client.path, facts))
+        heard.put(context)
 
 
-def _named(found: dict[Path, dict[str, Any]]) -> list[Context]:
-    names = {path: _name(path, facts) for path, facts in found.items()}
-    seen = Counter(names.values())
-    made = [
-        Context(name if seen[name] == 1 else f"{name} {path.parent}", path, found[path]) for path, name in names.items()
-    ]
-    return sorted(made, key=lambda context: context.name)
-
-
-def _name(path: Path, facts: dict[str, Any]) -> str:
+def _context(path: Path, facts: Any) -> Context:
     process = facts.get("process") or {}
-    return f"{process['side']} {process['name']}" if process else str(path.parent)
+    name = f"{process['side']} {process['name']}" if process else str(path.parent)
+    return Context(printable(name), path, process, link_text(facts))
+
+
+def _named(found: Sequence[Context]) -> list[Context]:
+    seen = Counter(each.name for each in found)
+    made = [each if seen[each.name] == 1 else each._replace(name=f"{each.name} {each.path.parent}") for each in found]
+    return sorted(made, key=lambda context: context.name)
 
 
 def chosen_context(contexts: Sequence[Context], name: str) -> Context:
@@ -147,11 +147,10 @@ def contexts_text(contexts: Sequence[Context]) -> str:
 
 
 def _row(context: Context) -> tuple[str, ...]:
-    process = context.facts.get("process") or {}
-    pid, version = str(process.get("pid", "")), str(process.get("version", ""))
-    return context.name, pid, version, link_text(context.facts), str(context.path)
+    pid, version = str(context.process.get("pid", "")), str(context.process.get("version", ""))
+    return context.name, pid, version, context.link, str(context.path)
 
 
 def contexts_view(contexts: Sequence[Context]) -> list[dict[str, Any]]:
     """The same as plain data."""
-    return [{"name": each.name, "socket": str(each.path), "process": each.facts.get("process")} for each in contexts]
+    return [{"name": each.name, "socket": str(each.path), "process": dict(each.process)} for each in contexts]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.control import SOCKET, ControlSocket
+from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.dashboard import __main__ as dashboard
 from kubeedge_actors.dashboard.command_line import contexts, plain
 from kubeedge_actors.supervisors import ActorSystem, SupervisorSpec, ThreadsEngine
@@ -110,6 +111,22 @@ def test_of_several_one_is_chosen_by_a_word_of_its_name(machine: Machine, capsys
     assert [each["name"] for each in json.loads(printed(capsys, "--contexts", "--json"))] == ["cloud c1", "edge edge-1"]
     assert "nothing called 'edge-2'" in printed(capsys, "--once", "--context", "edge-2", status=2)
     assert "give one of them" in printed(capsys, "--once", "--context", "edge", "--data-dir", "E", status=2)
+
+
+def test_who_listens_there_and_is_something_else_is_left_out_and_no_name_moves_the_cursor(
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.run("edge", "\x1b[2Jforged", "e")
+    answers = iter([5, {"process": 7}, {"process": {"name": "x"}}, {"link": {"attempts": 1}}])
+    asked = ControlClient.ask
+    strangers = [machine.path(f"stranger-{at}") for at in range(4)]
+    monkeypatch.setattr(
+        ControlClient,
+        "ask",
+        lambda self, command, **more: next(answers) if self.path in strangers else asked(self, command, **more),
+    )
+    assert "edge \\x1b[2Jforged" in (text := printed(capsys, "--contexts"))
+    assert len(text.splitlines()) == 2 and "\x1b" not in text
 
 
 def test_two_of_one_name_are_told_apart_by_their_place(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
