@@ -59,14 +59,14 @@ def flow_text(detail: Mapping[str, Any]) -> str:
     >>> edge = {"actor": "", "type": "Tick", "rate": 1.0, "count": 9}
     >>> print(flow_text({"name": "a", "from": [edge], "to": []}))
     messages a second, of the last minute
-                (outside) Tick 1.00 --> a
+    (outside) Tick 1.00 --> a
     """
     coming = [
         f"{ellipsize_middle(edge['actor'] or '(outside)', 20)} {edge['type']} {edge['rate']:.2f} -->"
         for edge in detail["from"][:SIDES]
     ]
     going = [f"--> {edge['actor'] or '(outside)'} {edge['type']} {edge['rate']:.2f}" for edge in detail["to"][:SIDES]]
-    height, width = max(len(coming), len(going), 1), max(34, *(len(text) for text in coming)) if coming else 0
+    height, width = max(len(coming), len(going), 1), max((len(text) for text in coming), default=0)
     rows = []
     for at in range(height):
         left = coming[at] if at < len(coming) else ""
