@@ -18,12 +18,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.plugins.resources import STARTS, Machine, Resource, ThreadLeft
+from tests.support.plugins.resources import STARTS, Machine, ProcessLeft, Resource, ThreadLeft
 
 POLL = 0.002, 0.05
 POOLS = ("asyncio_", "execnet", "pydevd")
 """Names of threads that libraries keep for the whole process."""
 PLUGIN, OUTPUT = "leaks-of-tests", "leaks"
+FORK_SERVER = "tests.support.fork_server"
 BASE = "PYTEST_DEBUG_TEMPROOT"
 """Where pytest makes tmp_path, if not in the folder for temporary files."""
 
@@ -150,7 +151,12 @@ def _left(present: set[Resource], legitimate: set[Resource]) -> set[Resource]:
 
 
 def _belongs(resource: Resource, legitimate: set[Resource]) -> bool:
-    """Whether it is a thread of a library, or of a thread that a fixture of a wider scope has started."""
+    """Whether it is a thread of a library, or of a thread that a fixture of a wider scope has started, or a child of such a process: a container
+    of a shared pod runs one `sleep` after the other. What the fork server starts is each test's own.
+    """
+    if isinstance(resource, ProcessLeft):
+        keepers = (each for each in legitimate if isinstance(each, ProcessLeft) and FORK_SERVER not in each.command)
+        return any(resource.parent == keeper.pid for keeper in keepers)
     if not isinstance(resource, ThreadLeft):
         return False
     if resource.thread.name.startswith(POOLS):

@@ -62,11 +62,12 @@ class ThreadLeft:
 
 @dataclass(frozen=True)
 class ProcessLeft:
-    """A process that descends from this one. `started`: its start time, as the kernel says it."""
+    """A process that descends from this one. `started`: its start time, as the kernel says it; `parent`: the process that it is a child of now."""
 
     pid: int
     started: str
     command: str = field(compare=False)
+    parent: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         return f"process {self.pid}: {self.command}"
@@ -219,7 +220,7 @@ class Machine:
                 continue  # it has ended; Python itself warns of a Popen that nobody waited for
             if self._own.get(pid) == started or self._is_own(pid, parent):
                 self._own[pid] = started
-                yield ProcessLeft(pid, started, _read(pid, "cmdline").replace("\0", " ").strip()[:200])
+                yield ProcessLeft(pid, started, _read(pid, "cmdline").replace("\0", " ").strip()[:200], parent)
             else:
                 self._foreign.add(pid)
 

@@ -152,6 +152,28 @@ def test_another(server):
     result.assert_outcomes(passed=2)
 
 
+def test_what_a_process_of_a_wider_scope_starts_is_its_own(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.fixture(scope="module")
+def loop():
+    process = subprocess.Popen(["sh", "-c", "while :; do sleep 0.05; done"])
+    yield process
+    process.kill()
+    process.wait()
+
+def test_one(loop):
+    pass
+
+def test_another(loop):
+    KEPT.append(subprocess.Popen(["sleep", "100"]))
+""",
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    assert "sleep 100" in result.stdout.str() and "sleep 0.05" not in result.stdout.str().split("left behind")[1]
+
+
 def test_a_fixture_that_fails_after_it_began_is_told_of(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
