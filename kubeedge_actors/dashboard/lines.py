@@ -141,4 +141,4 @@ def trend(values: Sequence[float | None], width: int, most: float, levels: str =
 def _bar(value: float | None, most: float, steps: int, levels: str) -> str:
     if not value or most <= 0:
         return levels[0]
-    return levels[max(1, min(steps, round(value / most * steps)))]
+    return levels[max(1, round(min(1.0, value / most) * steps))]

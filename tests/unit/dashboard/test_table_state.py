@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kubeedge_actors.dashboard.history import KEPT, History
@@ -79,6 +79,7 @@ def test_marks_are_for_what_is_shown() -> None:
 
 
 @given(st.lists(st.none() | st.floats(0, 1e6), max_size=20), st.integers(1, 12), st.floats(0, 1e6))
+@example([1e6], 1, 5e-324)
 def test_a_trend_is_as_wide_as_asked(values: list[float | None], width: int, most: float) -> None:
     assert len(trend(values, width, most)) == width
 
