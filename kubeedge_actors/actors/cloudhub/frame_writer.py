@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from kubeedge_actors.actors.cloudhub.session import NodeSession
 from kubeedge_actors.actors.cloudhub.traffic import DOWN, TrafficCounters
-from kubeedge_actors.actors.cloudhub.upgrade_headers import node_of
-from kubeedge_actors.drivers.link.base import LinkServer, Peer
+from kubeedge_actors.drivers.link.base import LinkServer
 from kubeedge_actors.errors import WireError
 from kubeedge_actors.supervisors import Clock
 from kubeedge_actors.wire import beehive, mapping
@@ -32,7 +31,7 @@ class FrameWriter:
         while waiting:
             message = waiting.popleft()
             try:
-                self._write(session.peer, message)
+                self._write(session, message)
             except WireError as error:
                 self.on_failed(session, message, error)
                 waiting.extend(session.drop(message, self.clock.monotonic()))
@@ -42,8 +41,8 @@ class FrameWriter:
         self.log.warning("a %s for %s can not be written: %s", type(message).__name__, session.node, error)
         self.traffic.count_outcome("dropped: can not be written")
 
-    def _write(self, peer: Peer, message: LinkMessage) -> None:
+    def _write(self, session: NodeSession, message: LinkMessage) -> None:
         record = mapping.to_beehive(message, int(self.clock.now() * 1000))
         text = beehive.encode(record)
-        self.traffic.count(DOWN, record.route, text, node_of(peer))
-        self.server.send(peer, text)
+        self.traffic.count(DOWN, record.route, text, session.node)
+        self.server.send(session.peer, text)
