@@ -167,23 +167,24 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
         """Paint what has changed."""
         if not self.is_running or not self.screen_stack:
             return
-        for poll in self._polls:
-            self._alerts.tell(poll.watched.name, poll.watched.newly_troubled(), self.bell)
-        self.state.take(self._lines())
-        self.painted("head").paint(self._head())
+        actor_lines: list[TableLine] = []
+        for watched in [poll.watched for poll in self._polls]:
+            lines = watched.actor_lines()
+            self._alerts.tell(watched.name, watched.newly_troubled(lines), self.bell)
+            actor_lines = lines if watched is self.watched else actor_lines
+        self.state.take(actor_lines if self._view == ACTORS else self._table_lines())
+        self.painted("head").paint(self._head(actor_lines))
         self.painted("table").paint(self._table())
         self.painted("said").paint([((self._said(), "noted"),)])
         self.painted("keys").paint([((self._keys(), "faint"),)])
 
-    def _lines(self) -> list[TableLine]:
+    def _table_lines(self) -> list[TableLine]:
         watched = self.watched
-        if self._view == ACTORS:
-            return watched.actor_lines()
         answer = watched.events if self._view == EVENTS else watched.answers.get(self._view)
         return [] if answer is None else TABLES[self._view].lines(answer, time.time())
 
-    def _head(self) -> list[StyledLine]:
-        *facts, past = self.watched.head()
+    def _head(self, actor_lines: list[TableLine]) -> list[StyledLine]:
+        *facts, past = self.watched.head(actor_lines)
         if past[0]:
             return [*((fact,) for fact in facts), (past,)]
         bar: list[tuple[str, str]] = []

@@ -103,21 +103,21 @@ class Watched:
         """The tree as lines; none before the first answer."""
         return actors.lines(self.tree, self.figures, self.history, self.look) if self.tree else []
 
-    def newly_troubled(self) -> list[TableLine]:
-        """Those in trouble that were not when this was asked the last time."""
-        bad = {line.key: line for line in self.actor_lines() if line.severity == TROUBLE}
+    def newly_troubled(self, lines: list[TableLine]) -> list[TableLine]:
+        """Those of `actor_lines` in trouble that were not when this was asked the last time."""
+        bad = {line.key: line for line in lines if line.severity == TROUBLE}
         new = [line for key, line in bad.items() if key not in self._troubled]
         self._troubled = set(bad)
         return new
 
-    def head(self) -> list[tuple[str, str]]:
-        """The three lines above the table, each with its style."""
+    def head(self, lines: list[TableLine]) -> list[tuple[str, str]]:
+        """The three lines above the table, each with its style; `lines`: `actor_lines`."""
         if not self.tree:
             return [(f"connecting to {self.name} ...", "title"), (self.reason, "trouble"), ("", "")]
         facts = {**self.tree, **self.figures}
         share = f"  {self._cpu[2] * 100:.1f}% CPU" if self._cpu[2] else ""
         first = f"{process_text(facts)}{share}   {link_text(facts)}".rstrip()
-        return [(first, "title"), self._state(self.actor_lines()), self._past()]
+        return [(first, "title"), self._state(lines), self._past()]
 
     def _state(self, lines: list[TableLine]) -> tuple[str, str]:
         if self.lost_since is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -15,6 +16,8 @@ from kubeedge_actors.control.formatting import aligned, link_text
 from kubeedge_actors.errors import KubeEdgeActorsError, UsageError
 from kubeedge_actors.options.parsers import program_name
 from kubeedge_actors.osutil.printable import printable
+
+log = logging.getLogger(__name__)
 
 UNIX_SOCKETS = Path("/proc/net/unix")
 LISTENS = "00010000"
@@ -93,10 +96,9 @@ def _ask(client: ControlClient, heard: queue.Queue[Context | None]) -> None:
     context = None
     try:
         context = _context(client.path, client.ask("tree"))
-    except KubeEdgeActorsError:  # of another user, or it ends just now: it is none that can be watched
-        pass
-    except (AttributeError, KeyError, TypeError, ValueError):  # who listens there is something else
-        pass
+    except (KubeEdgeActorsError, AttributeError, KeyError, TypeError, ValueError) as error:
+        # of another user, it ends just now, or something else listens there: it is none that can be watched
+        log.debug("%s is no context: %s", client.path, error)
     finally:
         client.close()
         heard.put(context)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from kubeedge_actors.control.formatting import format_bytes, format_seconds, traffic_rows
@@ -165,7 +166,7 @@ def _seconds(text: str | None, otherwise: float) -> float:
     """An RFC 3339 time as seconds since 1970."""
     if not text:
         return otherwise
-    return float(time.mktime(time.strptime(text[:19] + "UTC", "%Y-%m-%dT%H:%M:%S%Z")) - time.timezone)
+    return datetime.fromisoformat(text).timestamp()
 
 
 # --- twins ----------------------------------------------------------------------------------------------------------

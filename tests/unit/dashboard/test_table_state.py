@@ -116,9 +116,9 @@ def test_another_process_at_the_same_socket_begins_anew() -> None:
     assert not watched.heard(tree=tree(1))
     watched.history.add(history_of(100.0, a=[1.0]))
     watched.missed("nothing answers")
-    assert "NO ANSWER since" in watched.head()[1][0]
+    assert "NO ANSWER since" in watched.head(watched.actor_lines())[1][0]
     assert watched.heard(tree=tree(2))
-    assert watched.history.length == 0 and "all well" in watched.head()[1][0]
+    assert watched.history.length == 0 and "all well" in watched.head(watched.actor_lines())[1][0]
 
 
 def test_help_fits_80_columns_and_the_hints_any() -> None:
