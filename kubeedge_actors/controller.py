@@ -30,11 +30,10 @@ from kubeedge_actors.drivers.cluster.base import (
 )
 from kubeedge_actors.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from kubeedge_actors.kubernetes.object_types import ResourceKind
+from kubeedge_actors.kubernetes.objects import MALFORMED
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import Timer
 
-MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
-"""What code that reads an object raises when the object has not the shape that its schema promises."""
 API_BACKOFF, API_BACKOFF_LONGEST = 0.5, 15.0
 """Seconds until a failed call is retried: doubled each time, up to the longest (of an API that is away: AWAY_BACKOFF_MAX), of which half is random."""
 CONFLICT_RETRY = 0.5

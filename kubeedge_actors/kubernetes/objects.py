@@ -6,6 +6,8 @@ from typing import Any
 
 Json = dict[str, Any]
 
+MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
+"""What code that reads an object raises when the object has not the shape that its schema promises."""
 SERVER_METADATA = frozenset({"resourceVersion", "generation", "managedFields"})
 """Metadata that the API server writes by itself, at every change."""
 DEFAULT_SERVICE_ACCOUNT = "default"

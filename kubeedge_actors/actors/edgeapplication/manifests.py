@@ -14,11 +14,10 @@ import msgspec
 from kubeedge_actors.actors.edgeapplication.images import OverriderError
 from kubeedge_actors.actors.edgeapplication.targets import Target, deployment_for, targets_of
 from kubeedge_actors.kubernetes.object_types import DEPLOYMENT_KIND, EDGEAPPLICATION_KIND, SERVICE_KIND
-from kubeedge_actors.kubernetes.objects import owner_reference
+from kubeedge_actors.kubernetes.objects import MALFORMED, owner_reference
 
 Json = dict[str, Any]
 Key = tuple[str, str, str, str]
-MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
 
 MADE_BY_LABEL = "kubeedge-actors.io/edgeapplication"
 """On each object that was made for an EdgeApplication: the uid of that. By it the watches find them, and no others."""

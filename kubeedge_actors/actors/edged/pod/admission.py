@@ -14,6 +14,7 @@ from kubeedge_actors.actors.edged.pod.pod_manager import PodManager
 from kubeedge_actors.actors.edged.pod.pod_spec import Json
 from kubeedge_actors.actors.edged.pod.pod_state import PodState
 from kubeedge_actors.actors.edged.status.node_status import NodeDescription, allocatable, node_labels
+from kubeedge_actors.kubernetes.objects import MALFORMED
 from kubeedge_actors.kubernetes.pod_requirements import (
     PODS,
     PodRequirements,
@@ -27,7 +28,6 @@ from kubeedge_actors.kubernetes.taints import NO_EXECUTE, Taint, is_tolerated
 
 ORDER = (PODS, CPU, "memory", "ephemeral-storage")
 """The first of these that is short is the reason; then any other."""
-MALFORMED = (ValueError, TypeError, KeyError, AttributeError)
 
 
 class NodeOffer(NamedTuple):
