@@ -118,6 +118,17 @@ def test_each_mutant_is_tried_with_the_tests_of_its_line_and_the_tree_stays_as_i
     assert (tree / "kubeedge_actors/wire/sums.py").read_bytes() == before
 
 
+def test_with_tests_that_somebody_names_nothing_is_measured(mutants: ModuleType, tree: Path) -> None:
+    given = mutants._tests(tree, "wire", ["tests/wire/test_sums.py"])
+    assert given.of("kubeedge_actors/wire/sums.py", 3) == ["tests/wire/test_sums.py"]
+    assert not (tree / mutants.CACHE).exists()
+
+
+def test_each_area_has_code_and_tests(mutants: ModuleType) -> None:
+    places = [place for area in mutants.AREAS.values() for place in (area.code, *area.tests)]
+    assert [place for place in places if not (TOOLS.parent / place).exists()] == []
+
+
 def test_the_same_seed_is_the_same_sample(mutants: ModuleType, tree: Path) -> None:
     area = mutants.AREAS["wire"]
     first, again, other = (mutants.sample(tree, area, 4, seed) for seed in (1, 1, 2))
@@ -143,5 +154,5 @@ def test_a_place_where_nothing_can_be_changed_is_told(
 def _forget() -> object:
     """The modules of the tools have names that others may use."""
     yield
-    for name in ("mutants", "_mutations", "_reach", "_reach_plugin"):
+    for name in ("mutants", "_mutations", "_reach", "_reach_plugin", "_areas"):
         sys.modules.pop(name, None)
