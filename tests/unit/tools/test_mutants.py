@@ -82,7 +82,7 @@ def test_nothing_outside_of_functions_is_changed_and_each_place_once(mutations: 
 def tree(tmp_path: Path) -> Path:
     """A tree with one function and a test that notices some of what may go wrong with it."""
     root = tmp_path / "tree"
-    code, tests = root / "kubeedge_actors" / "wire", root / "tests" / "wire"
+    code, tests = root / "kubeedge_actors" / "wire", root / "tests" / "unit" / "wire"
     for folder in (code, tests):
         folder.mkdir(parents=True)
     (code / "sums.py").write_text(
@@ -103,7 +103,9 @@ def test_each_mutant_is_tried_with_the_tests_of_its_line_and_the_tree_stays_as_i
     before = (tree / "kubeedge_actors/wire/sums.py").read_bytes()
     assert mutants.main(["--only", "kubeedge_actors/wire/sums.py:2"]) == 0
     tried, left = capsys.readouterr().out.split("\n\n")
-    killed = "killed    kubeedge_actors/wire/sums.py:2: a > 100 -> (not (a > 100))  (tests/wire/test_sums.py::test_"
+    killed = (
+        "killed    kubeedge_actors/wire/sums.py:2: a > 100 -> (not (a > 100))  (tests/unit/wire/test_sums.py::test_"
+    )
     assert killed in tried
     assert left.splitlines() == [
         "SURVIVED  kubeedge_actors/wire/sums.py:2: a > 100 -> (a >= 100)  (2 tests pass)",
@@ -119,8 +121,8 @@ def test_each_mutant_is_tried_with_the_tests_of_its_line_and_the_tree_stays_as_i
 
 
 def test_with_tests_that_somebody_names_nothing_is_measured(mutants: ModuleType, tree: Path) -> None:
-    given = mutants._tests(tree, "wire", ["tests/wire/test_sums.py"])
-    assert given.of("kubeedge_actors/wire/sums.py", 3) == ["tests/wire/test_sums.py"]
+    given = mutants._tests(tree, "wire", ["tests/unit/wire/test_sums.py"])
+    assert given.of("kubeedge_actors/wire/sums.py", 3) == ["tests/unit/wire/test_sums.py"]
     assert not (tree / mutants.CACHE).exists()
 
 
