@@ -8,21 +8,29 @@ from typing import Any
 
 import pytest
 
+from kubeedge_actors.actors.metamanager.downstream import object_row
 from kubeedge_actors.actors.metamanager.metaserver import cloud_reads
 from kubeedge_actors.actors.metamanager.metaserver.applications import Asker
 from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import CloudReads
 from kubeedge_actors.actors.metamanager.metaserver.messages import CallCloud, CloudAway, CloudSilent
-from kubeedge_actors.actors.metamanager.metaserver.meta_server import CALL_SECONDS, MAX_CALLS, MetaServer
+from kubeedge_actors.actors.metamanager.metaserver.meta_server import (
+    CALL_SECONDS,
+    MAX_CALLS,
+    MetaServer,
+    MetaServerState,
+)
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
 from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import ANYBODY, TokenAuthorizer
 from kubeedge_actors.drivers.cluster.selectors import Selector
+from kubeedge_actors.drivers.store.base import MetaChanges
 from kubeedge_actors.drivers.store.fake import FakeStore
 from kubeedge_actors.supervisors import Future
 from kubeedge_actors.testing import Harness, inline
 from kubeedge_actors.wire import application as wire
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.application import APPROVED, Application, to_content
-from kubeedge_actors.wire.messages import ApplicationRequest, Response
+from kubeedge_actors.wire.messages import ApplicationRequest, LinkUp, Response
+from tests.unit.actors.metamanager.metaserver.test_meta_server import pod
 
 
 class NoSite:
@@ -36,10 +44,12 @@ class Calls:
     """A MetaServer whose calls go to a probe in the place of EdgeHub."""
 
     def __init__(self) -> None:
-        meta, site = FakeStore().meta, NoSite()
+        self.store, self.state = FakeStore(), MetaServerState(True)
+        meta, site = self.store.meta, NoSite()
         authorizer = TokenAuthorizer(meta, (), ANYBODY, lambda: 0.0)
         matching = lambda *terms: Selector(*terms).matches  # noqa: E731
-        made = lambda: MetaServer(site, meta, matching, lambda: 0.0, authorizer, "edge-1", has_cloud=True)  # type: ignore[arg-type]  # noqa: E731
+        options: Any = {"has_cloud": True, "state": self.state}
+        made = lambda: MetaServer(site, meta, matching, lambda: 0.0, authorizer, "edge-1", **options)  # type: ignore[arg-type]  # noqa: E731
         self.harness: Harness = inline(MetaServer.spec(made))
         self.hub = self.harness.probe(constants.EDGEHUB, ApplicationRequest)
         self.harness.run()
@@ -86,6 +96,27 @@ def test_a_cloud_that_says_nothing_ends_a_call_and_makes_room_for_others(calls: 
     assert len(calls.hub.take()) == MAX_CALLS
     assert not calls.begin().done
     assert len(calls.hub.take()) == 1
+
+
+def test_what_programs_watch_goes_on_after_a_crash_and_nothing_of_it_is_taken_for_gone(calls: Calls) -> None:
+    watched = Application(id="w", key="/core/v1/pods/default/null", verb=wire.WATCH)
+    foreign = pod("of-another-node")
+    row = object_row(foreign, json.dumps(foreign))
+    assert row is not None
+    with calls.state.watches.during(ASKER, watched):
+        calls.harness.run()
+        calls.store.meta.apply(MetaChanges(objects=[row]))
+        calls.harness.crash(MetaServer.name)
+        calls.harness.run()
+        assert calls.store.meta.object(row.key) == row
+        calls.hub.take()
+        calls.harness.publish(LinkUp())
+        assert [set(request.content) for request in calls.hub.take()] == [{"w"}]
+    calls.harness.run()
+    assert [set(request.content) for request in calls.hub.take()] == [set()]
+    calls.harness.crash(MetaServer.name)
+    calls.harness.advance(60.0)
+    assert calls.store.meta.object(row.key) is None  # nobody watches it any more
 
 
 # --- reads ------------------------------------------------------------------------------------------------------------
