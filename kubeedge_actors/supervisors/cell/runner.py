@@ -133,20 +133,17 @@ class Runner:
                     receive(envelope.message)
                     incarnation.turn = None
                     incarnation.turns = done = done + 1
-                    if incarnation.revoke_requested and not incarnation.holds_lease():
-                        incarnation.call_on_stop()
+                    if incarnation.revoke_requested and self._is_revoked(incarnation):
                         break
                     if weight:
                         self._record(envelope, weight, now() - began, began)
                 else:
-                    count, settle = handle(incarnation, envelope)
-                    spent, turn = now() - began, incarnation.turn
+                    (count, settle), turn, spent = handle(incarnation, envelope), incarnation.turn, now() - began
                     if deadline is not None and spent >= deadline:
                         self._on_deadline_passed(incarnation, spent)
                     incarnation.turn = None
                     incarnation.turns = done = done + count
-                    if incarnation.revoke_requested and not incarnation.holds_lease():
-                        incarnation.call_on_stop()
+                    if incarnation.revoke_requested and self._is_revoked(incarnation):
                         break
                     if count:
                         self._complete(incarnation, turn, spent, weight, settle)
@@ -158,6 +155,14 @@ class Runner:
             incarnation.on_failure(error)
             done += 1
         return max(1, done - last + limit)
+
+    @staticmethod
+    def _is_revoked(incarnation: Incarnation) -> bool:
+        """Whether this incarnation was replaced while it was in a turn; it is told."""
+        if incarnation.holds_lease():
+            return False
+        incarnation.call_on_stop()
+        return True
 
     def _is_plain(self, incarnation: Incarnation) -> bool:
         """Whether nobody but the actor looks at its messages: no batches, no deadline, no tracer, nothing to commit."""
