@@ -16,6 +16,7 @@ from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.dashboard.alerts import Alerts
 from kubeedge_actors.dashboard.command_line import contexts, plain
 from kubeedge_actors.dashboard.command_line.contexts import Context
+from kubeedge_actors.dashboard.command_line.serving import serve_in_browser
 from kubeedge_actors.dashboard.views.tables import ACTORS
 from kubeedge_actors.entrypoint import Shutdown, print_hint, run
 from kubeedge_actors.errors import UsageError
@@ -37,7 +38,9 @@ def watch(options: argparse.Namespace, shutdown: Shutdown) -> None:
         return
     alerts = Alerts(options.alert, bell=options.bell)
     watched = watched_contexts(options)
-    if options.json or options.once:
+    if options.serve:
+        _serve(watched, options, shutdown)
+    elif options.json or options.once:
         _print(watched, options)
     elif not plain.draws_on_terminal():
         if sys.stdout.isatty():
@@ -87,6 +90,20 @@ def _print(watched: Sequence[Context], options: argparse.Namespace) -> None:
         client.close()
 
 
+def _serve(watched: Sequence[Context], options: argparse.Namespace, shutdown: Shutdown) -> None:
+    if options.json or options.once:
+        raise UsageError("--serve draws for a browser, --once and --json print: give one of them")
+    _check_drawable(watched, options)
+    serve_in_browser(options, ", ".join(each.name for each in watched), shutdown)
+
+
+def _check_drawable(watched: Sequence[Context], options: argparse.Namespace) -> None:
+    if options.trace:
+        _only(watched, "a message begins in one of them")
+    for each in watched:
+        contexts.check_served(each.path)
+
+
 def _only(watched: Sequence[Context], why: str) -> Context:
     if len(watched) > 1:
         raise UsageError(f"several run here, and {why}: say which by --context: {contexts.names_text(watched)}")
@@ -94,10 +111,7 @@ def _only(watched: Sequence[Context], why: str) -> Context:
 
 
 def _draw(watched: Sequence[Context], options: argparse.Namespace, alerts: Alerts, shutdown: Shutdown) -> None:
-    if options.trace:
-        _only(watched, "a message begins in one of them")
-    for each in watched:
-        contexts.check_served(each.path)
+    _check_drawable(watched, options)
     names = [each.name for each in watched]
     print(f"connecting to {', '.join(names)} ...", file=sys.stderr, flush=True)  # until the toolkit is there
     try:

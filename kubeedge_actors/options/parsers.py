@@ -170,6 +170,12 @@ def _dashboard(parser: argparse.ArgumentParser) -> None:
         help="run this, with a sentence as its last word, when an actor gets into trouble",
     )
     add("--bell", action="store_true", help="ring the terminal's bell then")
+    add(
+        "--serve",
+        default="",
+        metavar="PORT",
+        help="show the same in a browser: on this port of loopback (or HOST:PORT, 0: a free one), at an address with a token, which is printed",
+    )
 
 
 def _control(parser: argparse.ArgumentParser) -> None:

@@ -40,6 +40,7 @@ PROCESSES = (
     "tests/unit/apiserver/test_server.py::test_the_command_*",
     "tests/unit/dashboard/test_endings.py::*",
     "tests/unit/dashboard/test_plain.py::test_a_process_*",
+    "tests/unit/dashboard/test_serving.py::*",
     "tests/unit/drivers/bootstrap/test_client.py::*joining_process*",
     "tests/unit/drivers/broker/test_durability.py::*kill_9*",
     "tests/unit/drivers/cluster/test_flaky_api.py::*plugin*",
@@ -76,7 +77,7 @@ others compute: no worker ends with a long test, and few of these run at the sam
 """
 ENGINES = {"hosts", "process", "external", "mosquitto"}
 """Parameters with which a test uses another process."""
-WANTED = ("mosquitto", "kubectl", "docker")
+WANTED = ("mosquitto", "kubectl", "docker", "tmux", "chromium")
 """What a test wants that uses another process."""
 SLOW = (
     "tests/architecture/test_clocks.py::test_nothing_depends_*",

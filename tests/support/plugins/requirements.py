@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.drivers.containers.shim import cgroup
-from tests.support import docker_engine, kubectl
+from tests.support import chromium, docker_engine, kubectl
 
 MOSQUITTO = ("mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_passwd")
 SKIPPED = re.compile(r"(?:Skipped: )?wants (\S+): (.*)", re.S)
@@ -36,6 +36,11 @@ def _without_mosquitto() -> str:
     return f"{', '.join(absent)} not found" if absent else ""
 
 
+def _not_found(*names: str) -> str:
+    """Empty when one of these programs is there."""
+    return "" if any(map(shutil.which, names)) else f"no {' and no '.join(names)}"
+
+
 def _without_cgroups(*controllers: str) -> str:
     parent = cgroup.find_parent(controllers=frozenset(controllers))
     if parent is None:
@@ -51,6 +56,8 @@ REQUIREMENTS = {
     "mosquitto": Requirement(_without_mosquitto, "apt-get install mosquitto mosquitto-clients"),
     "kubectl": Requirement(kubectl.unfit, "kubectl 1.28 or newer, https://kubernetes.io/docs/tasks/tools"),
     "docker": Requirement(docker_engine.unfit, "a Docker engine at DOCKER_HOST or /var/run/docker.sock"),
+    "tmux": Requirement(lambda: _not_found("tmux"), "apt-get install tmux"),
+    "chromium": Requirement(lambda: _not_found(*chromium.NAMES), "apt-get install chromium"),
     "index": Requirement(lambda: "", "a package index that pip can reach"),
 }
 FIXTURES = {"docker_engine": "docker", "kubectl": "kubectl"}

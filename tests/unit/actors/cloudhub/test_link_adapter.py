@@ -6,9 +6,11 @@ from typing import cast
 
 import pytest
 
+from kubeedge_actors.actors.cloudhub.frame_limits import MAX_UNREAD_FRAMES
 from kubeedge_actors.actors.cloudhub.link_adapter import ServerEventsAdapter
 from kubeedge_actors.actors.cloudhub.messages import FrameReceived, PeerJoined, PeerLeft
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
+from kubeedge_actors.actors.cloudhub.upstream_pressure import BURST
 from kubeedge_actors.hubs.rate_limits import JoinRateLimiter
 from kubeedge_actors.supervisors import Clock, Ref
 from tests.support.env.cloudhub import peer_of
@@ -61,6 +63,32 @@ def test_a_node_that_could_not_be_announced_is_with_its_first_text(adapter: Serv
     assert adapter.on_text(peer, "a") and adapter.on_text(peer, "b")
     assert box.kinds() == [PeerJoined, FrameReceived, FrameReceived]
     assert [(each.text, each.at) for each in box.taken if isinstance(each, FrameReceived)] == [("a", 12.0), ("b", 12.0)]
+
+
+def test_what_was_not_taken_does_not_count_as_unread_and_what_was_does_until_it_is_read(
+    adapter: ServerEventsAdapter, box: Mailbox
+) -> None:
+    peer = peer_of("n1")
+    box.room = 1
+    adapter.on_connect(peer)
+    assert not any(adapter.on_text(peer, "a") for _ in range(2 * MAX_UNREAD_FRAMES))
+    box.room = 2 * MAX_UNREAD_FRAMES
+    assert [adapter.on_text(peer, "a") for _ in range(MAX_UNREAD_FRAMES + 1)] == [True] * MAX_UNREAD_FRAMES + [False]
+    adapter.on_frame_read(cast("FrameReceived", box.taken[1]))
+    assert [adapter.on_text(peer, "a") for _ in range(2)] == [True, False]
+
+
+def test_a_node_whose_report_was_refused_is_read_at_a_pace_until_its_session_has_ended(
+    adapter: ServerEventsAdapter, box: Mailbox
+) -> None:
+    peer = peer_of("n1")
+    box.room = 10 * BURST
+    adapter.on_refused(peer)
+    assert sum(adapter.on_text(peer, "a") for _ in range(2 * BURST)) == BURST
+    adapter.on_session_ended(peer)
+    assert adapter.on_text(peer, "a")
+    adapter.on_connect(peer)  # who comes anew is no other
+    assert sum(adapter.on_text(peer, "a") for _ in range(2 * BURST)) < 2 * BURST
 
 
 def test_who_leaves_without_having_been_announced_is_not_spoken_of(adapter: ServerEventsAdapter, box: Mailbox) -> None:
