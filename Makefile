@@ -62,9 +62,9 @@ coverage: $(VENV)/.dev  ## run all tests (or TESTS=...) and show what they do no
 	echo "The 20 files of which least is reached (all: $(BIN)/coverage report, or coverage html):"; \
 	$(BIN)/coverage report --sort=cover | sed -n '1,22p;/^TOTAL/p'; exit $$failed
 
-mutants: $(VENV)/.dev  ## make small mistakes in a copy of the code, and list those that no test notices: SAMPLE=40 SEED=1 AREA=supervisors
+mutants: $(VENV)/.dev  ## make small mistakes in a copy of the code, and list those that no test notices: SAMPLE=40 SEED=1 AREA=supervisors, or ONLY=FILE:LINE TESTS=...
 	@$(BIN)/python tools/mutants.py $(if $(AREA),--area $(AREA)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(ONLY),--only $(ONLY))
+		$(if $(ONLY),--only $(ONLY)) $(if $(TESTS),--tests $(TESTS))
 
 bench: $(VENV)/.dev  ## measure every budget, or BENCH="store codec", about 25 minutes; what is over its budget is marked
 	@$(BIN)/python benchmarks/run.py $(BENCH)

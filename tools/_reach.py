@@ -17,14 +17,15 @@ import coverage
 from _reach_plugin import RESULTS
 
 TOOLS = Path(__file__).parent
-LONGEST = 90.0
+LONGEST = 60.0
 """Seconds of tests, when nothing was changed, that one mutation may cost."""
 
 
 class Reach(NamedTuple):
     """`seconds`: how long each test takes that passes; `tests`: by file and line, those that reach it.
 
-    A line that only processes reach which tests started, and that were not theirs alone, has an empty list: any test may.
+    A line that is reached while no test runs, as when modules are imported, has the empty name too; so has one that processes reach which
+    tests started. When it has no other, any test may reach it.
     """
 
     seconds: dict[str, float]
@@ -36,7 +37,10 @@ class Reach(NamedTuple):
         if line not in lines:
             return None
         words = {*Path(file).parts, Path(file).stem}
-        ordered = sorted(lines[line] or self.seconds, key=lambda each: (not _is_about(each, words), self.seconds[each]))
+        ordered = sorted(
+            [each for each in lines[line] if each] or self.seconds,
+            key=lambda each: (not _is_about(each, words), self.seconds[each]),
+        )
         chosen: list[str] = []
         spent = 0.0
         for each in ordered:
@@ -45,6 +49,40 @@ class Reach(NamedTuple):
                 break
             chosen.append(each)
         return chosen
+
+    def all(self) -> list[str]:
+        """Every test that may be needed."""
+        return list(self.seconds)
+
+    def is_reached_outside(self, file: str, line: int) -> bool:
+        """True when it is reached while no test runs, or in processes."""
+        return "" in self.tests[file][line]
+
+    def allowed(self, tests: Sequence[str]) -> float:
+        """Seconds that they may take before they count as hung."""
+        return 30.0 + 4 * sum(self.seconds.get(each, 0.0) for each in tests)
+
+
+class Given(NamedTuple):
+    """Tests that somebody chose, by file, folder or name, for every line."""
+
+    tests: list[str]
+
+    def of(self, file: str, line: int) -> list[str] | None:
+        """All of them."""
+        return self.tests
+
+    def all(self) -> list[str]:
+        """They."""
+        return self.tests
+
+    def is_reached_outside(self, file: str, line: int) -> bool:
+        """Nobody knows."""
+        return True
+
+    def allowed(self, tests: Sequence[str]) -> float:
+        """Seconds that they may take before they count as hung."""
+        return 300.0
 
 
 def _is_about(test: str, words: set[str]) -> bool:
@@ -96,5 +134,5 @@ def _tests_of_lines(
     found: dict[str, dict[int, list[str]]] = defaultdict(dict)
     for file in data.measured_files():
         for line, contexts in data.contexts_by_lineno(file).items():
-            found[str(Path(file).resolve().relative_to(root.resolve()))][line] = sorted(set(contexts) & set(known))
+            found[str(Path(file).resolve().relative_to(root.resolve()))][line] = sorted(set(contexts) & {*known, ""})
     return found

@@ -6,20 +6,30 @@ import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from kubeedge_actors.actors.cloudstream.kubelet_proxy import REPLICA_GROUP, REPLICA_USER
 from kubeedge_actors.actors.router.messages import RestCall
+from kubeedge_actors.actors.router.other_replicas import OtherReplicas
 from kubeedge_actors.actors.router.rest_gate import ClusterAccess, EmbeddedAccess, RestGate, RuleAccess
 from kubeedge_actors.actors.router.router import child_specs
 from kubeedge_actors.actors.router.rule_table import RuleTable
 from kubeedge_actors.actors.router.state import RouterConfig, RouterState
-from kubeedge_actors.assembly.kubelet import ClusterSide, client_ca
+from kubeedge_actors.assembly.kubelet import REPLICA, ClusterSide, client_ca
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.drivers.http.base import RestRequest, RestResponse
-from kubeedge_actors.drivers.http.stdlib_rest_server import StdlibRestServer
+from kubeedge_actors.drivers.http.stdlib_replica_client import StdlibReplicaClient
+from kubeedge_actors.drivers.http.stdlib_rest_server import REST_BODY_LIMIT, StdlibRestServer
 from kubeedge_actors.drivers.http.stdlib_target_client import StdlibTargetClient
-from kubeedge_actors.drivers.kubelet.tls import client_identity, kubelet_context, subject_of_ca
+from kubeedge_actors.drivers.kubelet.tls import (
+    check_replica,
+    client_identity,
+    kubelet_context,
+    replica_context,
+    subject_of_ca,
+)
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.hubs.access_reviews import AccessReviewer, Caller
+from kubeedge_actors.kubernetes.certificates.info import Subject
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec
 from kubeedge_actors.wire import constants
 
@@ -30,8 +40,10 @@ AUTHENTICATED = "system:authenticated"
 class RouterSide:
     """The router of one cloud; its servers end with the stack."""
 
-    def __init__(self, config: CloudConfig, side: ClusterSide, stack: ExitStack) -> None:
+    def __init__(self, config: CloudConfig, side: ClusterSide, stack: ExitStack, replica: str = "") -> None:
+        """`replica`: HOST:PORT by which others find the one that a node is connected to; empty: there is only this one."""
         self._config, self._side, self._stack = config, side, stack
+        self._tls, self._replica = side.tls, replica
         self._state = RouterState(side.cluster)
         self._secure: StdlibRestServer | None = None
 
@@ -48,15 +60,16 @@ class RouterSide:
         if config.router_port:
             server = self._secure = StdlibRestServer(config.host, config.router_port, self._context(self._side.tls))
             with naming_port_options(ChosenPort("--router-port", config.router_port, "--host", config.host)):
-                self._start(server, RestGate(self._access(), self._table, self._asking(system)))
+                self._start(server, RestGate(self._access(), self._table, self._asking(system), self._elsewhere()))
         if config.router_open:
             chosen = ChosenPort("--router-open", config.router_open, "", LOOPBACK)
             with naming_port_options(chosen):
-                gate = RestGate(None, self._table, self._asking(system))
+                gate = RestGate(None, self._table, self._asking(system), self._elsewhere())
                 self._start(StdlibRestServer(LOOPBACK, config.router_open), gate)
 
     def reload_certificate(self, tls: TlsPaths) -> None:
         """Show another certificate from now on."""
+        self._tls = tls
         if self._secure is not None:
             self._secure.reload(self._context(tls))
 
@@ -88,6 +101,21 @@ class RouterSide:
 
         return ask
 
+    def _elsewhere(self) -> Callable[[str, RestRequest], RestResponse | None]:
+        """Answers for nodes that this replica does not have."""
+        if not self._replica:
+            return lambda *_: None
+        own = self._side.authority.client_certificate(REPLICA, Subject(REPLICA_USER, REPLICA_GROUP))
+        client = StdlibReplicaClient(
+            lambda: replica_context(own, self._tls),
+            lambda certificate: check_replica(certificate, self._tls),
+            self._config.router_timeout + 2.0,
+            REST_BODY_LIMIT,
+        )
+        others = OtherReplicas(self._side.cluster, self._replica, self._config.router_port, client.call)
+        connected = self._state.work.subscriptions.connected
+        return lambda node, request: None if node in connected else others.answer(node, request)
+
     @property
     def _is_real_cluster(self) -> bool:
         return bool(self._config.kubeconfig or self._config.in_cluster)
@@ -102,7 +130,11 @@ class RouterSide:
             return EmbeddedAccess(lambda request: caller_of(request))
         ours = subject_of_ca(str(self._side.authority.ca_path))
         # a certificate of our own CA names a node, or one of us: nobody whom the cluster knows
-        return ClusterAccess(AccessReviewer(self._side.cluster), lambda request: caller_of(request, ours))
+        return ClusterAccess(
+            AccessReviewer(self._side.cluster),
+            lambda request: caller_of(request, ours),
+            lambda request: is_replica(request, ours),
+        )
 
 
 def caller_of(request: RestRequest, unless_of: object = None) -> Caller | None:
@@ -111,3 +143,10 @@ def caller_of(request: RestRequest, unless_of: object = None) -> Caller | None:
     if identity is None or not identity.common_name or identity.issuer == unless_of:
         return None
     return Caller(identity.common_name, (*identity.organizations, AUTHENTICATED))
+
+
+def is_replica(request: RestRequest, ca: object) -> bool:
+    """Whether its certificate is that of a replica, signed by this CA, which is ours."""
+    identity = client_identity(request.certificate)
+    names = (REPLICA_USER, (REPLICA_GROUP,))
+    return identity is not None and identity.issuer == ca and (identity.common_name, identity.organizations) == names

@@ -103,10 +103,10 @@ class EdgeApplicationController(KeyedController):
         self._watch(key, kinds)
         if self._waits_for_first_list(key, kinds):
             return
-        errors = self._carry_out(application, resolved)
+        errors, undeleted = self._carry_out(application, resolved)
         self._write_status(application, resolved, errors)
-        self._report(key, application, errors)
-        if any(errors):
+        self._report(key, application, errors + undeleted)
+        if any(errors + undeleted):
             self.enqueue_later(key, RETRY_SECONDS)
 
     def _resolve(self, wanted: DesiredObject) -> ResolvedObject:
@@ -140,8 +140,8 @@ class EdgeApplicationController(KeyedController):
         self.enqueue_later(key, deadline - now)
         return True
 
-    def _carry_out(self, application: Json, resolved: list[ResolvedObject]) -> list[str]:
-        """For each object why it can not be; empty when it can. What is going to be made is recorded first, so that a crash leaves nothing that
+    def _carry_out(self, application: Json, resolved: list[ResolvedObject]) -> tuple[list[str], list[str]]:
+        """For each object why it can not be; empty when it can; and why others can not be deleted. What is going to be made is recorded first, so that a crash leaves nothing that
         nobody knows of.
         """
         desired, before = [each.wanted for each in resolved], records.contained_resources(application)
@@ -151,13 +151,15 @@ class EdgeApplicationController(KeyedController):
         if any(each.identity.key not in known for each in after):
             self._record(application, after + gone)
         errors = [self._apply(application, each) for each in resolved]
-        for each in gone:
-            kind = self._kinds.find(each.group, each.version, each.kind)
-            if kind is not None:
-                self._writer.delete(application, each, kind)
-        if gone or records.contained_text(after) != records.contained_text(before):
+        undeleted = {each: why for each in gone if (why := self._delete(application, each))}
+        after += undeleted
+        if len(undeleted) < len(gone) or records.contained_text(after) != records.contained_text(before):
             self._record(application, after)
-        return errors
+        return errors, list(undeleted.values())
+
+    def _delete(self, application: Json, gone: records.ContainedResource) -> str:
+        kind = self._kinds.find(gone.group, gone.version, gone.kind)
+        return self._writer.delete(application, gone, kind) if kind is not None else ""
 
     def _apply(self, application: Json, each: ResolvedObject) -> str:
         if each.kind is None:

@@ -32,24 +32,26 @@ class ObjectWriter:
 
     def apply(self, application: Json, desired: DesiredObject, kind: ResourceKind, seen: Json | None) -> str:
         """Create it, or change it when it was asked for otherwise before; why that can not be, in a sentence. `seen`: as a watch saw it last."""
+        try:
+            return self._apply(application, desired, kind, seen)
+        except ClusterError as error:
+            return _sentence(f"{desired.identity}", error)
+
+    def _apply(self, application: Json, desired: DesiredObject, kind: ResourceKind, seen: Json | None) -> str:
         assert desired.object is not None
         identity = desired.identity
-        try:
-            if seen is None:
+        if seen is None:
+            try:
                 self._api.create(kind, identity.namespace, desired.object)
+            except AlreadyExists:
+                seen = self._live(kind, identity.namespace, identity.name)
+            else:
                 return ""
-        except AlreadyExists:
-            seen = self._live(kind, identity.namespace, identity.name)
-        except ClusterError as error:
-            return _sentence(desired, error)
         if not _may_take(seen, application):
             return f"{identity} is there and is not this EdgeApplication's: it is left alone"
         patch = change_patch(desired.object, seen)
-        try:
-            if patch is not None:
-                self._api.patch(kind, identity.namespace, identity.name, patch)
-        except ClusterError as error:
-            return _sentence(desired, error)
+        if patch is not None:
+            self._api.patch(kind, identity.namespace, identity.name, patch)
         return ""
 
     def _live(self, kind: ResourceKind, namespace: str, name: str) -> Json:
@@ -58,17 +60,20 @@ class ObjectWriter:
         except NotFound as error:
             raise Conflict(error.status) from error  # gone in this moment: made anew at the next try
 
-    def delete(self, application: Json, resource: ContainedResource, kind: ResourceKind) -> None:
-        """Delete what is asked for no more, if it is there and the application's own."""
+    def delete(self, application: Json, resource: ContainedResource, kind: ResourceKind) -> str:
+        """Delete what is asked for no more, if it is there and the application's own; why that can not be, in a sentence."""
         try:
             live = self._api.get(kind, resource.namespace, resource.name)
             if is_own(live, application):
                 self._api.delete(kind, resource.namespace, resource.name, uid=object_reference(live).uid)
         except NotFound:
-            return
+            return ""
+        except ClusterError as error:
+            return _sentence(f"{resource.kind} {resource.namespace}/{resource.name}", error)
+        return ""
 
 
-def _sentence(desired: DesiredObject, error: ClusterError) -> str:
+def _sentence(about: str, error: ClusterError) -> str:
     if is_temporary(error) or isinstance(error, Conflict):
         raise error
-    return f"{desired.identity}: {error}"
+    return f"{about}: {error}"

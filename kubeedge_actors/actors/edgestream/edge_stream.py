@@ -41,9 +41,10 @@ class TunnelConnectDue(Message, frozen=True, kw_only=True):
 
 
 class EdgeStreamState:
-    """Whether the hubs' link is up; it outlives the actor."""
+    """Outlives the actor: whether the hubs' link is up, and the number of the last attempt, as the end of one that a crash has ended comes later."""
 
     up = False
+    attempt = 0
 
 
 class EdgeStream(Module):
@@ -69,7 +70,6 @@ class EdgeStream(Module):
         self._runtime, self._seen = runtime, state
         self._facts = KubeletFacts(sampler, self._list_pods, configuration or {}) if sampler is not None else None
         self._tunnel: Tunnel | None = None
-        self._attempt = 0
         self._wait = RETRY_INITIAL
         self._outage = OutageLog()
 
@@ -103,13 +103,13 @@ class EdgeStream(Module):
     @on
     def on_tunnel_opened(self, message: TunnelOpened) -> None:
         """Log the end of an outage."""
-        if message.attempt == self._attempt:
+        if message.attempt == self._seen.attempt:
             self._outage.log_recovery(self.log, f"the stream tunnel to {self._url} is back", self.clock.monotonic())
 
     @on
     def on_tunnel_closed(self, message: TunnelClosed) -> None:
         """Retry with back-off."""
-        if message.attempt != self._attempt:
+        if message.attempt != self._seen.attempt:
             return
         self._tunnel = None
         if message.was_open:
@@ -121,8 +121,8 @@ class EdgeStream(Module):
     def _open(self) -> None:
         if self._tunnel is not None:
             return
-        self._attempt += 1
-        attempt, ref = self._attempt, self.ref
+        self._seen.attempt += 1
+        attempt, ref = self._seen.attempt, self.ref
         try:
             tls = self._credentials.obtain()
         except LinkError as error:

@@ -51,20 +51,18 @@ class Tunnel:
         self._on_opened()
 
     def on_text(self, text: str) -> None:
-        """A frame of the cloud."""
+        """A frame of the cloud; one that is malformed is of no stream, and ends none."""
         try:
             frame = tunnel.decode(text)
             if frame.kind in OPENS_STREAM:
                 self._begin(frame)
-                return
+            elif frame.kind is FrameType.CLOSE:
+                self._reason = frame.data.decode("utf-8", "replace")
+                self._link.close()
+            elif (sender := self._senders.get(frame.id)) is not None:
+                self._on_frame(sender, frame)
         except FrameError as error:
             log.warning("malformed frame of the cloud: %s", error)
-            return
-        if frame.kind is FrameType.CLOSE:
-            self._reason = frame.data.decode("utf-8", "replace")
-            self._link.close()
-        elif (sender := self._senders.get(frame.id)) is not None:
-            self._on_frame(sender, frame)
 
     def _on_frame(self, sender: StreamSender, frame: Frame) -> None:
         if frame.kind is FrameType.REMOVE:

@@ -5,7 +5,6 @@ The leader decides; every replica tells the nodes that are connected to it, and 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -78,7 +77,7 @@ class TaskManager(ApiController):
         self._at_work: dict[JobKey, list[str]] = {}
         self._queue: dict[JobKey, None] = {}
         self._resting: dict[JobKey, bool] = {}
-        self._secret_orders: deque[tuple[JobKey, str]] = deque()
+        self._secret_orders: dict[tuple[JobKey, str], None] = {}
         self._deadlines = TaskDeadlines()
 
     def on_start(self) -> None:
@@ -194,7 +193,9 @@ class TaskManager(ApiController):
     def make_next_call(self) -> None:
         """Look at one job, or fetch one Secret."""
         if self._secret_orders:
-            self._bring_secret(*self._secret_orders.popleft())
+            order = next(iter(self._secret_orders))
+            del self._secret_orders[order]
+            self._bring_secret(*order)
             return
         key = next(iter(self._queue))
         del self._queue[key]
@@ -281,18 +282,26 @@ class TaskManager(ApiController):
         if spec is None:
             return  # the leader will say so in the status
         for node in nodes:
-            if self._state.must_tell(type, uid, node):
-                self._state.on_told(uid, node)
-                if spec.secret:
-                    self._secret_orders.append((key, node))
-                else:
-                    self.publish(_task(key, job, node))
+            if not self._state.must_tell(type, uid, node):
+                continue
+            if spec.secret:
+                self._secret_orders[key, node] = None
+            else:
+                self._publish_task(key, job, node)
+
+    def _publish_task(self, key: JobKey, job: Json, node: str) -> None:
+        self._state.on_told(object_reference(job).uid, node)
+        self.publish(_task(key, job, node))
 
     def _bring_secret(self, key: JobKey, node: str) -> None:
         """The node gets the Secret before the task: it may not ask for one that none of its pods uses."""
         job = self._jobs.get(key)
         spec = None if job is None else _spec_of(key, job)
-        if job is None or spec is None or node not in self._state.sessions:
+        if (
+            job is None
+            or spec is None
+            or not self._state.must_tell(JOB_TYPES[key.type], object_reference(job).uid, node)
+        ):
             return
         namespace, _, name = spec.secret.partition("/")
         try:
@@ -308,10 +317,10 @@ class TaskManager(ApiController):
             self.log.debug("there is no Secret %s: node %s will say so", spec.secret, node)
         except ClusterError as error:
             if is_temporary(error):
-                self._secret_orders.append((key, node))
+                self._secret_orders[key, node] = None
                 raise
             self.log.warning("the Secret %s can not be had for node %s: %s", spec.secret, node, error)
-        self.publish(_task(key, job, node))
+        self._publish_task(key, job, node)
 
     def _settle(self, reports: list[WaitingReport]) -> None:
         for waiting in reports:

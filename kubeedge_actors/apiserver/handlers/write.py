@@ -155,7 +155,10 @@ class Writer:
         headers: dict[str, str] = {}
 
         def patched(old: Json) -> Json:
-            shaped = self._intake.prune(change(old), resource)
+            known = (old.get("apiVersion"), old.get("kind"))
+            body = change(old)
+            check_identity(body, known, target, resource)
+            shaped = self._intake.prune(body, resource)
             if shaped.unknown and field_validation(request) == "Strict":
                 shown = request.body.decode(errors="replace")
                 error = invalid_value("patch", shown, strict_error_text(shaped.unknown))
@@ -284,6 +287,22 @@ def check_namespace_field(meta: Json, namespace: str) -> None:
     """The body's namespace is the path's."""
     if namespace and meta.get("namespace") not in (None, "", namespace):
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def check_identity(patched: Json, known: tuple[object, object], target: RequestInfo, resource: Resource) -> None:
+    """A patch leaves an object what it is: its type (`known`: apiVersion and kind before), its name and its namespace."""
+    types = zip(("apiVersion", "kind"), known, (resource.api_version, resource.kind), strict=True)
+    errors = [
+        invalid_value(field, patched.get(field), f"must be {wanted}")
+        for field, before, wanted in types
+        if patched.get(field) not in (None, before, wanted)
+    ]
+    if errors:
+        raise invalid(resource.group, str(patched.get("kind")), target.name, errors)
+    meta = patched.get("metadata")
+    if isinstance(meta, dict):
+        check_name(str(meta.get("name") or target.name), target)
+        check_namespace_field(meta, target.namespace)
 
 
 def check_preconditions(requested: Json, old: Json, resource: Resource) -> None:

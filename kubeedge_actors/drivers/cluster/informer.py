@@ -27,7 +27,7 @@ from kubeedge_actors.drivers.cluster.base import (
     is_away,
     is_temporary,
 )
-from kubeedge_actors.errors import ClusterError, Unreachable
+from kubeedge_actors.errors import ClusterError, NotFound, Unreachable
 from kubeedge_actors.kubernetes.object_types import ResourceKind
 from kubeedge_actors.kubernetes.packed_object import pack_object, unpack_object
 from kubeedge_actors.outage_log import OutageLog
@@ -109,16 +109,17 @@ class Informer:
         outage: OutageLog | None = None,
         peek: Callable[[], ObjectList] | None = None,
         wait: Callable[[threading.Event, float], object] = threading.Event.wait,
+        is_unserved: bool = False,
     ) -> None:
         """`packed`: the cache takes a tenth of the memory and some time at each look. `outage`: of the API server, shared by all its watches.
-        `peek`: the first object of a list, if there is one, and the list's version. `wait(event, seconds)`: waits before a retry, until
-        the event at most.
+        `peek`: the first object of a list, if there is one, and the list's version. `wait(event, seconds)`: before a retry, until the event
+        at most. `is_unserved`: that there is no such kind yet was said.
         """
         self.kind = kind
         self._outage = outage or OutageLog()
         self._list = list_objects
         self._watch = watch_objects
-        self._peek, self._wait = peek, wait
+        self._peek, self._wait, self._is_unserved = peek, wait, is_unserved
         self._cache, self._packed = cache, packed
         self._chance = random.Random()
         self._turn = threading.Lock()  # held while changes are told: a subscriber joins between two of them
@@ -261,7 +262,8 @@ class Informer:
         if isinstance(error, Unreachable):
             warn = self._outage.on_failure("away", time.monotonic())
         else:
-            warn = self._failures in (1, 10)
+            was_said = isinstance(error, NotFound) and self._is_unserved and not self.synced
+            warn = self._failures in (1, 10) and not was_said
         return logging.WARNING if warn else logging.DEBUG
 
     def _check_history(self) -> None:

@@ -80,6 +80,8 @@ class KubernetesCluster:
         self._outage, self._url = outage or OutageLog(), config.url
         self._packed = frozenset(packed)
         self._away, self._settled_at = True, 0.0
+        self.unserved: frozenset[ResourceKind] = frozenset()
+        """Kinds of which was said that the API does not serve them: watches of them wait for that quietly."""
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -246,7 +248,13 @@ class KubernetesCluster:
         lister = partial(self.list, kind, namespace, labels=labels, fields=fields)
         peek, small = partial(self._first, kind, path, {**query, "limit": "1"}), kind in self._packed
         return Informer(
-            kind, lister, follow, cache=cache, packed=small, outage=self._outage, peek=peek, wait=self._wait
+            *(kind, lister, follow),
+            cache=cache,
+            packed=small,
+            outage=self._outage,
+            peek=peek,
+            wait=self._wait,
+            is_unserved=kind in self.unserved,
         )
 
 

@@ -62,6 +62,7 @@ def _brief(message: Any) -> Any:
     if isinstance(message, ObjectPushed):
         assert message.source == constants.DEVICECONTROLLER
         assert message.object["kind"] in ("Device", "DeviceModel")
+        assert message.object.get("status") == ({} if message.object["kind"] == "Device" else None)
         assert message.resource_version == message.object["metadata"]["resourceVersion"]
         return (message.node, message.operation, message.type, message.name)
     if isinstance(message, MembershipUpdate):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.cloudstream.cloud_stream import (
@@ -24,6 +24,7 @@ from kubeedge_actors.actors.cloudstream.stream import MAX_BUFFERED, TunnelStream
 from kubeedge_actors.actors.cloudstream.tunnel_port import TunnelPort
 from kubeedge_actors.actors.cloudstream.tunnel_registry import TunnelRegistry
 from kubeedge_actors.actors.edgestream import stream_params, websocket
+from kubeedge_actors.actors.edgestream import tunnel as edge_tunnel
 from kubeedge_actors.actors.edgestream.edge_stream import RETRY_INITIAL, EdgeStream, EdgeStreamState
 from kubeedge_actors.actors.edgestream.flow_control import WINDOW, StreamSender
 from kubeedge_actors.actors.edgestream.tunnel import Tunnel
@@ -188,6 +189,7 @@ class NoServer:
 
     def send(self, peer: Peer, text: str) -> None: ...
     def close(self, peer: Peer, reason: str = "", code: int = 1000) -> None: ...
+    def call_soon(self, function: Callable[[], None]) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -416,6 +418,17 @@ def test_an_original_cloud_gets_a_reason_as_text_and_ours_as_a_reason() -> None:
         assert [(frame.kind, frame.data) for frame in wire.said] == frames
 
 
+def test_a_connection_that_has_begun_is_ended_without_a_word_in_its_midst() -> None:
+    for begun in (False, True):
+        wire = Wire()
+        sender = StreamSender(1, wire, credits=False, reasons=False, connection=True)
+        if begun:
+            sender.send(b"HTTP/1.1 101 Switching Protocols")
+        sender.terminate("why")
+        assert any(b"why" in frame.data for frame in wire.said) is not begun
+        assert wire.said[-1].kind is FrameType.REMOVE
+
+
 def node_with_a_container() -> FakeRuntime:
     engine = FakeContainers()
     engine.program = lambda spec: FakeProgram(exit_code=0, output=b"one\ntwo\n")
@@ -447,10 +460,46 @@ def test_a_request_for_a_log_is_answered_and_ended(query: str, expected: bytes) 
     assert {frame.id for frame in wire.said} == {7}
 
 
+def test_a_malformed_frame_ends_no_stream_and_more_streams_than_may_be_are_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(edge_tunnel, "MAX_STREAMS", 1)
+    held, begun = threading.Event(), threading.Event()
+
+    def hold(kind: FrameType, opening: Any, sender: StreamSender, *_: object) -> None:
+        sender.call_on_cancel(held.set)
+        begun.set()
+        held.wait(PATIENCE)
+
+    monkeypatch.setattr(edge_tunnel, "serve_stream", hold)
+    wire = Wire()
+    ends: list[str] = []
+    made = Tunnel(wire, node_with_a_container(), lambda reason, lived: ends.append(reason))
+    log = tunnel.StreamRequest(MessID=7, url=Url(Path="/containerLogs/d/p/c"), header={"Kubeedge-Actors-Stream": ["1"]})
+    for number in (7, 8):
+        made.on_text(tunnel.encode(Frame(number, FrameType.LOGS, msgspec.json.encode(log))))
+        assert begun.wait(PATIENCE)
+    assert [(frame.id, frame.data) for frame in wire.said] == [(8, b"this node serves 1 streams already")]
+    made.on_text("no frame")
+    made.on_text(tunnel.encode(Frame(7, FrameType.CREDIT, b"")))
+    assert caplog.text.count("malformed frame of the cloud") == 2
+    assert not held.is_set() and wire.closed == 0
+    made.on_text(tunnel.encode(Frame(0, FrameType.CLOSE, b"enough")))
+    assert wire.closed == 1
+    made.on_close(CloseReason("closed here"))
+    assert held.wait(PATIENCE)
+    assert ends == ["enough"]
+
+
 class Files:
-    """Credentials that are there."""
+    """Credentials that are there, or a reason why they are not."""
+
+    def __init__(self, missing: str = "") -> None:
+        self.missing = missing
 
     def obtain(self) -> TlsPaths:
+        if self.missing:
+            raise LinkError(self.missing)
         return TLS
 
     def renew_at(self) -> float:
@@ -495,6 +544,35 @@ def test_a_tunnel_is_kept_while_the_link_is_up_and_attempts_become_rarer(caplog:
         assert len(wires) == 3
 
 
+def test_a_crash_ends_a_tunnel_and_opens_another_which_is_tried_again_without_certificates(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wires: list[Wire] = []
+
+    def link() -> Wire:
+        wires.append(Wire())
+        return wires[-1]
+
+    files, seen, runtime = Files(), EdgeStreamState(), FakeRuntime(FakeContainers())
+    spec = EdgeStream.spec(lambda: EdgeStream("e1", "192.0.2.7", "wss://c:10004", link, files, runtime, seen))
+    with inline(spec) as bench:
+        bench.publish(LinkUp())
+        bench.crash(EdgeStream.name)
+        bench.run()
+        assert (wires[0].closed, len(wires)) == (1, 2)
+        wires[0].events.on_close(CloseReason("closed here"))  # the end of the old one is not that of the new one
+        bench.advance(600)
+        assert len(wires) == 2
+        files.missing = "there is no certificate"
+        wires[1].events.on_close(CloseReason("cut"))
+        bench.advance(3 * RETRY_INITIAL)
+        assert len(wires) == 2
+        assert caplog.text.count("so the cloud can read no logs of this node: there is no certificate") == 1
+        files.missing = ""
+        bench.advance(4 * RETRY_INITIAL)
+        assert len(wires) == 3
+
+
 # --- what is asked for
 
 
@@ -535,6 +613,7 @@ def masked(opcode: int, data: bytes, *, final: bool = True) -> bytes:
     return bytes((first, head[1] | 0x80)) + head[2:] + mask + websocket.unmask(data, mask)
 
 
+@example([(2, b"long" * 20_000), (9, b"short")], 30_000)
 @given(st.lists(st.tuples(st.sampled_from([1, 2, 9]), st.binary(max_size=70_000)), max_size=6), st.integers(1, 40_000))
 def test_messages_come_out_whole_however_their_bytes_come_in(messages: list[tuple[int, bytes]], size: int) -> None:
     data = b"".join(masked(opcode, content) for opcode, content in messages)

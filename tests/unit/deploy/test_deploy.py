@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import logging
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -18,16 +21,23 @@ from kubeedge_actors.actors.leadership.lease_lock import LEASE_NAME
 from kubeedge_actors.apiserver import ApiServer
 from kubeedge_actors.apiserver.crd.bundled import definitions
 from kubeedge_actors.assembly import prerequisites
-from kubeedge_actors.assembly.prerequisites import CRD_KIND, NEEDED, ensure_prerequisites
+from kubeedge_actors.assembly.prerequisites import CRD_KIND, NEEDED, OPTIONAL, ensure_prerequisites
 from kubeedge_actors.config import HTTPS_PORT, HUB_PORT, STREAM_PORT, TUNNEL_PORT
+from kubeedge_actors.drivers.cluster.base import Json, OnChange
 from kubeedge_actors.drivers.cluster.client_config import ClientConfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.errors import ClusterError, Forbidden, Unreachable, UsageError
 from kubeedge_actors.kubernetes import well_known
-from kubeedge_actors.kubernetes.object_types import NAMESPACE_KIND, ResourceKind, kinds_in
+from kubeedge_actors.kubernetes.object_types import (
+    IMAGEPREPULLJOB_KIND,
+    NAMESPACE_KIND,
+    RULE_KIND,
+    ResourceKind,
+    kinds_in,
+)
 from tests.support.guarded_api import GuardedApi, guarded_api
 from tests.support.rbac import Call, Rules
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 WRITE = "from kubeedge_actors.apiserver.crd.bundled import write; from kubeedge_actors.deploy import CRDS; write(CRDS)"
 
@@ -71,8 +81,9 @@ def test_what_is_missing_is_made_and_served(cluster: KubernetesCluster) -> None:
     remove_definitions(cluster)
     ensure_prerequisites(cluster)
     assert cluster.get(NAMESPACE_KIND, "", well_known.SYSTEM_NAMESPACE)
-    for kind in NEEDED:
+    for kind in itertools.chain(NEEDED, *OPTIONAL.values()):
         assert cluster.list(kind).items == []
+    assert not cluster.unserved
     assert len(cluster.list(CRD_KIND).items) == len(definitions())
 
 
@@ -103,6 +114,52 @@ def test_whoever_may_not_make_it_is_told_the_command(guarded: GuardedApi) -> Non
         ensure_prerequisites(admin)
     assert "\n" not in str(caught.value)
     admin.close()
+
+
+def test_what_the_definitions_of_an_older_kubeedge_lack_is_said_in_a_sentence_and_goes_without_until_they_are_applied(
+    cluster: KubernetesCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    ensure_prerequisites(cluster)
+    of_rules, of_jobs = RULE_KIND.qualified, IMAGEPREPULLJOB_KIND.qualified
+    caplog.clear()
+    fresh = {object["metadata"]["name"]: object for object in definitions()}
+    _only_v1alpha1(cluster, fresh[of_jobs])
+    cluster.delete(CRD_KIND, "", of_rules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "create", _forbidden)
+        ensure_prerequisites(cluster)
+    (said,) = (record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING)
+    assert f"does not serve {of_rules}/v1, {of_jobs}/v1alpha2: Rules, jobs of node tasks do not act until" in said
+    caplog.clear()
+    seen: queue.Queue[str] = queue.Queue()
+    watches = [cluster.watch(kind, _named(seen)) for kind in (RULE_KIND, IMAGEPREPULLJOB_KIND)]
+    cluster.create(CRD_KIND, "", fresh[of_rules])
+    cluster.replace(CRD_KIND, "", of_jobs, _at(fresh[of_jobs], cluster.get(CRD_KIND, "", of_jobs)))
+    cluster.create(IMAGEPREPULLJOB_KIND, "", {"metadata": {"name": "job"}, "spec": {}})
+    eventually(lambda: watches[0].synced and watches[1].synced, "both are watched")
+    assert seen.get(timeout=PATIENCE) == "job"
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def _only_v1alpha1(cluster: KubernetesCluster, definition: Json) -> None:
+    """The definition as KubeEdge had it before 1.21, in place of ours."""
+    name = definition["metadata"]["name"]
+    cluster.delete(CRD_KIND, "", name)
+    old = [each | {"storage": True} for each in definition["spec"]["versions"] if each["name"] == "v1alpha1"]
+    cluster.create(CRD_KIND, "", definition | {"spec": definition["spec"] | {"versions": old}})
+
+
+def _at(definition: Json, known: Json) -> Json:
+    version = {"resourceVersion": known["metadata"]["resourceVersion"]}
+    return definition | {"metadata": definition["metadata"] | version}
+
+
+def _forbidden(*_: object, **__: object) -> object:
+    raise Forbidden({"code": 403, "message": "not allowed"})
+
+
+def _named(seen: queue.Queue[str]) -> OnChange:
+    return lambda change: seen.put(change.object["metadata"]["name"])
 
 
 class _RefusingOnce:
@@ -166,7 +223,8 @@ def test_an_api_that_comes_up_late_is_waited_for_and_one_that_never_does_is_not(
 
 
 def test_every_role_is_bound_to_the_account_that_the_deployment_runs_as() -> None:
-    objects = [*deploy.documents(deploy.RBAC), *deploy.documents(deploy.FOLDER / "cloud.yaml")]
+    files = (deploy.RBAC, deploy.FOLDER / "impersonate-nodes.yaml", deploy.FOLDER / "cloud.yaml")
+    objects = [object for file in files for object in deploy.documents(file)]
     account = next(obj for obj in objects if obj["kind"] == "ServiceAccount")["metadata"]
     roles = {
         (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"])
@@ -192,6 +250,14 @@ def test_the_deployment_has_two_replicas_behind_the_ports_that_nodes_dial() -> N
     assert [port["port"] for port in service["spec"]["ports"]] == [HUB_PORT, HTTPS_PORT, STREAM_PORT, TUNNEL_PORT]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
+
+
+def test_what_the_cloud_may_do_in_the_name_of_nodes_is_a_file_of_its_own_and_ends_at_their_group() -> None:
+    rules = Rules(deploy.documents(deploy.FOLDER / "impersonate-nodes.yaml"))
+    assert rules.allow(Call("impersonate", "", "users", "", "system:node:edge-1"))
+    assert rules.allow(Call("impersonate", "", "groups", "", "system:nodes"))
+    assert not rules.allow(Call("impersonate", "", "groups", "", "system:masters"))
+    assert not Rules(deploy.documents(deploy.RBAC)).allow(Call("impersonate", "", "users", "", "system:node:edge-1"))
 
 
 def test_the_manifest_grants_the_election_and_no_secret_beyond_reading() -> None:

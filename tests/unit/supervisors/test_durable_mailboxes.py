@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.errors import MailboxFull, RegistrationError
+from kubeedge_actors.errors import MailboxFull, RegistrationError, StoreError
 from kubeedge_actors.supervisors import (
     ActorSystem,
     Backoff,
@@ -23,6 +23,7 @@ from kubeedge_actors.supervisors import (
     Stopped,
     SupervisorSpec,
 )
+from kubeedge_actors.supervisors.durable.journal import AGAIN, LINGER
 from tests.support.env.supervisors import ENGINES, ActorSystemEnv, Recorder, spec
 
 DURABLE = MailboxSpec(durable=True)
@@ -196,6 +197,57 @@ def test_g14_more_messages_than_memory_are_handled_in_order(life: Life) -> None:
         env.tell("keeper", *[Reading(number) for number in range(700)])
         assert env.node("keeper")["depth"] >= 700
     handled(env, *[Reading(number) for number in range(700)])
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[ActorSystemEnv]:
+    """One that has little in memory and the rest in a file."""
+    env = ActorSystemEnv(InlineEngine(), tmp_path / "m.db")
+    mailbox = MailboxSpec(capacity=3, durable=True)
+    env.start(spec("keeper", lambda: Recorder(env), mailbox=mailbox, accepts=(str,)))
+    yield env
+    env.close()
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, env: ActorSystemEnv, method: str, times: int) -> None:
+    """The file of the system refuses so many calls."""
+    journal = env.runtime.journal
+    assert journal is not None
+    real, left = getattr(journal._file, method), [StoreError("it refuses")] * times
+
+    def call(*args: Any, **more: Any) -> Any:
+        if left:
+            raise left.pop()
+        return real(*args, **more)
+
+    monkeypatch.setattr(journal._file, method, call)
+
+
+def test_g14_a_file_that_can_not_be_read_for_a_moment_costs_crashes_and_no_message(
+    keeper: ActorSystemEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [str(number) for number in range(600)]
+    keeper.tell("keeper", *told)
+    refusing(monkeypatch, keeper, "load", 2)
+    handled(keeper, *told)
+    assert [crash.error for crash in keeper.of(Crashed)] == ["StoreError: it refuses"] * 2
+
+
+def test_g14_what_was_handled_while_the_disk_was_full_is_noted_when_there_is_room_and_that_is_said_once(
+    keeper: ActorSystemEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper.tell("keeper", "a", "b")
+    refusing(monkeypatch, keeper, "write", 3)
+    handled(keeper, "a", "b")
+    keeper.advance(LINGER)
+    for _ in range(5):
+        keeper.advance(AGAIN)
+    said = [record.getMessage() for record in caplog.records if "what modules have done" in record.getMessage()]
+    assert said == [
+        "what modules have done can not be written: it refuses",
+        "what modules have done can be written again",
+    ]
+    assert keeper.runtime.journal is not None and keeper.runtime.journal.messages_of("keeper") == []
 
 
 def test_a_durable_mailbox_without_a_journal_is_an_error_at_registration() -> None:

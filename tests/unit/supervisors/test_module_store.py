@@ -95,6 +95,28 @@ def test_g15_a_turn_that_raises_stores_nothing_and_the_next_delivery_knows_that_
     assert len(env.of(Crashed)) == 1
 
 
+@mailboxes
+def test_g15_what_a_turn_stores_is_in_the_file_before_it_is_answered_or_the_turn_comes_again(
+    life: Callable[..., ActorSystemEnv], mailbox: MailboxSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = life(Counter, mailbox)
+    assert asked(env, 1) == (1, [])
+    journal = env.runtime.journal
+    assert journal is not None
+    write, left = journal._file.write, [StoreError("the disk is full")] * 2
+
+    def refuse(*args: Any, **more: Any) -> None:
+        if left:
+            raise left.pop()
+        write(*args, **more)
+
+    monkeypatch.setattr(journal._file, "write", refuse)
+    assert asked(env, 5) == (6, [])
+    assert asked(env, 0) == (6, [])
+    assert left == []
+    assert asked(life(Counter, mailbox), 0) == (6, [])
+
+
 class Keys(Recorder):
     """Does with its store what the test says."""
 

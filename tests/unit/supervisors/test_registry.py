@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kubeedge_actors.errors import RegistrationError
-from kubeedge_actors.supervisors import ActorSystem, ChildSpec, InlineEngine, Reason, SupervisorSpec
+from kubeedge_actors.supervisors import ActorSystem, ChildSpec, InlineEngine, MailboxSpec, Reason, SupervisorSpec
 from tests.support.env.supervisors import ActorSystemEnv, Recorder, spec
 
 
@@ -73,6 +73,19 @@ def test_publish_reaches_all_who_accept_exactly_that_type(env: ActorSystemEnv) -
     assert env.runtime.publish(Louder()) == 0
     env.until(lambda: sorted(name for name, _ in env.record) == ["a", "b"])
     assert [each.reason for each in env.letters] == [Reason.NO_SUBSCRIBER]
+
+
+def test_what_is_published_together_reaches_all_in_order_or_is_dead_letters_each(inline: ActorSystemEnv) -> None:
+    durable = MailboxSpec(durable=True)
+    inline.start(child(inline, "a", accepts=(int,)), child(inline, "b", accepts=(int,), mailbox=durable))
+    inline.runtime.publish_all([1, 2, 3], "somebody")
+    inline.until(lambda: len(inline.record) == 6)
+    assert [[number for name, number in inline.record if name == each] for each in "ab"] == [[1, 2, 3], [1, 2, 3]]
+    inline.ref("a").ask(lambda actor: actor.context.publish_all(["x", "y"])).get()
+    assert [(each.message, each.reason, each.sender) for each in inline.letters] == [
+        ("x", Reason.NO_SUBSCRIBER, "a"),
+        ("y", Reason.NO_SUBSCRIBER, "a"),
+    ]
 
 
 def test_an_actor_that_publishes_is_the_sender(env: ActorSystemEnv) -> None:

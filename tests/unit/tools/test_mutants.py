@@ -82,7 +82,7 @@ def test_nothing_outside_of_functions_is_changed_and_each_place_once(mutations: 
 def tree(tmp_path: Path) -> Path:
     """A tree with one function and a test that notices some of what may go wrong with it."""
     root = tmp_path / "tree"
-    code, tests = root / "kubeedge_actors" / "wire", root / "tests" / "wire"
+    code, tests = root / "kubeedge_actors" / "wire", root / "tests" / "unit" / "wire"
     for folder in (code, tests):
         folder.mkdir(parents=True)
     (code / "sums.py").write_text(
@@ -103,7 +103,9 @@ def test_each_mutant_is_tried_with_the_tests_of_its_line_and_the_tree_stays_as_i
     before = (tree / "kubeedge_actors/wire/sums.py").read_bytes()
     assert mutants.main(["--only", "kubeedge_actors/wire/sums.py:2"]) == 0
     tried, left = capsys.readouterr().out.split("\n\n")
-    killed = "killed    kubeedge_actors/wire/sums.py:2: a > 100 -> (not (a > 100))  (tests/wire/test_sums.py::test_"
+    killed = (
+        "killed    kubeedge_actors/wire/sums.py:2: a > 100 -> (not (a > 100))  (tests/unit/wire/test_sums.py::test_"
+    )
     assert killed in tried
     assert left.splitlines() == [
         "SURVIVED  kubeedge_actors/wire/sums.py:2: a > 100 -> (a >= 100)  (2 tests pass)",
@@ -116,6 +118,17 @@ def test_each_mutant_is_tried_with_the_tests_of_its_line_and_the_tree_stays_as_i
     assert "UNREACHED kubeedge_actors/wire/sums.py:8: a - 1 -> (a + 1)  (no test comes here)" in output
     assert output.endswith("wire: 0 of 3 noticed\nscore: 0% of 3 mutants\n")
     assert (tree / "kubeedge_actors/wire/sums.py").read_bytes() == before
+
+
+def test_with_tests_that_somebody_names_nothing_is_measured(mutants: ModuleType, tree: Path) -> None:
+    given = mutants._tests(tree, "wire", ["tests/unit/wire/test_sums.py"])
+    assert given.of("kubeedge_actors/wire/sums.py", 3) == ["tests/unit/wire/test_sums.py"]
+    assert not (tree / mutants.CACHE).exists()
+
+
+def test_each_area_has_code_and_tests(mutants: ModuleType) -> None:
+    places = [place for area in mutants.AREAS.values() for place in (area.code, *area.tests)]
+    assert [place for place in places if not (TOOLS.parent / place).exists()] == []
 
 
 def test_the_same_seed_is_the_same_sample(mutants: ModuleType, tree: Path) -> None:
@@ -143,5 +156,5 @@ def test_a_place_where_nothing_can_be_changed_is_told(
 def _forget() -> object:
     """The modules of the tools have names that others may use."""
     yield
-    for name in ("mutants", "_mutations", "_reach", "_reach_plugin"):
+    for name in ("mutants", "_mutations", "_reach", "_reach_plugin", "_areas"):
         sys.modules.pop(name, None)

@@ -150,6 +150,7 @@ def test_an_unknown_record_made_here_gets_id_and_time() -> None:
         (record("updated", "device/lamp", {}, "edgemgr", "twin"), m.AttributesChanged),
         (record("updated", "device/d/l", {}, "edgemgr", "twin"), m.AttributesChanged),
         (record("updated", "device/", {}, "edgemgr", "twin"), m.UnknownMessage),
+        (record("updated", "device/a/b/c", {}, "edgemgr", "twin"), m.UnknownMessage),
         (record("upload", "a/user/b", "x", "bus", "user"), m.BusUploaded),
         (record("upload", "", {}, "servicebus", "user", parent="p"), m.BusUploaded),
         (record("publish", "t", "x", "router_eventbus", "user"), m.BusPublish),
@@ -224,6 +225,8 @@ def test_a_record_is_the_message_that_source_group_operation_and_type_say(
         record("error", "default/pod/p", {}, "metamanager", parent="p"),
         record("upgrade", "", {}, "nodeupgradejobcontroller", "taskmanager"),
         record("createvolume", "default/volume/v", {}, "cloudhub", "resource"),
+        record("acknowledge", "outbox", ["m", 1], "cloudhub", "resource"),
+        record("acknowledge", "outbox", "m", "cloudhub", "resource"),
     ],
     ids=lambda received: (
         received.route.operation + " " + received.route.resource + " " + bytes(received.content).decode()
@@ -341,7 +344,7 @@ def test_the_words_of_in_process_transport_are_not_kept() -> None:
     assert mapping.from_beehive(noisy) == mapping.from_beehive(received)
 
 
-@pytest.mark.parametrize("text", ["<&>", "\u2028\u2029", "\xff", "\\ud800"])
+@pytest.mark.parametrize("text", ["<", "&", ">", "\u2028\u2029", "\xff", "\\ud800"])
 def test_what_go_spells_otherwise_or_is_no_unicode_comes_back_equal_in_a_message_that_nobody_knows(text: str) -> None:
     frame = (
         b'{"header":{"msg_id":"1"},"route":{"resource":"x"},"content":"'

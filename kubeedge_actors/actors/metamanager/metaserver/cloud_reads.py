@@ -104,6 +104,7 @@ class CloudReads:
             self._store.apply(MetaChanges(removed_objects=gone))
 
     def _all(self, asker: Asker, info: RequestInfo, query: Mapping[str, str]) -> tuple[list[Json], str]:
+        """The objects of a collection and its version, which is empty when there are more than are watched: what is not among these may exist."""
         selectors = {name: query[name] for name in ("labelSelector", "fieldSelector") if query.get(name)}
         if info.name:
             one = f"metadata.name={info.name}"
@@ -113,8 +114,10 @@ class CloudReads:
         while True:
             found += page.get("items") or ()
             metadata = page.get("metadata") or {}
-            if not metadata.get("continue") or len(found) > MAX_WATCHED:
+            if not metadata.get("continue"):
                 return found, str(metadata.get("resourceVersion") or "")
+            if len(found) > MAX_WATCHED:
+                return found, ""
             following = {**selectors, "limit": str(PAGE), "continue": metadata["continue"]}
             page = self.list_page(asker, _collection(info), following)
 

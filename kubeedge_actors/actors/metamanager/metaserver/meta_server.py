@@ -6,7 +6,7 @@ Source of paths and forms: KubeEdge edge/pkg/metamanager/metaserver, Kubernetes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubeedge_actors.actors.metamanager.metaserver.api_handler import ApiHandler, CloudSide
 from kubeedge_actors.actors.metamanager.metaserver.api_writes import ApiWrites
@@ -58,10 +58,11 @@ NO_ANSWER = "the cloud has not answered, whether it was done is not known: {}"
 @dataclass(slots=True)
 class MetaServerState:
     """What outlives a crash. `cloud_shows_tokens`: the cloud makes calls with the token of who asks, as ours do; None: it is not known, for want of
-    a link.
+    a link. `watches`: what programs have open, which goes on.
     """
 
     cloud_shows_tokens: bool | None = None
+    watches: OpenWatches = field(default_factory=OpenWatches)
 
 
 class MetaServer(Module):
@@ -91,15 +92,18 @@ class MetaServer(Module):
         self._state = state or MetaServerState()
         self._pending: dict[str, ReplyTo] = {}
         self._syncs: set[str] = set()
-        self._watches = OpenWatches(lambda: self.ref.tell(WatchesChanged()))
+        self._watches = self._state.watches
+        self._watches.on_changed = lambda: self.ref.tell(WatchesChanged())
         self._reads = CloudReads(store, self._ask_cloud)
         side = CloudSide(node, self._reads, ApiWrites(self._ask_cloud), self._watches)
         unhold = UnholdUpgrade(store, node, self._ask_release)
         self._api = ApiHandler(LocalReads(store, matching), now, authorizer, side if has_cloud else None, unhold)
 
     def on_start(self) -> None:
-        """Answer; what a kill has left of watches is forgotten."""
-        if self._has_cloud:
+        """Answer; what a kill has left of watches is forgotten, what a crash has left goes on."""
+        if self._watches.all():
+            self._sync_watches()
+        elif self._has_cloud:
             try:
                 self._reads.drop_foreign()
             except StoreError as error:

@@ -11,10 +11,11 @@ from kubeedge_actors.wire.application import Application
 
 
 class OpenWatches:
-    """Thread-safe; `changed` is called when the cloud has to be told."""
+    """Thread-safe; `on_changed` is called when the cloud has to be told."""
 
-    def __init__(self, changed: Callable[[], object]) -> None:
-        self._changed, self._lock = changed, threading.Lock()
+    def __init__(self) -> None:
+        self.on_changed: Callable[[], object] = bool
+        self._lock = threading.Lock()
         self._open: dict[str, tuple[Application, int]] = {}
         self._trusted: set[str] = set()
         self.generation = 0
@@ -39,7 +40,7 @@ class OpenWatches:
             if asker.trusted:
                 self._trusted.add(application.id)
         if not count:
-            self._changed()
+            self.on_changed()
         try:
             yield
         finally:
@@ -50,4 +51,4 @@ class OpenWatches:
                 else:
                     self._trusted.discard(application.id)
             if count == 1:
-                self._changed()
+                self.on_changed()

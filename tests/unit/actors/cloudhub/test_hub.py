@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from kubeedge_actors.actors.cloudhub import session
+from kubeedge_actors.actors.cloudhub.frame_limits import MAX_ID, OBJECT
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.errors import MailboxFull
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import MailboxSpec, Reason, Ref
 from kubeedge_actors.testing import Probe
+from kubeedge_actors.wire import beehive, mapping
 from kubeedge_actors.wire.messages import (
     BusPublish,
     BusSubscribe,
@@ -279,7 +282,9 @@ def test_a_request_in_the_name_of_a_cloud_module_is_dropped(make: MakeHub, sourc
         '{"header":{"msg_id":7}}',
         "[" * 100_000,
         '{"route":[]}',
+        '{"header":{"msg_id":"' + "i" * (MAX_ID + 1) + '"}}',
     ],
+    ids=lambda text: text[:20],
 )
 def test_a_malformed_message_closes_its_session_only(hub: CloudHubEnv, text: str) -> None:
     hub.harness.probe(SessionOpened, SessionClosed)
@@ -365,7 +370,9 @@ def test_the_clusters_ca_is_told(hub: CloudHubEnv) -> None:
     assert (answer.resource, answer.content) == ("k8s/ca.crt", "-----BEGIN CERTIFICATE-----")
 
 
-def test_an_error_of_a_node_is_no_acknowledgement(hub: CloudHubEnv) -> None:
+def test_an_error_of_a_node_is_no_acknowledgement_and_counted(make: MakeHub) -> None:
+    traffic = TrafficCounters()
+    hub = make(traffic=traffic)
     hub.harness.probe(SessionOpened, ObjectAcked)
     peer = hub.join("n1")
     hub.harness.publish(pushed("a"))
@@ -373,6 +380,7 @@ def test_an_error_of_a_node_is_no_acknowledgement(hub: CloudHubEnv) -> None:
     hub.hear(peer, ErrorResponse(parent_msg_id=sent.msg_id, resource="default/pod/a", reason="no"))
     hub.harness.advance(5.25)
     assert [each.msg_id for each in hub.sent_to(peer)] == [sent.msg_id]
+    assert traffic.outcomes["refused by a node"] == 1
 
 
 # --- acknowledgement upwards
@@ -385,6 +393,38 @@ def with_controller(make: MakeHub, answer: object = None) -> tuple[CloudHubEnv, 
     hub.harness.probe(SessionOpened, SessionClosed)
     accepting.append(hub.harness.system.registry.subscribers)
     return hub, controller
+
+
+def test_a_report_that_is_too_large_is_dropped_with_a_word_and_does_not_come_again(
+    make: MakeHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub, controller = with_controller(make)
+    ours, genuine = hub.join("n1", **OURS), hub.join("n2")
+    large = TwinReported(device="default/lamp", report={"twin": {"text": "x" * OBJECT}})
+    hub.hear(ours, large)
+    hub.hear(genuine, large)
+    (receipt,) = hub.sent_to(ours)
+    assert isinstance(receipt, OutboxAcknowledged) and receipt.ids == [large.msg_id]
+    assert not hub.sent_to(genuine)
+    hub.hear(ours, event())
+    assert [type(message) for message in controller] == [ReportEvent]
+    assert (
+        f"node n1 said a TwinReported of {len(beehive.encode(mapping.to_beehive(large, 1)))} characters" in caplog.text
+    )
+
+
+def test_a_defect_in_reading_a_frame_closes_its_session_only(
+    hub: CloudHubEnv, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.harness.probe(SessionOpened, SessionClosed)
+    good, bad = hub.join("n1"), hub.join("n2")
+    with monkeypatch.context() as broken:
+        broken.setattr(mapping, "from_beehive", lambda *_: 1 // 0)
+        hub.hear(bad, "{}")
+    assert "a frame of node n2 can not be decoded" in caplog.text
+    assert [peer for peer, _ in hub.server.closed] == [bad]
+    hub.harness.publish(pushed("a"))
+    assert len(hub.sent_to(good)) == 1
 
 
 def test_a_durable_message_is_acknowledged_when_it_was_handled_and_only_to_our_own_edge(make: MakeHub) -> None:
@@ -558,6 +598,19 @@ def test_a_silent_node_does_not_delay_another(hub: CloudHubEnv) -> None:
         hub.harness.publish(pushed(f"b{number}", node="n2"))
         hub.hear(lively, ack(*hub.sent_to(lively)))
     assert len(hub.sent_to(silent)) == 1
+
+
+def test_a_node_that_acknowledges_nothing_is_closed_before_it_fills_the_memory(
+    hub: CloudHubEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "MAX_WAITING", 2)
+    hub.harness.probe(SessionOpened, SessionClosed)
+    deaf, good = hub.join("n1"), hub.join("n2")
+    hub.harness.publish(pushed("a", node="n2"))
+    for uid in "abcd":
+        hub.harness.publish(pushed(uid))
+    assert hub.server.closed == [(deaf, "it acknowledges nothing")]
+    assert len(hub.sent_to(good)) == 1
 
 
 def test_what_can_not_be_written_is_dropped_and_the_rest_goes_on(hub: CloudHubEnv) -> None:

@@ -87,6 +87,23 @@ def test_a_database_that_refuses_is_answered_with_500_and_nothing_has_happened()
     assert env.harness.crashes == []
 
 
+def test_who_is_refused_in_a_batch_that_can_not_be_stored_hears_its_own_reason() -> None:
+    env = DeviceTwinEnv(LAMP)
+
+    def refuse(changes: TwinChanges) -> None:
+        raise StoreError("database or disk is full")
+
+    env.store.twin.apply = refuse  # type: ignore[method-assign]
+    batch = updates(4)
+    batch[1] = TwinUpdate(device=LAMP, payload=b"{")
+    batch[2] = TwinUpdate(device="default/ghost", payload=batch[2].payload)
+    for message in batch:
+        env.harness.ref("devicetwin").tell(message)
+    env.harness.run()
+    codes = [payload["code"] for topic, payload in env.heard() if topic.endswith("/result")]
+    assert sorted(codes) == [400, 404, 500, 500]
+
+
 def test_a_database_that_can_not_be_read_either_is_a_crash_that_is_survived() -> None:
     env = DeviceTwinEnv(LAMP, contain=True)
     env.harness.run()

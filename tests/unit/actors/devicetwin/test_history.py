@@ -111,13 +111,16 @@ def test_a_shorter_history_keeps_the_newest_and_none_keeps_none() -> None:
     assert env.store.twin.history(LAMP, "a") == []
 
 
-def test_a_history_goes_on_after_a_restart() -> None:
+@pytest.mark.parametrize("used_before", [False, True])
+def test_a_history_goes_on_after_a_restart(used_before: bool) -> None:
     store = FakeStore()
     env = DeviceTwinEnv(LAMP, store=store)
     push(env, "a=3")
     for value in range(4):
         env.update({"a": actual(str(value))})
     after = DeviceTwinEnv(LAMP, store=store)
+    if used_before:  # its annotations are told later than its first message comes
+        after.update({"b": actual("x")})
     push(after, "a=3")
     after.update({"a": actual("4")})
     assert values(after) == ["2", "3", "4"]

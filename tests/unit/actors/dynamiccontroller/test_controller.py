@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kubeedge_actors.actors.dynamiccontroller import api_requests, listeners
 from kubeedge_actors.actors.dynamiccontroller.controller import MAX_CALLS, DynamicController, child_specs
 from kubeedge_actors.actors.dynamiccontroller.listeners import Listeners
 from kubeedge_actors.drivers.cluster.base import Delegator, EventType, OnChange, Selection, WatchEvent
@@ -130,6 +131,12 @@ def test_the_words_of_a_genuine_edgecore(env: Env) -> None:
             application("create", "/core/v1/pods/ns/a", Subresource="eviction", ReqBody=text({})),
             "POST", "/api/v1/namespaces/ns/pods/a/eviction", {}, "application/json",
         ),
+        (
+            application(
+                "create", "/core/v1/pods/ns/null", Subresource="binding", ReqBody=text({"metadata": {"name": "a"}})
+            ),
+            "POST", "/api/v1/namespaces/ns/pods/a/binding", {"metadata": {"name": "a"}}, "application/json",
+        ),
         (application("update", "/core/v1/nodes/null/n", ReqBody=text({})), "PUT", "/api/v1/nodes/n", {}, "application/json"),
         (
             application("updatestatus", "/core/v1/pods/ns/a", Subresource="status", ReqBody=text({})),
@@ -167,6 +174,7 @@ def test_a_call_is_a_request_of_its_verb(
         application("get", "/core/v1/pods/ns/.."),
         application("get", "/core/v1/pods/ns/a\nb"),
         application("list", "/core/v1/pods/ns/null", Option=base64.b64encode(b"[").decode()),
+        application("list", "/core/v1/pods/ns/null", Option=text([])),
         application("patch", "/core/v1/pods/ns/a"),
     ],
 )
@@ -189,6 +197,21 @@ def test_an_api_that_does_not_answer_is_said(env: Env) -> None:
     assert content["Error"]["ErrStatus"]["code"] == 503
     env.api.answer = RuntimeError("a defect")
     assert env.ask(application("get", "/core/v1/services/default/a")).content["Error"]["ErrStatus"]["code"] == 500
+
+
+def test_an_answer_that_is_no_status_is_told_in_its_own_words_and_one_that_is_too_long_in_ours(
+    env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env.api.answer = (502, "bad gateway")
+    status = env.ask(application("get", "/core/v1/services/default/a")).content["Error"]["ErrStatus"]
+    assert (status["code"], status["message"]) == (502, '"bad gateway"')
+    monkeypatch.setattr(api_requests, "MAX_ANSWER", 100)
+    env.api.answer = (200, SERVICE | {"data": "x" * 100})
+    answer = env.ask(application("get", "/core/v1/services/default/a")).content
+    assert (answer["Error"]["ErrStatus"]["code"], answer["RespBody"]) == (413, None)
+    assert answer["Error"]["ErrStatus"]["message"].endswith(
+        "100 at most are sent to a node: ask for less of it (limit)"
+    )
 
 
 def test_a_node_asks_in_its_own_name_and_only_so_often(env: Env) -> None:
@@ -235,6 +258,30 @@ def test_a_watch_rests_with_its_session_and_ends_when_it_is_not_listed(env: Env)
     env.harness.publish(NodeRemoved(node="edge-1"))
     env.harness.run()
     assert env.api.watches == {}
+
+
+def test_what_is_watched_is_watched_anew_after_a_crash_and_what_rests_rests_on(env: Env) -> None:
+    watched(env, "/core/v1/services/default/null")
+    before = dict(env.api.watches)
+    env.harness.crash(DynamicController.name)
+    env.harness.run()
+    assert len(env.api.watches) == 1 and env.api.watches != before
+    env.api.change(EventType.ADDED, SERVICE)
+    assert env.pushed() == [("insert", "service", "default", "a")]
+    env.harness.publish(SessionClosed(node="edge-1", reason="cut"))
+    env.harness.crash(DynamicController.name)
+    env.harness.run()
+    assert env.api.watches == {}
+
+
+def test_a_node_has_so_many_watches_and_no_more(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listeners, "MAX_OF_NODE", 1)
+    first, second = "/core/v1/services/default/null", "/core/v1/services/other/null"
+    assert watched(env, first).content == {}
+    assert watched(env, first, second).content[second]["Error"]["ErrStatus"]["code"] == 429
+    assert [what.namespace for what in env.api.watches] == ["default"]
+    again = env.ask({**application("watch", first), "ID": first})  # the same once more takes its place
+    assert again.content["Status"] == "Approved" and len(env.api.watches) == 1
 
 
 def test_a_watch_that_is_not_allowed_is_told_and_not_begun(env: Env) -> None:

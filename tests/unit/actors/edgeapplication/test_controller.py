@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeedge_actors.actors.edgeapplication.records import LAST_CONTAINED
-from kubeedge_actors.errors import ClusterError, Forbidden, Unreachable
+from kubeedge_actors.errors import AlreadyExists, ClusterError, Forbidden, Unreachable
 from kubeedge_actors.kubernetes.object_types import (
     CONFIGMAP_KIND,
     DEPLOYMENT_KIND,
@@ -141,6 +141,31 @@ def test_what_the_api_refuses_is_said_and_the_others_are_made(env: ApplicationGr
     env.api.refuse = lambda request: None
     env.settle(31)
     assert env.deployments() == ["web-a"]
+
+
+def test_what_may_not_be_deleted_is_said_and_holds_up_nothing_else(env: ApplicationGroupsEnv) -> None:
+    env.application(deployment(), config_map(x="1"), targets=(A,))
+    refusal = Forbidden({"code": 403, "reason": "Forbidden", "message": "it may not"})
+    env.api.refuse = lambda request: refusal if request[:2] == ("delete", "configmaps") else None
+    env.change(deployment(image="nginx:1.26"), targets=(A,))
+    assert (env.image("web-a"), env.status()) == ("nginx:1.26", {"Deployment web-a": "Processing"})
+    assert events(env.api) == [("shop", "FailedApply", "ConfigMap default/settings: it may not")]
+    env.api.refuse = lambda request: None
+    env.settle(31)
+    assert env.api.peek(CONFIGMAP_KIND, "default", "settings") is None
+    application = env.api.get(EDGEAPPLICATION_KIND, "default", "shop")
+    assert "settings" not in application["metadata"]["annotations"][LAST_CONTAINED]
+
+
+def test_what_may_not_be_looked_at_is_said_and_holds_up_nothing_else(env: ApplicationGroupsEnv) -> None:
+    errors = {
+        "create": AlreadyExists({"code": 409, "reason": "AlreadyExists", "message": "it is there"}),
+        "get": Forbidden({"code": 403, "reason": "Forbidden", "message": "it may not"}),
+    }
+    env.api.refuse = lambda request: errors.get(request[0]) if request[1] == "configmaps" else None
+    env.application(config_map(x="1"), deployment(), targets=(A,))
+    assert env.status() == {"ConfigMap settings": "Processing", "Deployment web-a": "Processing"}
+    assert events(env.api) == [("shop", "FailedApply", "ConfigMap default/settings: it may not")]
 
 
 def test_who_may_not_be_watched_is_made_all_the_same(

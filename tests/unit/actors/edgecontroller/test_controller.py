@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,6 +145,33 @@ def test_of_what_was_there_before_only_used_objects_are_told_so_that_it_is_known
     api.patch(CONFIGMAP_KIND, "default", "c", {"data": {"x": "y"}})
     harness.run()
     assert [m.operation for m in hub.take()] == [UPDATE]
+
+
+class LatePods(FakeCluster):
+    """It takes until `tell` to have told of all pods."""
+
+    tell: Any
+
+    def watch(self, kind: Any, on_change: Any, on_synced: Any = None, **more: Any) -> Any:
+        """See base.Cluster."""
+        if kind == POD_KIND:
+            self.tell, on_synced = on_synced, None
+        return super().watch(kind, on_change, on_synced, **more)
+
+
+def test_an_object_that_changes_before_the_pods_are_known_is_pushed_to_its_nodes_when_they_are() -> None:
+    api = LatePods()
+    put_node(api)
+    put_pod(api, "p", **using(config="c"))
+    put_config(api, "c")
+    put_config(api, "nobodys")
+    edge = EdgeControllerEnv(api)
+    api.patch(CONFIGMAP_KIND, "default", "c", {"data": {"a": "b"}})
+    edge.harness.run()
+    edge.harness.crash(constants.EDGECONTROLLER)
+    assert edge.pushed() == []
+    api.tell()
+    assert set(edge.pushed()) == {("edge-1", what, constants.CONFIGMAP, "c") for what in (INSERT, UPDATE)}
 
 
 def test_what_changes_while_it_is_down_is_pushed_after_the_restart(edge: EdgeControllerEnv) -> None:

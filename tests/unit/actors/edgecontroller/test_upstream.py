@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from kubeedge_actors.actors.edgecontroller.pre_1_13_status import MAX_TRIES
 from kubeedge_actors.drivers.cluster.base import object_reference
-from kubeedge_actors.errors import NotFound
+from kubeedge_actors.errors import Conflict, NotFound
 from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import (
     CSR_KIND,
@@ -259,6 +260,23 @@ def test_status_of_an_unknown_pod_deletes_it_there_with_a_stub_and_is_ok(edge: E
             "status": {},
         }
         assert (push.operation, push.resource_version, answer.content) == (constants.DELETE, "", "OK")
+
+
+@pytest.mark.parametrize("times", [MAX_TRIES - 1, MAX_TRIES])
+def test_an_old_pod_status_that_others_write_between_is_written_again_a_few_times(
+    edge: EdgeControllerEnv, times: int
+) -> None:
+    put_pod(edge.api, "p")
+    edge.pushed()
+    conflicts = [Conflict({"code": 409, "reason": "Conflict", "message": "somebody was quicker"})] * times
+    edge.api.refuse = lambda request: conflicts.pop() if request[0] == "replace" and conflicts else None
+    content = {"UID": "", "Status": {"phase": "Running"}}
+    answer = edge.answer(ReportPodStatus(node=N, namespace="default", name="p", content=content))
+    stored = edge.api.get(POD_KIND, "default", "p").get("status", {}).get("phase")
+    if times < MAX_TRIES:
+        assert (answer.content, stored) == ("OK", "Running")
+    else:
+        assert error_of(answer)["message"] == "somebody was quicker" and stored != "Running"
 
 
 def test_a_list_of_pod_statuses_is_answered_one_by_one_and_ended_pods_are_deleted(edge: EdgeControllerEnv) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubeedge_actors.drivers.containers.fake import FakeProgram
-from kubeedge_actors.wire.messages import DeletePod, PatchPod, PodChanged, PodConfigChanged, QueryObject
-from tests.support.env.edged import ADDRESS, EdgedEnv, pod
+from kubeedge_actors.drivers.containers.fake import FakeProgram, FakeRuntime
+from kubeedge_actors.wire.messages import DeletePod, PatchPod, PodChanged, PodConfigChanged, QueryObject, ReportEvent
+from tests.support.env.edged import ADDRESS, EdgedEnv, error, pod
 
 
 @pytest.fixture
@@ -265,6 +265,18 @@ def test_a_missing_config_map_of_a_variable_is_waited_for(bench: EdgedEnv) -> No
     assert spec.env == {"GREETING": "hello"}
 
 
+def test_an_answer_that_is_lost_is_not_waited_for_for_ever(bench: EdgedEnv) -> None:
+    wants = pod()
+    wants["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "shop-config"}}]
+    bench.cloud.objects["configmap", "shop-config"] = {"metadata": {"name": "shop-config"}, "data": {"A": "b"}}
+    bench.cloud.deaf = {QueryObject}
+    bench.start().apply(wants)
+    bench.harness.advance(60)
+    assert bench.engine.running() == []
+    bench.cloud.deaf = set()
+    bench.until(lambda: bool(bench.engine.running()), 150)
+
+
 def test_an_optional_reference_is_not_waited_for(bench: EdgedEnv) -> None:
     wants = pod()
     wants["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "none", "optional": True}}]
@@ -284,6 +296,22 @@ def test_a_volume_of_a_config_map_follows_it(bench: EdgedEnv) -> None:
     bench.harness.advance(61)
     assert Path(mount.source, "a").read_text(encoding="utf-8") == "2"
     assert bench.engine.running()[0].restart_count == 0
+
+
+def test_what_a_volume_shows_stays_when_it_can_not_be_asked_for_and_is_said_to_be_missing_only_when_it_is(
+    bench: EdgedEnv,
+) -> None:
+    bench.cloud.objects["configmap", "c"] = {"metadata": {"name": "c"}, "data": {"a": "1"}}
+    bench.start().apply(pod(volumes=[{"name": "config", "configMap": {"name": "c"}}]))
+
+    def missing() -> bool:
+        return any("FailedMount" in str(report.content) for report in bench.cloud.of(ReportEvent))
+
+    bench.cloud.objects["configmap", "c"] = error("InternalError", 500)
+    bench.harness.advance(130)
+    assert not missing()
+    bench.cloud.objects["configmap", "c"] = error("NotFound")
+    bench.until(missing, 130)
 
 
 def test_a_missing_secret_of_a_volume_holds_all_containers(bench: EdgedEnv) -> None:
@@ -451,6 +479,20 @@ def test_a_pod_goes_on_when_the_engine_is_away_for_a_while(bench: EdgedEnv) -> N
     assert {container.pod.uid for container in bench.engine.running()} == {"u-1", "u-2"}
     (ready,) = [condition for condition in bench.cloud.node["status"]["conditions"] if condition["type"] == "Ready"]  # type: ignore[index]
     assert ready["status"] == "True"
+
+
+def test_an_engine_whose_driver_has_a_defect_is_asked_again_and_the_node_says_why_it_is_not_ready(
+    bench: EdgedEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(FakeRuntime, "list", lambda *_: 1 // 0)
+        bench.start().apply(pod())
+        bench.harness.advance(30)
+        (ready,) = [each for each in bench.cloud.node["status"]["conditions"] if each["type"] == "Ready"]  # type: ignore[index]
+        assert ready["status"] == "False"
+        assert ready["message"].endswith("a defect: ZeroDivisionError: integer division or modulo by zero")
+        assert bench.engine.running() == []
+    bench.until(lambda: bool(bench.engine.running()))
 
 
 def test_an_unchanged_pod_says_nothing(bench: EdgedEnv) -> None:

@@ -39,6 +39,24 @@ def test_hooks_run_after_the_start_and_before_the_stop(bench: EdgedEnv) -> None:
     assert commands == [("hello",), ("bye",)]
 
 
+def test_a_hook_that_fails_is_said_and_after_the_start_it_ends_its_container(
+    bench: EdgedEnv, caplog: pytest.LogCaptureFixture
+) -> None:
+    hooked = pod(restartPolicy="Never")
+    hooked["spec"]["containers"][0]["lifecycle"] = {"postStart": {"httpGet": {"port": 80}}}
+    bench.prober.why = "refused"
+    bench.start().apply(hooked)
+    assert "the postStart hook of main in pod shop failed: refused" in caplog.text
+    assert bench.engine.running() == []
+    hooked = pod("u-2", "other")
+    hooked["spec"]["containers"][0]["lifecycle"] = {"preStop": {"httpGet": {"port": 80}}}
+    bench.apply(hooked)
+    assert len(bench.engine.running()) == 1
+    bench.delete("u-2")
+    assert "the preStop hook of main in pod other failed: refused" in caplog.text
+    assert bench.engine.running() == []
+
+
 def sleeping(hook: str, seconds: int, **container: Any) -> dict[str, Any]:
     """A pod whose main container has a hook that sleeps."""
     made = pod(terminationGracePeriodSeconds=30)

@@ -196,13 +196,19 @@ def test_what_can_not_be_served_is_refused_before_anything_runs(
     assert client.wire.said == []
 
 
-@pytest.mark.parametrize("how", ["the stream is removed", "a close frame", "no WebSocket"])
+@pytest.mark.parametrize(
+    "how", ["the stream is removed", "a close frame", "no WebSocket", "a size that is none", "a size without end"]
+)
 def test_a_client_that_leaves_takes_the_command_along(how: str) -> None:
     client = Client(command := Cat())
     leave: dict[str, Callable[[], None]] = {
         "the stream is removed": client.flow.cancel,
         "a close frame": lambda: client.send(websocket.CLOSE, (1000).to_bytes(2)),
         "no WebSocket": lambda: client.flow.on_data(b"GET / HTTP/1.1\r\n"),
+        "a size that is none": lambda: client.send(websocket.BINARY, bytes((RESIZE,)) + b'{"Width":"wide"}'),
+        "a size without end": lambda: client.send(
+            websocket.BINARY, bytes((RESIZE,)) + b"{" * (remotecommand.SIZE_LIMIT + 1)
+        ),
     }
     thread = client.begin()
     eventually(client.upgraded)

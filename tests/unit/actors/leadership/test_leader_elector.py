@@ -23,7 +23,7 @@ from kubeedge_actors.kubernetes import well_known
 from kubeedge_actors.kubernetes.object_types import LEASE_KIND
 from kubeedge_actors.module import Module, on
 from kubeedge_actors.supervisors import ChildSpec
-from kubeedge_actors.testing import Harness, inline
+from kubeedge_actors.testing import Harness, crash_at, inline
 from kubeedge_actors.wire.constants import LEADERSHIP
 from kubeedge_actors.wire.messages import LeadershipChanged
 from tests.support.plugins.hypothesis_profile import examples
@@ -201,6 +201,16 @@ def test_a_leader_whose_elector_crashed_keeps_the_lease(api: FakeCluster) -> Non
     first.harness.crash(LEADERSHIP)
     assert (record(api)["holderIdentity"], record(api)["leaseTransitions"]) == ("one", 0)
     assert together(LEASE_DURATION, first, second) == 1 and first.leads()
+
+
+def test_an_attempt_that_is_given_up_is_followed_by_another(api: FakeCluster, caplog: pytest.LogCaptureFixture) -> None:
+    children = child_specs(api, "one", staff := Staff(), [Work.spec()])
+    crashes = range(1, 11)  # more often than a message is handled again
+    harness = inline(*(crash_at(each, *crashes) if each.name == LEASE_LOCK else each for each in children))
+    harness.probe(LeadershipChanged)
+    harness.advance(LEASE_DURATION * 4)
+    assert "an attempt to acquire the lease failed" in caplog.text
+    assert staff.working == ["work"]
 
 
 def test_a_conflict_is_not_a_victory(api: FakeCluster) -> None:

@@ -388,3 +388,17 @@ def test_a_full_disk_is_said_once_and_keeps_no_status_from_the_cloud(caplog: pyt
     env.tell(PatchNode(name="edge-1", patch='{"status":{}}'))
     assert "the database accepts writes again" in caplog.text
     assert env.value("null/nodepatch/edge-1") == '{"status":{}}'
+
+
+def test_what_the_disk_refuses_of_a_node_update_is_an_error_and_of_a_patchs_answer_is_passed_on() -> None:
+    store = FakeStore()
+    env = MetaManagerEnv(store)
+    env.tell(PatchPod(namespace="default", name="shop", patch="{}"))
+    patch = sent(env)
+    store.failure = StoreError("database or disk is full")
+    env.tell(update := UpdateNode(name="edge-1", object={"metadata": {"name": "edge-1"}}))
+    refusal = told(env)
+    assert isinstance(refusal, ErrorResponse) and refusal.reason == "database or disk is full"
+    assert refusal.parent_msg_id == update.msg_id and env.edgehub.take() == []
+    answered = answer(env, patch, {"metadata": {"name": "shop", "namespace": "default", "uid": "u"}})
+    assert told(env).content == answered.content

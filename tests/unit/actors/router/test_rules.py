@@ -80,6 +80,14 @@ INVALID = {
         "from eventbus to servicebus no rule can lead",
     ),
     "no node": (rule("r", "eventbus", {"topic": "t"}, "rest", {"resource": "http://a"}), "node_name is missing"),
+    "too many nodes": (
+        rule("r", "eventbus", {"topic": "t", "node_name": ",".join(["e"] * 101)}, "rest", {"resource": "http://a"}),
+        "names 101 nodes, not 1 to 100",
+    ),
+    "no filter": (
+        rule("r", "eventbus", {"topic": "a/#/b", "node_name": "e"}, "rest", {"resource": "http://a"}),
+        "'default/a/#/b' is no topic that can be subscribed to",
+    ),
     "no URL": (
         rule("r", "eventbus", {"topic": "t", "node_name": "e"}, "rest", {"resource": "file:///etc/passwd"}),
         "'file:///etc/passwd' in targetResource is no URL",

@@ -9,6 +9,7 @@ import pytest
 
 from kubeedge_actors.actors.synccontroller.controller import ResyncDue
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
+from kubeedge_actors.errors import ClusterError
 from kubeedge_actors.kubernetes.object_types import CONFIGMAP_KIND, POD_KIND, SECRET_KIND
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ObjectAcked, ObjectVersionDelivered, SessionClosed
@@ -198,6 +199,23 @@ def test_an_object_that_vanishes_while_it_is_fetched_is_a_deletion(sync: SyncCon
     sync.api.get = late  # type: ignore[method-assign]
     sync.hub.take()
     assert (DELETE, constants.SECRET, "s") in sync.open()
+
+
+def test_an_object_that_can_not_be_fetched_now_is_said_later(
+    sync: SyncControllerEnv, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = put_config(sync.api, "mine")
+    sync.open()
+    sync.harness.publish(ObjectAcked(node=N, pushed=push(mine)))
+    sync.harness.publish(SessionClosed(node=N, reason="cut"))
+    sync.api.patch(CONFIGMAP_KIND, "default", "mine", {"data": {"a": "b"}})
+    forbidden = ClusterError({"code": 403, "reason": "Forbidden", "message": "not yet"})
+    sync.api.refuse = lambda request: forbidden if request[:2] == ("get", "configmaps") else None
+    assert (UPDATE, constants.CONFIGMAP, "mine") not in sync.open()
+    assert "configmap mine can not be fetched for edge-1: not yet" in caplog.text
+    sync.api.refuse = lambda request: None
+    sync.harness.advance(40)
+    assert (UPDATE, constants.CONFIGMAP, "mine") in sync.said()
 
 
 def test_the_nodes_own_status_is_not_said_back_and_that_of_others_is(sync: SyncControllerEnv) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeedge_actors.actors.synccontroller.object_index import NodeObjectIndex
+from kubeedge_actors.actors.synccontroller.object_index import SETTLE_SECONDS, NodeObjectIndex
 from kubeedge_actors.wire import constants
 
 Json = dict[str, Any]
@@ -52,9 +52,13 @@ def test_each_node_has_what_is_bound_to_it_and_the_models_of_its_devices(
         if verb == "put":
             assert index.put(type, object, float(version), whole=True) == owner(type, object)
             present[type, name] = object
+            assert not index.is_just_removed(object["metadata"]["uid"], float(version))
         else:
             old = present.pop((type, name), None)
             assert index.remove(type, object, float(version)) == (owner(type, old) if old is not None else "")
+            settled = float(version) + SETTLE_SECONDS
+            assert index.is_just_removed(object["metadata"]["uid"], float(version))
+            assert not index.is_just_removed(object["metadata"]["uid"], settled)
     for node in ("edge-1", "edge-2"):
         bound = {key for key, object in present.items() if owner(key[0], object) == node}
         wanted = {present[key]["spec"]["deviceModelRef"]["name"] for key in bound if key[0] == constants.DEVICE}

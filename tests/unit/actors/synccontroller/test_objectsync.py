@@ -273,3 +273,16 @@ def test_a_ledger_forgets_what_is_dropped_and_takes_no_deletion_of_what_it_never
         N, ObjectSyncRecord(constants.POD, "default", "q", "other", pushed_version=NO_VERSION), 0.0, connected=False
     )
     assert ledger.records(N) == [] and ledger.next_due() is None
+
+
+def test_what_was_being_written_when_its_controller_crashed_is_written_again() -> None:
+    ledger = ObjectSyncStore()
+    ledger.load(N, ObjectSyncRecord(constants.POD, "default", "p", "gone", version="7", stored_version="7"))
+    ledger.on_acked(N, ObjectSyncRecord(constants.POD, "default", "q", "new", version="8"), 0.0)
+    ledger.on_deletion_acked(N, "gone", 0.0)
+    writes = ledger.take_due(100.0, 10)
+    assert {(write.uid, write.version) for write in writes} == {("gone", None), ("new", "8")}
+    assert ledger.take_due(200.0, 10) == []
+    ledger.requeue_in_flight(200.0)
+    again = ledger.take_due(300.0, 10)
+    assert {(write.uid, write.version) for write in again} == {("gone", None), ("new", "8")}

@@ -9,7 +9,7 @@ import pytest
 from kubeedge_actors.actors.taskmanager import task_manager
 from kubeedge_actors.actors.taskmanager.action_flow import JOB_TYPES
 from kubeedge_actors.actors.taskmanager.task_manager import WRITE_SECONDS
-from kubeedge_actors.errors import AskTimeout, Forbidden, NotFound
+from kubeedge_actors.errors import AskTimeout, ClusterError, Forbidden, NotFound
 from kubeedge_actors.kubernetes.object_types import IMAGEPREPULLJOB_KIND, SECRET_KIND
 from kubeedge_actors.supervisors import Future
 from kubeedge_actors.wire import constants
@@ -195,6 +195,34 @@ def test_the_secret_of_a_job_reaches_a_node_before_its_task() -> None:
     assert isinstance(second, NodeTask) and isinstance(third, NodeTask)
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_task_whose_secret_can_not_be_fetched_now_is_told_later_also_after_a_crash(crash: bool) -> None:
+    env = TaskManagerEnv("a")
+    env.cluster.create(SECRET_KIND, "shop", {"metadata": {"name": "s"}, "type": "kubernetes.io/dockercfg", "data": {}})
+    away = ClusterError({"code": 503, "reason": "ServiceUnavailable", "message": "not now"})
+    env.cluster.refuse = lambda request: away if request[:2] == ("get", "secrets") else None
+    env.add("j", pull_spec("a", imageSecrets="shop/s"))
+    env.advance(5)
+    assert env.replica.told() == []
+    if crash:
+        env.replica.harness.crash(constants.TASKMANAGER)
+    env.cluster.refuse = lambda request: None
+    env.advance(60)
+    assert [type(message) for message in env.replica.told()] == [ObjectPushed, NodeTask]
+
+
+def test_a_task_whose_secret_may_not_be_fetched_is_told_without_it_and_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    env = TaskManagerEnv("a")
+    refused = Forbidden({"message": "no", "reason": "Forbidden", "code": 403})
+    env.cluster.refuse = lambda request: refused if request[:2] == ("get", "secrets") else None
+    env.add("j", pull_spec("a", imageSecrets="shop/s"))
+    env.advance(2)
+    assert [type(message) for message in env.replica.told()] == [NodeTask]
+    assert "the Secret shop/s can not be had for node a: no" in caplog.text
+
+
 def test_no_other_secret_reaches_a_node_by_a_job() -> None:
     env = TaskManagerEnv("a")
     env.cluster.create(SECRET_KIND, "kubeedge", {"metadata": {"name": "casecret"}, "type": "Opaque", "data": {}})
@@ -287,7 +315,9 @@ def test_reports_wait_until_the_jobs_are_known_but_not_without_end(monkeypatch: 
     env.replica.harness.stop()
     env.cluster.down = True
     env.replica = Replica(env.cluster, leading=True)
+    said_before = env.replica.report("a", "j", CHECK)
     first, second = (env.replica.report("a", "j", action) for action in (CHECK, PULLED))
+    assert is_written(said_before)  # it need not wait: the same has been said again
     third = env.replica.report("a", "other", CHECK)
     with pytest.raises(AskTimeout):
         third.get()

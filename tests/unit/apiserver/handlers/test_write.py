@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.api_client import STRATEGIC, Json, config_map, deployment, pod
+from tests.support.api_client import MERGE, STRATEGIC, Json, config_map, deployment, pod
 from tests.support.inprocess_api import InProcessApi
 
 PODS, MAPS = "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default/configmaps"
@@ -57,6 +57,23 @@ def test_the_server_decides_about_identity(inside: InProcessApi) -> None:
     assert {key: changed[key] for key in ("uid", "creationTimestamp")} == {
         key: meta[key] for key in ("uid", "creationTimestamp")
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        ({"kind": "Wrong"}, 422, "must be"),
+        ({"apiVersion": "example.com/v1"}, 422, "must be"),
+        ({"metadata": {"name": "other"}}, 400, "the name of the object (other) does not match the name on the URL (x)"),
+        ({"metadata": {"namespace": "other"}}, 400, "does not match the namespace sent on the request"),
+    ],
+)
+def test_a_patch_does_not_make_another_object_of_it(change: Json, code: int, said: str, inside: InProcessApi) -> None:
+    for path, body in ((MAPS, config_map("x")), (DEVICES, device("x"))):
+        first = inside.post(path, body)
+        refused = inside.call("PATCH", f"{path}/x", change, MERGE)
+        assert (refused.status, said in refused.json["message"]) == (code, True), refused.json
+        assert inside.get(f"{path}/x") == first
 
 
 def test_writing_what_is_there_already_changes_nothing(inside: InProcessApi) -> None:

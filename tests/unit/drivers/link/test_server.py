@@ -237,6 +237,7 @@ def test_a_client_that_asks_for_nothing_is_closed_in_time(serving: Serving) -> N
     serving.server.limits = ServerLimits(head_seconds=0.05)
     with serving.client() as client:
         assert client.head() == ""
+    serving.server.limits = ServerLimits()  # 0.05 s are too few for one who asks while the machine is busy
     assert serving.works()
 
 

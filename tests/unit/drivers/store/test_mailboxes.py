@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeedge_actors.drivers.store.mailboxes import MailboxFile
+from kubeedge_actors.drivers.store.mailboxes import _SLOTS, MailboxFile
 from kubeedge_actors.errors import StoreError
 from tests.support.waiting import PATIENCE
 
@@ -54,6 +54,29 @@ def test_in_memory_nothing_is_kept(tmp_path: Path) -> None:
     file.holder("a")(1, 1)
     file.close()
     assert not file.exists and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_not_open_refuses(path: Path) -> None:
+    file = opened(path)
+    file.close()
+    for use in (lambda: file.mailbox("a"), lambda: file.write([row(1)]), lambda: file.stored("a", "k")):
+        with pytest.raises(StoreError, match="is not open"):
+            use()
+
+
+def test_what_is_in_hand_is_noted_of_as_many_mailboxes_as_there_is_room_for_and_not_after_the_end(path: Path) -> None:
+    file = opened(path)
+    names = [f"m{number}" for number in range(_SLOTS + 1)]
+    file.write([row(number, name) for number, name in enumerate(names, 1)])
+    holders = [file.holder(name) for name in names]
+    for number, hold in enumerate(holders, 1):
+        hold(number, number)
+    file.close()
+    holders[0](0, 0)  # a turn that has not heard of the end
+    again = opened(path)
+    failed = [again.load(name, [number])[0].failed for number, name in enumerate(names, 1)]
+    assert failed == [1] * _SLOTS + [0]
+    again.close()
 
 
 def test_a_message_in_hand_when_the_process_ends_counts_as_failed_and_of_a_batch_none(path: Path) -> None:
@@ -112,7 +135,7 @@ from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 from kubeedge_actors import ActorSystem, InlineEngine, MailboxSpec, Module, SupervisorSpec, on
-from kubeedge_actors.drivers.store.mailboxes import MailboxFile
+from kubeedge_actors.drivers.store.mailboxes import _SLOTS, MailboxFile
 seen = []
 class Keeper(Module):
     name, mailbox = "keeper", MailboxSpec(durable=True)
