@@ -20,6 +20,8 @@ from kubeedge_actors.supervisors import (
     Overflow,
     Overflowed,
     Reason,
+    Restarted,
+    Stopped,
     Suspended,
 )
 from kubeedge_actors.supervisors.cell.drop_report import INTERVAL
@@ -327,6 +329,25 @@ def test_what_was_queued_before_a_suspension_is_handled_after_it(env: ActorSyste
     assert env.record == []
     env.runtime.resume("sender")
     env.until(lambda: env.record == [("sender", "one"), ("sender", "two")])
+
+
+def test_of_orders_to_suspend_and_to_resume_an_actor_that_has_not_stopped_yet_the_last_one_counts(
+    env: ActorSystemEnv,
+) -> None:
+    start_victim(env, untrusted=True)
+    with env.held("sender"):
+        env.runtime.suspend("sender", "first")
+        resumed = env.runtime.resume("sender")
+        env.runtime.suspend("sender", "last")
+        with pytest.raises(ActorStopped, match="it is suspended: last"):
+            resumed.get(0.0)
+    env.until(lambda: env.of(Stopped, "sender"))
+    env.until(lambda: env.node("sender")["state"] == "suspended")
+    assert (env.node("sender")["suspension"], env.of(Restarted, "sender")) == ("last", [])
+    env.runtime.resume("sender")
+    env.until(lambda: env.of(Restarted, "sender"))
+    env.tell("sender", "heard")
+    env.until(lambda: ("sender", "heard") in env.record)
 
 
 # --- malformed messages -------------------------------------------------------------------------------------------
