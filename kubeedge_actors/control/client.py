@@ -109,7 +109,10 @@ class AnswerStream:
         while not over():
             if not select.select([self._socket], [], [], LOOK)[0]:
                 continue
-            chunk = self._socket.recv(1 << 16)
+            try:
+                chunk = self._socket.recv(1 << 16)
+            except OSError as error:
+                raise unserved_error(self._path, error) from error
             if not chunk:
                 raise unserved_error(self._path, ConnectionResetError("it hung up"))
             *lines, incomplete = (incomplete + chunk).split(b"\n")

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kubeedge_actors.dashboard.actor_screen import ActorScreen
 from kubeedge_actors.dashboard.lines import TableLine
-from kubeedge_actors.dashboard.log_screen import LogScreen
-from kubeedge_actors.dashboard.screens import ConfirmScreen, TextScreen, TraceScreen, fields_text
+from kubeedge_actors.dashboard.pages.actor import ActorScreen
+from kubeedge_actors.dashboard.pages.log import LogScreen
+from kubeedge_actors.dashboard.pages.text import ConfirmScreen, TextScreen
+from kubeedge_actors.dashboard.pages.trace import TraceScreen
 from kubeedge_actors.dashboard.textual_imports import App
-from kubeedge_actors.dashboard.views.tables import ACTORS, LETTERS, PODS
+from kubeedge_actors.dashboard.views.fields import fields_text, plain_traceback
+from kubeedge_actors.dashboard.views.records import pod_events_text
+from kubeedge_actors.dashboard.views.tables import ACTORS, DEVICES, LETTERS, NODES, PODS, STORE
 
 if TYPE_CHECKING:
     from kubeedge_actors.dashboard.background_client import BackgroundClient
+    from kubeedge_actors.dashboard.table_state import TableState
+    from kubeedge_actors.dashboard.watched import Watched
+
+SINGULAR = {
+    ACTORS: "supervisor",
+    NODES: "node",
+    DEVICES: "twin",
+    LETTERS: "dead letter",
+    STORE: "database",
+}
+"""What a line is called on its page."""
+NOT_FOR_PEOPLE = ("word", "parent", "is_hidden")
 
 
 class Actions:
@@ -27,13 +43,19 @@ class Actions:
         @property
         def client(self) -> BackgroundClient: ...
         @property
+        def watched(self) -> Watched: ...
+        @property
+        def state(self) -> TableState: ...
+        @property
         def view(self) -> str: ...
         def chosen(self) -> TableLine | None: ...
         def say(self, sentence: str) -> None: ...
         def look(self) -> None: ...
+        def draw(self) -> None: ...
         def meant(self) -> list[TableLine]: ...
         def action_log(self) -> None: ...
         def restart_pod(self) -> None: ...
+        def show_pod_events(self) -> None: ...
 
     @property
     def _app(self) -> App[None]:
@@ -44,9 +66,9 @@ class Actions:
         """Act when the answer is yes."""
         self._app.push_screen(ConfirmScreen(question), lambda yes: act() if yes else self.say("nothing was done"))
 
-    def _done(self, words: str) -> Callable[[Any], None]:
+    def _done(self, words: Callable[[Any], str]) -> Callable[[Any], None]:
         def tell(answer: Any) -> None:
-            self.say(words.format(answer))
+            self.say(words(answer))
             self.look()
 
         return tell
@@ -61,58 +83,83 @@ class ActorActions(Actions):
         if line is None:
             return
         if self.view == ACTORS and "supervisor" not in line.data:
-            self._app.push_screen(ActorScreen(self.client, line.key))
+            self._app.push_screen(ActorScreen(self.client, self.watched, line.key, self._only))
         elif self.view == PODS:
             self.action_log()
         else:
-            self._app.push_screen(TextScreen(line.key, fields_text(line.data)))
+            facts = {name: value for name, value in line.data.items() if name not in NOT_FOR_PEOPLE}
+            title = f"{SINGULAR.get(self.view, '')} {line.name}".strip()
+            self._app.push_screen(TextScreen(title, fields_text(facts)))
 
-    def _actor(self, verb: str) -> str:
-        """The name of the chosen actor; empty, and said why, when there is none."""
-        line = self.chosen()
-        if self.view != ACTORS or line is None:
+    def _only(self, actor: str) -> None:
+        """This actor is the one that is acted on."""
+        self.state.marked.clear()
+        self.state.choose(actor)
+        self.draw()
+
+    def _actors(self, verb: str) -> list[TableLine]:
+        """The marked actors, or the chosen one; none, and said why, when there is none."""
+        lines = [line for line in self.meant() if "supervisor" not in line.data]
+        if self.view != ACTORS:
             self.say(f"{verb}: in :actors only")
-        elif "supervisor" in line.data:
+            return []
+        if not lines:
             self.say(f"a supervisor is not {verb}: choose one of its actors")
-        else:
-            return line.key
-        return ""
+        return lines
 
     def action_restart(self) -> None:
         """A new instance of the chosen actor; in :pods the chosen pod's containers anew."""
         if self.view == PODS:
             self.restart_pod()
-        elif name := self._actor("restarted"):
-            self._confirmed(f"restart {name}?", lambda: self._act("restart", name, f"{name} is restarted"))
+        else:
+            self._each("restart", "restarted", self._actors("restarted"))
 
     def action_suspend_or_resume(self) -> None:
-        """Stop the chosen actor until it is resumed, or resume it."""
-        name, line = self._actor("suspended"), self.chosen()
-        if not name or line is None:
-            return
-        if line.data["word"] == "suspended":
-            self._act("resume", name, f"{name} is resumed")
+        """Stop the chosen actors until they are resumed, or resume those that are."""
+        lines = self._actors("suspended")
+        suspended = [line for line in lines if line.data["word"] == "suspended"]
+        if suspended and len(suspended) == len(lines):
+            self._act("resume", "resumed", [line.key for line in lines])
         else:
-            question = f"suspend {name}? what is sent to it meanwhile is a dead letter"
-            self._confirmed(question, lambda: self._act("suspend", name, f"{name} is suspended"))
+            still = [line for line in lines if line not in suspended]
+            self._each("suspend", "suspended", still, "? what is sent meanwhile is a dead letter")
 
     def action_crash(self) -> None:
         """Make the chosen actor crash; the process has to be started with --allow-faults."""
-        if name := self._actor("crashed"):
-            self._confirmed(f"crash {name}?", lambda: self._act("crash", name, f"{name} was crashed"))
+        self._each("crash", "crashed", self._actors("crashed"))
 
-    def _act(self, command: str, name: str, words: str) -> None:
-        self.client.ask(command, self._done(words), self.say, actor=name)
+    def _each(self, command: str, done: str, lines: list[TableLine], question: str = "?") -> None:
+        names = [line.key for line in lines]
+        what = names[0] if len(names) == 1 else f"{len(names)} actors ({', '.join(names)})"
+        if names:
+            self._confirmed(f"{command} {what}{question}", lambda: self._act(command, done, names))
+
+    def _act(self, command: str, done: str, names: list[str]) -> None:
+        """What the answers say is told when each has come."""
+        told: list[str] = []
+
+        def tell(sentence: str) -> None:
+            told.append(sentence)
+            self.say("; ".join(told))
+            self.look()
+
+        self.say(f"{command} {', '.join(names)} ...")
+        for name in names:
+            self.client.ask(command, partial(lambda name, _: tell(f"{name} was {done}"), name), tell, actor=name)
 
     def action_errors(self) -> None:
-        """The last errors of the chosen actor."""
-        if not (name := self._actor("asked for errors")):
+        """The last errors of the chosen actor; in :pods the events of the pod."""
+        if self.view == PODS:
+            self.show_pod_events()
             return
         line = self.chosen()
-        last = line.detail if line is not None else ""
+        if self.view != ACTORS or line is None or "supervisor" in line.data:
+            self.say("errors: of an actor or a pod")
+            return
+        name, last = line.key, line.detail
 
         def show(errors: list[dict[str, Any]]) -> None:
-            texts = [f"{crash['error']}\n\n{crash['traceback']}" for crash in reversed(errors)]
+            texts = [f"{crash['error']}\n\n{plain_traceback(crash['traceback'])}\n" for crash in reversed(errors)]
             text = "\n".join(texts) or last or f"{name} has not failed"
             self._app.push_screen(TextScreen(f"last errors of {name}", text))
 
@@ -148,21 +195,33 @@ class PodActions(Actions):
         target = _target(line)
         where = ["-n", target["namespace"], "-c", target["container"], "--socket", str(self.client.path)]
         command = [sys.executable, "-m", "kubeedge_actors", "exec", "-it", *where, target["pod"], "--", "sh"]
-        with self._app.suspend():
-            print(f"a shell in {line.key}; exit comes back to the dashboard", flush=True)
-            status = subprocess.call(command, env=os.environ)
-        self.say(f"the shell in {line.key} has ended" + (f" with {status}" if status else ""))
+        with tempfile.TemporaryFile() as errors:
+            with self._app.suspend():
+                print(f"a shell in {line.key}; exit comes back to the dashboard", flush=True)
+                status = subprocess.call(command, stderr=errors)
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip().split("\n")[-1]
+        self.say(f"the shell in {line.key} has ended" + (f" with {status}: {said}" if status else ""))
 
     def restart_pod(self) -> None:
         """Stop the chosen pod's containers and start them anew."""
         if line := self._pod("restart"):
-            target = _target(line)
-            name = f"{target['namespace']}/{target['pod']}"
-            done = self._done(f"{name} is restarted: {{}}")
-            space, pod = target["namespace"], target["pod"]
+            space, pod = line.data["namespace"], line.data["pod"]
+            name = f"{space}/{pod}"
+            done = self._done(lambda ran: f"{name} is restarted: {', '.join(ran)}" if ran else f"of {name} nothing ran")
             self._confirmed(
                 f"restart {name}?", lambda: self.client.ask("podrestart", done, self.say, namespace=space, pod=pod)
             )
+
+    def show_pod_events(self) -> None:
+        """The events of the chosen pod."""
+        if line := self._pod("events"):
+            space, pod = line.data["namespace"], line.data["pod"]
+
+            def show(events: list[dict[str, Any]]) -> None:
+                self._app.push_screen(TextScreen(f"events of {space}/{pod}", pod_events_text(events, pod)))
+
+            self.client.ask("podevents", show, self.say, namespace=space)
 
 
 def _target(line: TableLine) -> dict[str, str]:

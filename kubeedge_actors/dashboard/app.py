@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kubeedge_actors.control.client import ControlClient
 from kubeedge_actors.dashboard.actions import ActorActions, LetterActions, PodActions
 from kubeedge_actors.dashboard.alerts import Alerts
 from kubeedge_actors.dashboard.background_client import BackgroundClient
 from kubeedge_actors.dashboard.keys import BINDINGS, hints_text, views_text
-from kubeedge_actors.dashboard.lines import ASCII_LEVELS, UNICODE_LEVELS, Column, StyledLine, TableLine, speaks_unicode
+from kubeedge_actors.dashboard.lines import (
+    ASCII_LEVELS,
+    GAP,
+    UNICODE_LEVELS,
+    Column,
+    StyledLine,
+    TableLine,
+    speaks_unicode,
+)
 from kubeedge_actors.dashboard.navigation import Navigation
+from kubeedge_actors.dashboard.pages.text import ASCII_CLASS, CSS
+from kubeedge_actors.dashboard.pages.trace import TraceScreen
 from kubeedge_actors.dashboard.painted import Painted
 from kubeedge_actors.dashboard.poll import Poll
 from kubeedge_actors.dashboard.prompt import Prompt
-from kubeedge_actors.dashboard.screens import ASCII_CLASS, CSS, TraceScreen
 from kubeedge_actors.dashboard.table_state import TableState
 from kubeedge_actors.dashboard.terminal_watch import TerminalWatch
-from kubeedge_actors.dashboard.textual_imports import App, Binding, ComposeResult
-from kubeedge_actors.dashboard.views.actors import COLUMNS, TREND
+from kubeedge_actors.dashboard.textual_imports import App, Binding, ComposeResult, Screen
+from kubeedge_actors.dashboard.views import actors
 from kubeedge_actors.dashboard.views.tables import ACTORS, EVENTS, TABLES
 from kubeedge_actors.dashboard.watched import Watched
+
+PADDING = 1
+"""Of the lines above and below the list."""
+WIDE, WIDTH_OF_A_STEP = 140, 4
+"""From which width on a trend is longer than it has to be, and how many characters of it go to one step."""
+
+
+class ListScreen(Screen[None], inherit_bindings=False):
+    """Where the lists are drawn; the toolkit's own keys, as tab, are left to the dashboard's."""
 
 
 class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
@@ -79,6 +97,7 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
     def on_mount(self) -> None:
         """Begin to ask."""
         self.set_class(not speaks_unicode(), ASCII_CLASS)
+        self.painted("head").styles.height = len(self._polls[1:2]) + 3
         self.look()
         self.set_interval(self._interval, self.look)
         if not self.is_headless:
@@ -91,6 +110,10 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
         for poll in self._polls:
             poll.client.close()
         self._alerts.close()
+
+    def get_default_screen(self) -> Screen[None]:
+        """Textual asks for it."""
+        return ListScreen(id="_default")
 
     # --- what is looked at ----------------------------------------------------------------------------------------
 
@@ -121,7 +144,7 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
     @property
     def columns(self) -> tuple[Column, ...]:
         """Of the view that is shown."""
-        return COLUMNS if self._view == ACTORS else TABLES[self._view].columns
+        return actors.COLUMNS if self._view == ACTORS else TABLES[self._view].columns
 
     @property
     def prompt(self) -> Prompt:
@@ -133,11 +156,13 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
         return self.screen_stack[0].query_one(f"#{name}", Painted)
 
     def chosen(self) -> TableLine | None:
-        """The chosen line."""
+        """The chosen line, for an action: the cursor stays on it."""
+        self.state.hold()
         return self.state.line
 
     def meant(self) -> list[TableLine]:
         """The lines an action is for."""
+        self.state.hold()
         return self.state.meant()
 
     def look(self) -> None:
@@ -165,18 +190,23 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
 
     def draw(self) -> None:
         """Paint what has changed."""
-        if not self.is_running or not self.screen_stack:
-            return
+        if not self.is_running or not self.screen_stack or not self.painted("table").size.width:
+            return  # there is no room yet, or none any more
         actor_lines: list[TableLine] = []
-        for watched in [poll.watched for poll in self._polls]:
+        for at, watched in enumerate(poll.watched for poll in self._polls):
+            self._prepare(watched.look, self._states[at, ACTORS])
             lines = watched.actor_lines()
             self._alerts.tell(watched.name, watched.newly_troubled(lines), self.bell)
             actor_lines = lines if watched is self.watched else actor_lines
-        self.state.take(actor_lines if self._view == ACTORS else self._table_lines())
+        self.state.take(actors.shown(actor_lines) if self._view == ACTORS else self._table_lines())
         self.painted("head").paint(self._head(actor_lines))
         self.painted("table").paint(self._table())
         self.painted("said").paint([((self._said(), "noted"),)])
         self.painted("keys").paint([((self._keys(), "faint"),)])
+
+    def _prepare(self, look: actors.Look, state: TableState) -> None:
+        look.trend = actors.TREND + max(0, (self.painted("table").size.width - WIDE) // WIDTH_OF_A_STEP)
+        look.is_sorted, look.is_searched = state.order is not None, bool(state.filter)
 
     def _table_lines(self) -> list[TableLine]:
         watched = self.watched
@@ -184,13 +214,17 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
         return [] if answer is None else TABLES[self._view].lines(answer, time.time())
 
     def _head(self, actor_lines: list[TableLine]) -> list[StyledLine]:
-        *facts, past = self.watched.head(actor_lines)
-        if past[0]:
-            return [*((fact,) for fact in facts), (past,)]
-        bar: list[tuple[str, str]] = []
-        for text, is_shown in views_text(self._view):
-            bar += [(text, "title" if is_shown else "faint"), (" ", "")]
-        return [*((fact,) for fact in facts), tuple(bar)]
+        width = self.painted("head").size.width - 2 * PADDING
+        facts = self.watched.head(actor_lines, width)
+        tabs = [_bar(with_the_shown([*self._tabs()], width))] if len(self._polls) > 1 else []
+        return [*tabs, *((fact,) for fact in facts), _bar(views_text(self._view))]
+
+    def _tabs(self) -> Iterator[tuple[str, bool]]:
+        """The processes, and how many of their actors are in trouble."""
+        for at, watched in enumerate(poll.watched for poll in self._polls):
+            ill = watched.in_trouble()
+            how = " NO ANSWER" if ill < 0 else f" ({ill} in trouble)" if ill else ""
+            yield f"{at + 1}/{len(self._polls)} {watched.name}{how} ", at == self._current
 
     def _table(self) -> list[StyledLine]:
         size, watched, state = self.painted("table").size, self.watched, self.state
@@ -208,19 +242,17 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
         return ((" waiting for an answer ..." if waits else f" {TABLES[view].empty}", "faint"),)
 
     def _said(self) -> str:
-        line = self.chosen()
+        line = self.state.line
         if self._sentence or line is None:
             return self._sentence
-        return f"{line.key}: {line.detail}" if line.detail else ""
+        return f"{line.name}: {line.detail}" if line.detail else ""
 
     def _keys(self) -> str:
         state, watched = self.state, self.watched
         parts = [f"{state.at + 1 if state.shown else 0}/{len(state.shown)}"]
-        if len(self._polls) > 1:
-            parts.insert(0, f"[{self._current + 1}/{len(self._polls)} {watched.name}] tab")
         parts += [f"/{state.filter}"] if state.filter else []
         parts += [f"{len(state.marked)} marked"] if state.marked else []
-        if self._view == ACTORS and (most := watched.history.highest("rate", TREND, watched.look.back)):
+        if self._view == ACTORS and (most := watched.history.highest("rate", watched.look.trend, watched.look.back)):
             parts.append(f"trend max {most:.3g}/s")
         where = "  ".join(parts)
         return f"{where}   {hints_text(self._view, self.painted('keys').size.width - len(where) - 3)}"
@@ -228,3 +260,21 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
     def on_resize(self) -> None:
         """Other widths."""
         self.call_after_refresh(self.draw)
+
+
+def with_the_shown(names: list[tuple[str, bool]], width: int) -> list[tuple[str, bool]]:
+    """Without the first ones, if the one that is shown were beyond the width with them.
+
+    >>> with_the_shown([("one", False), ("two", False), ("three", True)], 10)
+    [('two', False), ('three', True)]
+    """
+    until = next((at for at, (_, is_shown) in enumerate(names) if is_shown), 0)
+    first = 0
+    while first < until and sum(len(text) + GAP for text, _ in names[first : until + 1]) - GAP > width:
+        first += 1
+    return names[first:]
+
+
+def _bar(names: Iterable[tuple[str, bool]]) -> StyledLine:
+    """Names side by side, of which one is shown."""
+    return tuple(part for text, is_shown in names for part in ((text, "title" if is_shown else "faint"), (" ", "")))

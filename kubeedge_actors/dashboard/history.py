@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 KEPT = 180
-MANY, SLOWER = 12, 2.0
-"""Values before something counts as usual; and how much above the usual is out of it."""
+MANY, LASTING, SLOWER = 12, 2, 2.0
+"""Values before something counts as usual, values after which something else does not pass at once, and how much above the usual that is."""
 LEAST_P99 = 0.010
 """Seconds below which nobody calls an actor slow."""
 Series = list[float | None]
@@ -20,6 +22,7 @@ class History:
         self.step = 5.0
         self.end = 0.0
         self._series: dict[tuple[str, str], Series] = {}
+        self._slow: dict[tuple[str, int], bool] = {}
 
     def add(self, answer: Mapping[str, Any]) -> None:
         """What came after `end`."""
@@ -28,6 +31,7 @@ class History:
         if new <= 0:
             return
         self.end = answer["end"]
+        self._slow.clear()
         fresh = {(name, kind): values for name, kinds in answer["actors"].items() for kind, values in kinds.items()}
         fresh |= {("", kind): values for kind, values in answer.get("process", {}).items()}
         new = min(new, KEPT)
@@ -62,14 +66,29 @@ class History:
         ]
         return max(found, default=0.0)
 
-    def is_slower_than_usual(self, actor: str) -> bool:
-        """Whether it handles, for two steps now, twice as slowly as in nearly all of those before."""
-        padded: Series = [None, None, *self.series(actor, "p99")]
-        *before, last, newest = padded
-        usual = sorted(value for value in before if value)
-        if len(usual) < MANY or not last or not newest:
-            return False
-        return min(last, newest) > max(LEAST_P99, SLOWER * quantile(usual, 0.99))
+    def is_slower_than_usual(self, actor: str, back: int = 0) -> bool:
+        """Whether it handles, for two steps or longer, twice as slowly as in nearly all of those before it became slow."""
+        key = actor, back
+        if key not in self._slow:
+            self._slow[key] = is_slower([value for value in self.series(actor, "p99", back) if value])
+        return self._slow[key]
+
+
+def is_slower(values: Sequence[float]) -> bool:
+    """Whether the last values, two or more, are all far above the 99th percentile of those before them.
+
+    >>> [is_slower([0.01] * 20 + [0.3] * count) for count in (1, 2, 60)]
+    [False, True, True]
+    """
+    if len(values) < MANY + LASTING or min(values[-LASTING:]) <= LEAST_P99:
+        return False
+    usual = sorted(values[:MANY])
+    least = list(accumulate(reversed(values), min))[::-1]  # of a value and of all after it
+    for at in range(MANY, len(values) - LASTING + 1):
+        if least[at] > max(LEAST_P99, SLOWER * quantile(usual, 0.99)):
+            return True
+        insort(usual, values[at])
+    return False
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

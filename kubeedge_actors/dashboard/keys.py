@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubeedge_actors.dashboard.views.tables import ACTORS, LETTERS, PODS, VIEWS
+from kubeedge_actors.dashboard.views.tables import ACTORS, DEVICES, EVENTS, LETTERS, LINK, NODES, PODS, STORE, VIEWS
 
 MINUTE = 12
 """Steps of the history in a minute."""
@@ -19,18 +19,19 @@ BINDINGS = [
     ("left,h", "fold(True)", "collapse"), ("right", "fold(False)", "expand"),
     ("left_square_bracket", "go_back(1)", "earlier"), ("right_square_bracket", "go_back(-1)", "later"),
     ("left_curly_bracket", f"go_back({MINUTE})", "a minute earlier"), ("right_curly_bracket", f"go_back(-{MINUTE})", "a minute later"),
-    ("space", "mark", "mark"), ("a", "mark_all", "mark all"), ("y", "copy", "copy"), ("escape", "escape", "back"),
+    ("space", "mark", "mark"), ("a", "mark_all", "mark all"), ("y", "copy", "copy"), ("Y", "copy_line", "copy the line"), ("escape", "escape", "back"),
     ("tab", "process(1)", "next process"), ("shift+tab", "process(-1)", "process before"),
     ("enter", "open", "open"), ("r", "restart", "restart"), ("u", "suspend_or_resume", "suspend, resume"), ("e", "errors", "errors"),
     ("t", "follow", "follow"), ("K", "crash", "crash"), ("d", f"view('{LETTERS}')", "dead letters"), ("b", "view('link')", "bytes"),
     ("l", "log", "log"), ("s", "shell", "shell"), ("p", "replay", "replay"), ("x", "drop", "drop"),
 ]  # fmt: skip
 HINTS = {
-    ACTORS: ("enter open", "r restart", "u suspend", "t follow", "e errors"),
-    PODS: ("l log", "s shell", "r restart"),
-    LETTERS: ("enter open", "space mark", "p replay", "x drop"),
+    ACTORS: ("enter open", "r restart", "u suspend", "t follow", "e errors", "/ filter", "space mark", "[ ] time"),
+    PODS: ("l log", "s shell", "r restart", "e events", "/ filter"),
+    LETTERS: ("enter open", "space mark", "p replay", "x drop", "/ filter", "a mark all"),
 }
-"""Of a view, the most important first; the others have Enter only."""
+"""Of a view, the most important first; the others have OTHERS."""
+OTHERS = ("enter open", "/ filter", "< > sort")
 _VIEW_KEYS = {
     ACTORS: """\
 r           restart: a new instance, its mailbox stays
@@ -40,24 +41,60 @@ t           follow the messages to it, and what they lead to (with the
 e           its last errors       K  crash it (with --allow-faults)
 left right  collapse, expand a supervisor: its line sums up its actors
 [ ]  { }    5 s, a minute back and forth in the last 15 minutes
+r, u and K are for the marked actors, or else for the chosen one
 
-health      ok; what is not stands first: slow (over its usual p99, or
-            it holds others up), dropping, full, blocked (it waits for
-            another), hung (it does not come back from a message),
+health      ok; what is not stands first: slow (far over its usual p99,
+            or it holds others up), dropping, full, blocked (it waits
+            for another), hung (it does not come back from a message),
             restarting (in back-off), down, suspended, missing
-queue       messages that wait            msg/s     handled a second
-trend       of msg/s in 40 s, one scale: its maximum is told below
-p50, p99    handling time                 restarts  of late
+queue       messages that wait            oldest    for how long
+msg/s       handled a second              p50, p99  handling time
+trend       of msg/s, a bar for 5 s, all on one scale: its maximum is
+            told below
+restarts    since it was started          memory    of its own process
+""",
+    NODES: """\
+link        to this cloud                 since     for how long
+ready       as the cluster has it         backlog   messages that wait
+                                                    for the node
+up, down    bytes                         sessions  since the cloud began
+kind        native: of this project; genuine: KubeEdge's edgecore
+why         its last session ended
 """,
     PODS: """\
 l, enter    the log of the container, followed (of the pod's first)
 s           a shell in it; exit comes back
 r           stop the pod's containers and start them anew
+e           the pod's events
+in a log    f follow, w wrap, / search, n N, p the container before,
+            t times, left right when lines are cut
+""",
+    DEVICES: """\
+actual      what the device has reported, and when
+expected    what is wanted of it, and since when; differs: not yet so
+history     the last values of the property, from their lowest to their
+            highest, which are told below
 """,
     LETTERS: """\
 space, a    mark a line, all that are shown (filter first: /)
 p           replay: back into the mailbox it came from
 x           drop: forget it; both for the marked ones, or the chosen one
+            (the newest 1,000 are listed)
+""",
+    EVENTS: """\
+What supervision has done since the dashboard was opened, the newest
+first: Failed, Restarted, Hung, Slow, Suspended, Escalated, Overflowed
+(a mailbox was full), DeadLettered (nobody took a message), ...
+""",
+    LINK: """\
+link        its state; what waits for the cloud in all, and the oldest
+waits       what the cloud has not acknowledged yet, by lane and kind
+went        down: from the cloud, up: to it; since the process began
+""",
+    STORE: """\
+size, WAL   of the file, of its write-ahead log
+commits     since the process began, a second, how long they take
+checkpoint  when the log was last worked into the file
 """,
 }
 _EVERYWHERE = """\
@@ -65,10 +102,11 @@ _EVERYWHERE = """\
             events, link, store; or by name, :pods
 j k g G     down, up, first, last; arrows, PgUp, PgDn, the mouse
 enter       the line up close     esc  back         q, Ctrl-C  quit
-/           filter: letters in this order in any cell
-n N         the next line, the one before that matches
+/           filter: the letters of each word, in order, in a word of it
+n N         the next line that matches what was typed, the one before
 < >         sort by a column, or click on its heading;  i  the other way
-y           copy the name (OSC 52)
+space, a    mark a line, all that are shown
+y  Y        copy the name, the whole line (OSC 52; tmux: set-clipboard on)
 tab         the next process, when several are watched
 """
 
@@ -84,7 +122,7 @@ def hints_text(view: str, width: int) -> str:
     >>> hints_text("pods", 44), hints_text("pods", 10)
     ('l log  s shell  r restart  ? help  esc back', '? help  esc back')
     """
-    hints = [*HINTS.get(view, ("enter open",))]
+    hints = [*HINTS.get(view, OTHERS)]
     last = ["? help", "q quit"] if view == ACTORS else ["? help", "esc back"]
     while hints and len("  ".join([*hints, *last])) > width:
         hints.pop()

@@ -12,7 +12,19 @@ from kubeedge_actors.osutil.printable import printable
 
 GAP = 1
 """Spaces between two columns."""
-ASCII = str.maketrans({"…": "~", "→": ">", "·": ".", **dict(zip("▁▂▃▄▅▆▇█", ".:-=+*#@", strict=True))})
+ASCII = str.maketrans(
+    {
+        "…": "~",
+        "→": ">",
+        "·": ".",
+        "▼": "v",
+        "▲": "^",
+        "▶": ">",
+        "─": "-",
+        **dict.fromkeys("┬┤┘├└", "+"),
+        **dict(zip("▁▂▃▄▅▆▇█", ".:-=+*#@", strict=True)),
+    }
+)
 FINE, NOTED, TROUBLE = 0, 1, 2
 """How much a line asks to be looked at."""
 Part = tuple[str, str]
@@ -34,11 +46,13 @@ class Column:
     right: bool = False
     middle: bool = False
     """A cell that is too long is cut in its middle: its end says what it is."""
+    if_any: bool = False
+    """Only there when one of the lines has something in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableLine:
-    """One line. `key`: the same in the next answer; `order`: what to sort by, one value a column (None: its cell); `detail`: shown below the table
+    """One line. `key`: the same in the next answer; `title`: what a person calls it, if not by its key; `order`: what to sort by, one value a column (None: its cell); `detail`: shown below the table
     when the line is chosen; `data`: what it was made from.
     """
 
@@ -48,15 +62,23 @@ class TableLine:
     severity: int = FINE
     detail: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.title or self.key
 
 
 def matches(line: TableLine, pattern: str) -> bool:
-    """Whether the letters of the pattern stand in one of the cells, in this order.
+    """Whether for each word of the pattern there is a word in the cells that has its letters in this order.
 
-    >>> matches(TableLine("a", ("edgecontroller-1", "ok")), "edc1"), matches(TableLine("a", ("edgecontroller-1", "ok")), "xk")
-    (True, False)
+    >>> line = TableLine("a", ("edgecontroller-1", "ok", "it does not come back"))
+    >>> [matches(line, pattern) for pattern in ("edc1", "Back ec", "xk", "inb")]
+    [True, True, False, False]
     """
-    return any(_stands_in(cell.lower(), pattern.lower()) for cell in line.cells)
+    words = " ".join(line.cells).lower().split()
+    return all(any(_stands_in(word, part) for word in words) for part in pattern.lower().split())
 
 
 def _stands_in(text: str, pattern: str) -> bool:
@@ -77,21 +99,24 @@ def _rank(value: Any) -> tuple[int, Any]:
 
 
 def fitted(columns: Sequence[Column], lines: Sequence[TableLine], width: int) -> dict[int, int]:
-    """How many characters each column has, by its place; those for which there is no room are absent.
+    """How many characters each column has, by its place; those for which there is no room are absent. What there is more goes first to those
+    that need the fewest to show all of their cells.
 
     >>> fitted([Column("name", 4), Column("why", 3, rank=1)], [TableLine("a", ("edgehub", "no"))], 11)
     {0: 7, 1: 3}
     >>> fitted([Column("name", 4), Column("why", 3, rank=1)], [TableLine("a", ("edgehub", "no"))], 7)
     {0: 7}
     """
-    shown = dict(enumerate(columns))
+    empty = {at for at, column in enumerate(columns) if column.if_any and not any(line.cells[at] for line in lines)}
+    shown = {at: column for at, column in enumerate(columns) if at not in empty}
     while len(shown) > 1 and sum(column.width + GAP for column in shown.values()) - GAP > width:
         del shown[max(shown, key=lambda at: (shown[at].rank, at))]
     widths = {at: column.width for at, column in shown.items()}
     left = width - sum(widths.values()) - GAP * (len(widths) - 1)
-    for at, column in shown.items():
-        longest = max((len(line.cells[at]) for line in lines), default=0)
-        more = max(0, min(left, min(longest, column.most or longest) - column.width))
+    longest = {at: max((len(line.cells[at]) for line in lines), default=0) for at in shown}
+    wants = {at: max(0, min(longest[at], column.most or longest[at]) - column.width) for at, column in shown.items()}
+    for at in sorted(wants, key=wants.__getitem__):
+        more = max(0, min(left, wants[at]))
         widths[at] += more
         left -= more
     return widths

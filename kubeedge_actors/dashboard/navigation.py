@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from kubeedge_actors.dashboard.actions import Actions
 from kubeedge_actors.dashboard.keys import help_text
+from kubeedge_actors.dashboard.pages.text import TextScreen
 from kubeedge_actors.dashboard.prompt import FILTER, VIEW, Prompt
-from kubeedge_actors.dashboard.screens import TextScreen
 from kubeedge_actors.dashboard.textual_imports import Input, events
 from kubeedge_actors.dashboard.views.tables import ACTORS, VIEWS
 
@@ -57,7 +57,8 @@ class Navigation(Actions):
     def action_order(self, by: int) -> None:
         """Sort by the next column."""
         self.state.order_next(self.columns, by)
-        self.draw()
+        order = self.state.order
+        self.say("as they come" if order is None else f"sorted by {self.columns[order].title}; i: the other way round")
 
     def action_invert(self) -> None:
         """Sort the other way round."""
@@ -76,15 +77,25 @@ class Navigation(Actions):
 
     def action_find(self, by: int) -> None:
         """The next line that matches what was searched last."""
-        self.state.find(self._search, by)
-        self.draw()
+        if self._search:
+            self.state.find(self._search, by)
+            self.say("")
+        else:
+            self.say("nothing is searched: / first")
 
     def action_copy(self) -> None:
         """The chosen line's name to the clipboard of the terminal (OSC 52)."""
-        line = self.chosen()
-        if line is not None:
-            self._app.copy_to_clipboard(line.key)
-            self.say(f"copied: {line.key}")
+        if (line := self.chosen()) is not None:
+            self._copy(line.name)
+
+    def action_copy_line(self) -> None:
+        """The whole chosen line."""
+        if (line := self.chosen()) is not None:
+            self._copy("  ".join(cell.strip() for cell in line.cells if cell.strip()))
+
+    def _copy(self, text: str) -> None:
+        self._app.copy_to_clipboard(text)
+        self.say(f"copied: {text}")
 
     def action_fold(self, closed: bool) -> None:
         """Collapse or expand a supervisor; of an actor, collapse the one it belongs to."""
@@ -101,9 +112,12 @@ class Navigation(Actions):
 
     def action_go_back(self, steps: int) -> None:
         """Look at an earlier moment, or a later one."""
+        if self.view != ACTORS:
+            self.say("the past: in :actors only")
+            return
         most = max(0, self.watched.history.length - 1)
         self.watched.look.back = max(0, min(self.watched.look.back + steps, most))
-        self.draw()
+        self.say("")
 
     def action_escape(self) -> None:
         """Back: to now, to all lines, to the order of the answer, to the actors."""
@@ -128,6 +142,12 @@ class Navigation(Actions):
     def action_type(self, sign: str) -> None:
         """Take a filter, or the name of a view."""
         self.prompt.begin(sign, self.state.filter if sign == FILTER else "")
+
+    def on_key(self, event: events.Key) -> None:
+        """What was typed behind the sign before the line below had the keys is in it, too."""
+        if not self.prompt.disabled and event.is_printable and event.character:
+            self.prompt.insert_text_at_cursor(event.character)
+            event.prevent_default()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """A filter acts while it is typed."""

@@ -43,11 +43,10 @@ class Poll:
             self._ask("tree", self._take_tree, health=True, patience=0.1, probe=False)
         else:
             self._ask("figures", lambda answer: watched.heard(figures=answer))
+        self._listen()
         if view == ACTORS:
             self._look_back()
-        elif view == EVENTS:
-            self._listen()
-        elif view:
+        elif view and view != EVENTS:
             self._look_at_table(view)
 
     def _take_tree(self, answer: Any) -> None:
@@ -72,7 +71,7 @@ class Poll:
             self._ask(table.command, lambda answer: self.watched.answered(view, answer), view, **dict(table.arguments))
 
     def _listen(self) -> None:
-        """Hear of events, from the first time on that somebody looks; again when the process is back."""
+        """Hear of events from the beginning; again when the process is back."""
         if not self._is_listening and self.watched.lost_since is None:
             self._is_listening = True
             self.client.stream("events", self._take_event, self._end_of_events)

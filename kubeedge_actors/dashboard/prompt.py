@@ -20,7 +20,7 @@ class Prompt(Input):
         self.disabled, self.display = False, True
         self.value = sign + text
         self.cursor_position = len(self.value)
-        self.focus()
+        self.screen.set_focus(self)  # at once: the keys that come behind the sign are text, none of them acts
 
     def end(self) -> None:
         """Take no more."""

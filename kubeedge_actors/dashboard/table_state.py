@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kubeedge_actors.dashboard.lines import (
+    GAP,
     NOTED,
     TROUBLE,
     Column,
@@ -25,7 +26,9 @@ LINE_STYLES = {TROUBLE: "trouble", NOTED: "noted"}
 
 @dataclass(slots=True)
 class TableState:
-    """Of one view. `chosen`: the key of the line; `wanted`: of the one that was chosen by hand, to which the cursor returns when it is back; `order`: the column that it is sorted by, None: as it came."""
+    """Of one view. `chosen`: the key of the line; `wanted`: of the one that was chosen by hand, to which the cursor returns when it is back, empty:
+    the first, whichever that is; `order`: the column that it is sorted by, None: as it came.
+    """
 
     filter: str = ""
     order: int | None = None
@@ -46,14 +49,19 @@ class TableState:
         keys = [line.key for line in self.shown]
         if self.wanted in keys:
             self.at = keys.index(self.wanted)
+        elif self.wanted and self.chosen in keys:
+            self.at = keys.index(self.chosen)
         self._clamp()
-        self.wanted = self.wanted or self.chosen
         self.marked &= {line.key for line in lines}
 
     def move(self, by: int) -> None:
         """Choose another line, so many further down."""
         self.at += by
         self._clamp()
+        self.wanted = self.chosen if self.at else ""
+
+    def hold(self) -> None:
+        """Keep the cursor on the line where it is, which somebody acts on."""
         self.wanted = self.chosen
 
     def choose(self, key: str) -> None:
@@ -111,18 +119,24 @@ class TableState:
     def drawn(self, columns: Sequence[Column], width: int, height: int, *, faint: bool = False) -> list[StyledLine]:
         """The headings and the lines for which there is room, the chosen one among them."""
         self.widths = fitted(columns, self.shown, width - GUTTER)
-        titles = [self._title(at, column) for at, column in enumerate(columns)]
         room = max(1, height - 1)
         self.top = max(self.at - room + 1, min(self.top, self.at, max(0, len(self.shown) - room)))
-        lines: list[StyledLine] = [((" " + drawn(titles, columns, self.widths).ljust(width - GUTTER), "heading"),)]
+        lines: list[StyledLine] = [((self._heading(columns).ljust(width), "heading"),)]
         for line in self.shown[self.top : self.top + room]:
             text = ("*" if line.key in self.marked else " ") + drawn(line.cells, columns, self.widths)
             style = "chosen" if line.key == self.chosen else "faint" if faint else LINE_STYLES.get(line.severity, "")
             lines.append(((text.ljust(width) if style == "chosen" else text, style),))
         return lines
 
-    def _title(self, at: int, column: Column) -> str:
-        """With a sign for the order, for which there is always room."""
-        if at != self.order:
-            return column.title
-        return f"{column.title[: max(0, self.widths.get(at, 0) - 2)]} {'v' if self.down else '^'}"
+    def _heading(self, columns: Sequence[Column]) -> str:
+        """The titles; a sign for the order in the space before its column."""
+        text = " " * GUTTER + drawn([column.title for column in columns], columns, self.widths)
+        if self.order not in self.widths:
+            return text
+        before = sum(width + GAP for at, width in self.widths.items() if at < self.order)
+        at = (
+            max(before, before + self.widths[self.order] - len(columns[self.order].title))
+            if columns[self.order].right
+            else before
+        )
+        return f"{text[:at]}{'▼' if self.down else '▲'}{text[at + 1 :]}"

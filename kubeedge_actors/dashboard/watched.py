@@ -6,13 +6,21 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kubeedge_actors.control.formatting import format_seconds, link_text, process_text
+from kubeedge_actors.control.formatting import ellipsize, format_seconds, link_text, process_text
 from kubeedge_actors.dashboard.history import History
 from kubeedge_actors.dashboard.lines import TROUBLE, TableLine
 from kubeedge_actors.dashboard.views import actors
 
 Json = Mapping[str, Any]
 EVENTS_KEPT = 500
+OTHER_SIDE = {
+    ("edge", "nodes"): "a cloud has them",
+    ("cloud", "pods"): "an edge has those that it runs",
+    ("cloud", "link"): "those of the nodes are in :nodes",
+}
+"""Where to look for what a side has not."""
+LEAST_REASON = 8
+"""Characters of a reason, of which fewer say nothing."""
 LEAST_PASSED = 0.5
 """Seconds between two looks at the processor time: of less, no share is told."""
 
@@ -75,7 +83,8 @@ class Watched:
     def without(self, view: str) -> str:
         """The sentence for a view that this side does not have."""
         side = (self._fact("process") or {}).get("side", "process")
-        return f"this {side} has no {view} to show"
+        where = OTHER_SIDE.get((side, view), "")
+        return f"this {side} has no {view} to show{f': {where}' if where else ''}"
 
     @property
     def needs_tree(self) -> bool:
@@ -110,43 +119,66 @@ class Watched:
         self._troubled = set(bad)
         return new
 
-    def head(self, lines: list[TableLine]) -> list[tuple[str, str]]:
-        """The three lines above the table, each with its style; `lines`: `actor_lines`."""
+    def head(self, lines: list[TableLine], width: int) -> list[tuple[str, str]]:
+        """The two lines above the table, each with its style; `lines`: `actor_lines`."""
         if not self.tree:
-            return [(f"connecting to {self.name} ...", "title"), (self.reason, "trouble"), ("", "")]
+            return [(f"connecting to {self.name} ...", "title"), (self.reason, "trouble")]
         facts = {**self.tree, **self.figures}
         share = f"  {self._cpu[2] * 100:.1f}% CPU" if self._cpu[2] else ""
         first = f"{process_text(facts)}{share}   {link_text(facts)}".rstrip()
-        return [(first, "title"), self._state(lines), self._past()]
+        return [(first, "title"), self._state(lines, width)]
 
-    def _state(self, lines: list[TableLine]) -> tuple[str, str]:
+    def in_trouble(self) -> int:
+        """How many actors were in trouble when `newly_troubled` was asked; -1: it does not answer."""
+        return -1 if self.lost_since is not None else len(self._troubled)
+
+    def _state(self, lines: list[TableLine], width: int) -> tuple[str, str]:
         if self.lost_since is not None:
-            since = time.strftime("%H:%M:%S", time.localtime(self.lost_since))
             return (
-                f"NO ANSWER since {since} ({format_seconds(self._clock() - self.lost_since)}): {self.reason}",
+                f"NO ANSWER since {_time_of_day(self.lost_since)} ({format_seconds(self._clock() - self.lost_since)}): {self.reason}",
                 "trouble",
             )
-        known = [line for line in lines if "supervisor" not in line.data]
-        bad = actors.worst(lines)
-        count = sum(line.severity == TROUBLE for line in lines)
-        rate, queued = (
-            sum(line.data.get("rate", 0.0) for line in known),
-            sum(line.data.get("depth", 0) for line in known),
-        )
-        new = self.dead_letters - (self._began_with or 0)
-        letters = f"{self.dead_letters} dead letter{'s' * (self.dead_letters != 1)}" + (
-            f" ({new} new)" if new > 0 else ""
-        )
-        how = f"{count} in trouble: {bad}" if count else "all well"
-        text = f"{len(known)} actor{'s' * (len(known) != 1)}   {how}   {actors.brief_rate(rate)} msg/s   {queued} queued   {letters}"
-        return text, "trouble" if bad else ""
+        known = [line.data for line in lines if "supervisor" not in line.data]
+        rate, queued = (sum(data.get(kind) or 0 for data in known) for kind in ("rate", "depth"))
+        flow = [f"{actors.brief_rate(rate)} msg/s", f"{round(queued)} queued"]
+        count = f"{len(known)} actor{'s' * (len(known) != 1)}"
+        if back := self.look.back * self.history.step:
+            when = f"as it was at {_time_of_day(self.history.end - back)}, {format_seconds(back)} ago"
+            return "   ".join([when, *flow, "] later  esc now", "health of then is not kept"]), "noted"
+        bad = [line for line in lines if line.severity == TROUBLE]
+        if not bad:
+            return "   ".join([count, "all well", *flow, self._letters()]), ""
+        trouble = f"{len(bad)} in trouble: {bad[0].key} {bad[0].data['state']}"
+        return headline(
+            [count, trouble],
+            [self._letters(), *flow] if self.dead_letters else [*flow, self._letters()],
+            bad[0].detail,
+            width,
+        ), "trouble"
 
-    def _past(self) -> tuple[str, str]:
-        back = self.look.back * self.history.step
-        if not back:
-            return "", ""
-        at = time.strftime("%H:%M:%S", time.localtime(self.history.end - back))
-        return f"as it was at {at}, {format_seconds(back)} ago: rates, queues and p99; ] goes on, esc to now", "noted"
+    def _letters(self) -> str:
+        new = self.dead_letters - (self._began_with or 0)
+        more = f" ({new} new)" if new > 0 else ""
+        return f"{self.dead_letters} dead letter{'s' * (self.dead_letters != 1)}{more}"
 
     def _fact(self, name: str) -> Any:
         return self.figures.get(name, self.tree.get(name))
+
+
+def headline(facts: list[str], more: list[str], reason: str, width: int) -> str:
+    """The facts with the reason of the last one, then so much of the rest as there is room for, the first first.
+
+    >>> headline(["5 actors", "press hung"], ["3 queued", "0 dead letters"], "it does not come back", 50)
+    '5 actors   press hung (it does not c…)   3 queued'
+    """
+    room = width - len("   ".join([*facts, *more])) - len(" ()")
+    while more and room < (LEAST_REASON if reason else -len(" ()")):
+        *more, last = more
+        room += len(f"   {last}")
+    if reason and room >= LEAST_REASON:
+        facts = [*facts[:-1], f"{facts[-1]} ({ellipsize(reason, room)})"]
+    return "   ".join([*facts, *more])
+
+
+def _time_of_day(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -106,12 +106,15 @@ def screen(pilot: Pilot[None]) -> list[str]:
 
 
 def on_screen(
-    env: DashboardEnv, look: Callable[[Pilot[None], Dashboard], Awaitable[None]], size: tuple[int, int] = SIZE
+    env: DashboardEnv,
+    look: Callable[[Pilot[None], Dashboard], Awaitable[None]],
+    size: tuple[int, int] = SIZE,
+    names: Sequence[str] = ("e1",),
 ) -> None:
-    """Run the dashboard."""
+    """Run the dashboard, with the same process once for each name."""
 
     async def run() -> None:
-        app = Dashboard([env.client], interval=INTERVAL)
+        app = Dashboard([ControlClient(env.path) for _ in names], interval=INTERVAL, names=names)
         async with app.run_test(size=size) as pilot:
             await seen(pilot, NAME[:6])
             await look(pilot, app)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kubeedge_actors.control.client import ControlClient
@@ -196,12 +199,89 @@ CLOUD: Json = {
 }
 
 
+CLOSE_UP: Json = {
+    **ALARM, "group": "user", "since": NOW - 7_200, "incarnation": 3, "version": "1", "supervisor": "modules", "suspension": "", "busy": 0.0,
+    "mailbox": {
+        "depth": 0, "capacity": 1000, "policy": "block", "published": "drop_oldest", "oldest": 0.0, "durable": False, "rejected": 0, "dropped": 12,
+        "coalesced": 0, "blocked": 0, "forced": 0,
+    },
+    "messages": [{"type": "TwinUpdated", "count": 36_900, "p50": 0.00003, "p99": 0.0001, "sampled": True}],
+    "from": [{"actor": "devicetwin", "type": "TwinUpdated", "rate": 41.0, "count": 36_900}, {"actor": "", "type": "Reload", "rate": 0.1, "count": 9}],
+    "to": [{"actor": "eventbus", "type": "MqttPublish", "rate": 2.5, "count": 2_250}],
+    "waits_for": None, "waited_for_by": [], "timers": [{"type": "Summary", "interval": 60.0, "due_in": 12.0}],
+    "failures": [
+        {
+            "at": NOW - 95, "phase": "handle", "message": "TwinUpdated", "error": ALARM["last_error"],
+            "traceback": 'Traceback (most recent call last):\n  File "alarm.py", line 27, in on_twin_updated\n    float(value)\n    ^^^^^^^^^^^^\n'
+            + ALARM["last_error"],
+        },
+    ],
+    "spec": {
+        "factory": "Alarm", "restart": "permanent", "mailbox": {"capacity": 1000, "overflow": "block", "durable": False}, "max_deliveries": 3,
+        "shutdown": 5.0, "accepts": ["TwinUpdated"], "emits": ["MqttPublish"],
+    },
+}  # fmt: skip
+EVENTS = [
+    {"event": name, "name": actor, "at": NOW - ago, "lost": 0, **more}
+    for name, actor, ago, more in (
+        ("Failed", "alarm", 95, {"error": ALARM["last_error"], "incarnation": 2}),
+        ("Restarted", "alarm", 94, {"incarnation": 3}),
+        ("DeadLettered", "alarm", 93, {"letter": {"type": "TwinUpdated", "reason": "its handler crashed too often"}}),
+        ("Hung", "press", 47, {"reason": "the handler of Stroke does not come back"}),
+        ("Overflowed", "press", 12, {"depth": 1000, "oldest": 36.0}),
+    )
+]
+LOG = "".join(
+    f"{at} the press says {'ERROR' if at % 10 == 0 else 'fine'} about {'a very long matter ' * 5}\n"
+    for at in range(100)
+)
+EDGE |= {
+    "actor": CLOSE_UP,
+    "podevents": [{"involvedObject": {"name": "trainer"}, "type": "Warning", "reason": "BackOff", "message": "again"}],
+}
+STREAMS: Json = {
+    "events": EVENTS,
+    "podlogs": [
+        {"data": base64.b64encode(LOG.encode()[at : at + 777]).decode()} for at in range(0, len(LOG.encode()), 777)
+    ],
+}
+ORDERS = ("restart", "suspend", "resume", "crash")
+
+
+class ScriptedStream:
+    """Answers, then silence until it is over."""
+
+    def __init__(self, answers: list[Json]) -> None:
+        self._answers = answers
+
+    def __enter__(self) -> ScriptedStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def answers_until(self, over: Callable[[], bool]) -> Iterator[Json]:
+        """All of them."""
+        yield from self._answers
+        while not over():
+            threading.Event().wait(0.01)
+
+
 class ScriptedClient(ControlClient):
     """Answers by its path: `edge` or `cloud`."""
 
+    orders: list[tuple[str, object]] = []
+
     def ask(self, command: str, /, **arguments: object) -> Any:
-        """What is written above."""
+        """What is written above; an order is noted."""
+        if command in ORDERS:
+            self.orders.append((command, arguments.get("actor")))
+            return arguments.get("actor")
         answers = CLOUD if self.path.name == "cloud" else EDGE
         if not answers.get(command):
             raise KubeEdgeActorsError(f"there is no command {command!r}")
         return answers[command]
+
+    def stream(self, command: str, /, **arguments: object) -> Any:
+        """What is written above."""
+        return ScriptedStream(STREAMS.get(command, []))

@@ -16,6 +16,7 @@ from tests.support.waiting import PATIENCE, eventually
 
 pytest.importorskip("textual", reason="the dashboard is an extra")
 
+from textual.events import Key
 from textual.geometry import Region
 from textual.pilot import Pilot
 
@@ -82,7 +83,7 @@ def test_enter_shows_an_actor_up_close_and_its_keys_act(env: DashboardEnv) -> No
     env.say("hello")
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
-        await press(pilot, "j", "enter", shows=r"mailbox: 0 of .*messages:.*\(outside\) +str")
+        await press(pilot, "j", "enter", shows=r"mailbox 0 of .*messages.*\(outside\) +str .*─▶ " + NAME)
         await press(pilot, "G", shows="child spec")
         await press(pilot, "r", shows=re.escape(f"restart {NAME}?"))
 
@@ -103,7 +104,7 @@ def test_r_asks_and_restarts_the_chosen_actor_and_not_a_supervisor(env: Dashboar
         await press(pilot, "j", "r", shows=re.escape(f"restart {NAME}?"))
         await press(pilot, "escape", shows="nothing was done")
         assert not restarted.is_set()
-        await press(pilot, "r", "y", shows=re.escape(f"{NAME} is restarted"))
+        await press(pilot, "r", "y", shows=re.escape(f"{NAME} was restarted"))
         assert await asyncio.to_thread(restarted.wait, PATIENCE)
 
     on_screen(env, look)
@@ -115,11 +116,11 @@ def test_a_suspended_actor_stands_first_with_the_reason_in_the_header_and_u_resu
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await seen(pilot, rf"1 in trouble: {NAME} suspended \(it harms.*health.*thermom.*- root")
         await press(pilot, "g", shows=f"{NAME}: it harms others")
-        await press(pilot, "u", shows=re.escape(f"{NAME} is resumed"))
+        await press(pilot, "u", shows=re.escape(f"{NAME} was resumed"))
         assert env.runtime.cell(NAME).state.value == "running"
         await seen(pilot, rf"all well.*{LINE}ok ")
         await press(pilot, "u", shows=f"suspend {NAME}")
-        await press(pilot, "y", shows=rf"{NAME} is suspended")
+        await press(pilot, "y", shows=rf"{NAME} was suspended")
         await seen(pilot, "1 in trouble")
 
     on_screen(env, look)
@@ -131,7 +132,7 @@ def test_dead_letters_are_shown_marked_replayed_and_dropped(env: DashboardEnv) -
 
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await press(pilot, "d", shows=r"id time.*3 +\d\d:\d\d:\d\d +therm\S+ +str +its handler crashed")
-        await press(pilot, "g", "enter", shows=r"'boom'.*at +\d\d:\d\d:\d\d")
+        await press(pilot, "g", "enter", shows=r"dead letter 3.*at +\d\d:\d\d:\d\d.*'boom'")
         await press(pilot, "escape", "space", "space", shows="2 marked")
         await press(pilot, "x", shows=re.escape("drop 2 dead letters?"))
         await press(pilot, "y", shows="2 dropped")
@@ -148,7 +149,7 @@ def test_t_follows_the_messages_of_the_chosen_actor_and_enter_one_of_them(env: D
         await press(pilot, "j", "t", shows="waiting for a message")
         await asyncio.to_thread(eventually, lambda: env.runtime.tracer is not None)
         await asyncio.to_thread(env.say, "hello")
-        await seen(pilot, r"\(outside\) +thermometer… str +\S+ +\S+ +handled")
+        await seen(pilot, r"\(outside\) +therm\S+hall-7 +str +\S+ +\S+ +handled")
         await seen(pilot, "answered")
         await press(pilot, "enter", shows="message t")
         await pilot.press("escape", "escape")
@@ -170,6 +171,25 @@ def test_a_filter_acts_while_it_is_typed_and_escape_takes_it_back(env: Dashboard
     on_screen(env, look)
 
 
+def test_what_is_typed_faster_than_the_screen_draws_is_text_and_acts_on_nothing(env: DashboardEnv) -> None:
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        for character in "/restu":
+            app.post_message(Key("slash" if character == "/" else character, character))
+        await seen(pilot, "nothing matches 'restu'")
+        assert len(app.screen_stack) == 1
+
+    on_screen(env, look)
+
+
+def test_tab_shows_the_next_process(env: DashboardEnv) -> None:
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await seen(pilot, "1/2 first")
+        await press(pilot, "tab", shows="2/2 second")
+        await press(pilot, "shift+tab", shows="1/2 first")
+
+    on_screen(env, look, names=["first", "second"])
+
+
 def test_views_have_keys_and_names_and_what_a_side_has_not_is_said(env: DashboardEnv) -> None:
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await press(pilot, "2", shows="this edge has no nodes to show")
@@ -187,9 +207,9 @@ def test_views_have_keys_and_names_and_what_a_side_has_not_is_said(env: Dashboar
 def test_a_click_on_a_heading_sorts_and_on_a_line_chooses_and_a_supervisor_collapses(env: DashboardEnv) -> None:
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await pilot.click("#table", offset=(3, 0))
-        await seen(pilot, r"actor \^")
+        await seen(pilot, r"▲actor")
         await pilot.click("#table", offset=(3, 0))
-        await seen(pilot, r"actor v")
+        await seen(pilot, r"▼actor")
         await press(pilot, "escape", shows="actor  ")
         await pilot.click("#table", offset=(5, 2))
         await until(pilot, lambda: app.state.chosen == NAME)

@@ -18,12 +18,14 @@ pytest.importorskip("textual", reason="the dashboard is an extra")
 
 from kubeedge_actors.dashboard import background_client
 from kubeedge_actors.dashboard.app import Dashboard
-from tests.unit.dashboard.screens import SIZE, seen
+from tests.unit.dashboard.screens import SIZE, seen, until
 from tests.unit.dashboard.scripted_node import NOW, ScriptedClient
 
 FOLDER = Path(__file__).parents[3] / "docs" / "pictures"
 PICTURES = {
     "actors": ("edge", r"press +hung 48s .*modules"),
+    "actor": ("edge", "last 15 minutes.*Summary +60s"),
+    "events": ("edge", "Overflowed +press"),
     "nodes": ("cloud", "edge-3 +disconnected"),
     "pods": ("edge", "trainer +0/1 +CrashLoopBackOff"),
     "devices": ("edge", "oven-7[^\n]+84.5"),
@@ -31,7 +33,9 @@ PICTURES = {
     "link": ("edge", "waits twins +twin/edge_updated"),
     "store": ("edge", "mqtt.db +90 kB"),
 }
-"""Of each view: of which process, and what is on it when all has come."""
+"""Of each view: of which process, and what is on it when all has come; `actor`: one of them up close."""
+KEYS = {"actor": ("slash", *"alarm", "enter", "enter")}
+"""What has to be pressed before, in the view of all actors."""
 FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 """From a server on the net; the text of a picture is drawn with what the reader has."""
 TEXT = re.compile(r"<text [^>]*>(.*?)</text>", re.DOTALL)
@@ -57,10 +61,14 @@ def drawn(view: str) -> str:
     side, pattern = PICTURES[view]
 
     async def run() -> str:
-        app = Dashboard([ScriptedClient(Path(side))], view=view, names=[side])
+        app = Dashboard([ScriptedClient(Path(side))], view="actors" if view in KEYS else view, names=[side])
         async with app.run_test(size=SIZE) as pilot:
+            if view in KEYS:
+                await seen(pilot, "modules")
+                await until(pilot, lambda: app.watched.history.end > 0)
+                await pilot.press(*KEYS[view])
             await seen(pilot, pattern)
-            return FONTS.sub("", app.export_screenshot(title=f"kubeedge-actors dashboard --view {view}"))
+            return FONTS.sub("", app.export_screenshot(title=f"kubeedge-actors dashboard --view {app.view}"))
 
     with scripted():
         return asyncio.run(run())

@@ -32,6 +32,7 @@ def test_the_cursor_stays_on_its_line_and_returns_to_it_when_it_is_back(
     state = TableState()
     state.take(lines)
     state.move(data.draw(st.integers(-3, 15)))
+    state.hold()
     wanted = state.chosen
     others = [line for line in lines if line.key != wanted]
     state.take(data.draw(st.permutations(lines)))
@@ -40,6 +41,23 @@ def test_the_cursor_stays_on_its_line_and_returns_to_it_when_it_is_back(
     assert state.chosen in {line.key for line in others} | {""}
     state.take(lines)
     assert state.chosen == wanted
+
+
+def test_the_cursor_at_the_top_stays_there_until_somebody_acts_and_where_the_wanted_one_is_hidden_on_what_is_shown() -> (
+    None
+):
+    state = TableState()
+    lines = {key: TableLine(key, (key, "", "")) for key in "abcd"}
+    state.take([lines["a"], lines["b"]])
+    state.take([lines["c"], lines["a"], lines["b"]])
+    assert state.chosen == "c"
+    state.move(1)
+    state.take([lines["c"], lines["b"]])  # a, which was chosen, is hidden by a filter: b takes its place ...
+    state.take([lines["b"], lines["c"]])
+    assert (state.chosen, state.wanted) == ("b", "a")  # ... and keeps it when it moves
+    state.hold()
+    state.take([lines["a"], lines["c"], lines["b"]])
+    assert state.chosen == "b"
 
 
 @given(LINES, st.integers(0, 2), st.booleans(), st.text("abx1", max_size=3))
@@ -116,9 +134,9 @@ def test_another_process_at_the_same_socket_begins_anew() -> None:
     assert not watched.heard(tree=tree(1))
     watched.history.add(history_of(100.0, a=[1.0]))
     watched.missed("nothing answers")
-    assert "NO ANSWER since" in watched.head(watched.actor_lines())[1][0]
+    assert "NO ANSWER since" in watched.head(watched.actor_lines(), 80)[1][0]
     assert watched.heard(tree=tree(2))
-    assert watched.history.length == 0 and "all well" in watched.head(watched.actor_lines())[1][0]
+    assert watched.history.length == 0 and "all well" in watched.head(watched.actor_lines(), 80)[1][0]
 
 
 def test_help_fits_80_columns_and_the_hints_any() -> None:
