@@ -90,8 +90,15 @@ def _run(session: pytest.Session, tests: Sequence[pytest.Item]) -> str | None:
     return failures.first
 
 
+def _named(items: dict[str, pytest.Item], name: str) -> list[pytest.Item]:
+    """The test of this name, or those in this file or folder."""
+    if name in items:
+        return [items[name]]
+    return [item for each, item in items.items() if each.startswith((f"{name}::", f"{name}/", f"{name}["))]
+
+
 def _forked(session: pytest.Session, items: dict[str, pytest.Item], order: Order) -> str | None:
-    chosen = [items[each] for each in order.tests if each in items]
+    chosen = [item for each in order.tests for item in _named(items, each)]
     if not chosen:
         return UNFIT
     reader, writer = os.pipe()

@@ -50,6 +50,10 @@ class Reach(NamedTuple):
             chosen.append(each)
         return chosen
 
+    def all(self) -> list[str]:
+        """Every test that may be needed."""
+        return list(self.seconds)
+
     def is_reached_outside(self, file: str, line: int) -> bool:
         """True when it is reached while no test runs, or in processes."""
         return "" in self.tests[file][line]
@@ -66,6 +70,10 @@ class Given(NamedTuple):
 
     def of(self, file: str, line: int) -> list[str] | None:
         """All of them."""
+        return self.tests
+
+    def all(self) -> list[str]:
+        """They."""
         return self.tests
 
     def is_reached_outside(self, file: str, line: int) -> bool:

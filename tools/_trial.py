@@ -65,8 +65,8 @@ class Trial:
         tests = self._reached.of(mutant.file, mutant.mutation.line)
         if tests is None:
             return Outcome(mutant, UNREACHED, "no test comes here")
-        if self._collected is None and isinstance(self._reached, Reach):
-            self._collected = _Collected(self._copy, list(self._reached.seconds))
+        if self._collected is None:
+            self._collected = _Collected(self._copy, self._reached.all())
         path = self._copy / mutant.file
         source = path.read_bytes()
         _write(path, mutant.mutation.apply(source))
@@ -88,11 +88,11 @@ class Trial:
     def _run(self, mutant: Mutant, source: str, tests: list[str]) -> str | None:
         """The first test that fails, HUNG, "" when they can not be run at all, None when all pass."""
         allowed = self._reached.allowed(tests)
-        if self._collected is not None:
-            failed = self._collected.run(Order(str(self._copy / mutant.file), source, tests, allowed))
-            outside = self._reached.is_reached_outside(mutant.file, mutant.mutation.line)
-            if failed != UNFIT and not (failed is None and outside):
-                return failed
+        assert self._collected is not None
+        failed = self._collected.run(Order(str(self._copy / mutant.file), source, tests, allowed))
+        outside = self._reached.is_reached_outside(mutant.file, mutant.mutation.line)
+        if failed != UNFIT and not (failed is None and outside):
+            return failed
         return _in_a_fresh_process(self._copy, tests, allowed)
 
 

@@ -79,6 +79,7 @@ history     the last values of the property, from their lowest to their
 space, a    mark a line, all that are shown (filter first: /)
 p           replay: back into the mailbox it came from
 x           drop: forget it; both for the marked ones, or the chosen one
+            (the newest 1,000 are listed)
 """,
     EVENTS: """\
 What supervision has done since the dashboard was opened, the newest

@@ -16,7 +16,7 @@ EVENTS_KEPT = 500
 OTHER_SIDE = {
     ("edge", "nodes"): "a cloud has them",
     ("cloud", "pods"): "an edge has those that it runs",
-    ("cloud", "link"): "an edge has one; those of all nodes are in :nodes",
+    ("cloud", "link"): "those of the nodes are in :nodes",
 }
 """Where to look for what a side has not."""
 LEAST_REASON = 8

@@ -40,7 +40,7 @@ LOOPS = {
     "drivers/store/dead_letters.py:_batch": "no retry: takes what waits",
     "supervisors/cell/incarnation.py:_snapshot_of_pending_replies": "no retry: copies again what was changed meanwhile",
     "supervisors/cell/runner.py:_run_system_messages": "no retry: the next message",
-    "supervisors/engines/process/launcher.py:_accept_loop": "waits in accept; ends when it fails",
+    "supervisors/engines/process/launcher.py:_accept_loop": "ACCEPT_AGAIN",
     "supervisors/engines/process/proxy.py:receive_batch": "no retry: the next message",
     "supervisors/engines/process/worker.py:run": "waits for the next message of the parent; ends with it",
     "supervisors/engines/timers.py:_run": "waits for the next timer",

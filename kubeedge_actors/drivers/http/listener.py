@@ -25,6 +25,8 @@ LIMITS = ServerLimits(per_peer=64, unauthenticated=128, total=128)
 """Each connection is a thread."""
 MAX_BODIES = 20_000_000
 """Bytes of all bodies that are being read at a time."""
+AGAIN = 1.0
+"""Seconds until a connection is taken again after that was impossible."""
 
 
 class HttpListener(ThreadingHTTPServer):
@@ -55,11 +57,23 @@ class HttpListener(ThreadingHTTPServer):
         self._limiter = ConnectionLimiter(limits)
         self._slots: dict[Any, ConnectionSlot] = {}
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         try:
             super().__init__((host, port), handler)
         except OSError as error:
             reason = error_text(error).lower()
             raise HttpError(f"port {port} of {host} can not be had for HTTP: {reason}", port) from error
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection; OSError when it has gone again, or when the process has no descriptors left: that is said, and waited for."""
+        try:
+            return super().get_request()
+        except ConnectionError:
+            raise
+        except OSError as error:
+            log.warning("port %d can take no connection now: %s", self.port, error_text(error))
+            self._closing.wait(AGAIN)
+            raise
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room for another connection of this address."""
@@ -93,6 +107,7 @@ class HttpListener(ThreadingHTTPServer):
 
     def close(self) -> None:
         """Take no more requests; those under way end by themselves."""
+        self._closing.set()
         if self._thread is not None:
             self.shutdown()
             self._thread.join()

@@ -159,7 +159,7 @@ class Cell:
 
     def close_suspended(self, why: str) -> None:
         """Take no more messages: it is being stopped, until `resume`."""
-        self.suspension = why
+        self.suspension, self._resuming = why, False
         self.mailbox.close(Reason.SUSPENDED)
         self.emit(events.Suspended, reason=why)
         self._order_futures.on_failed(self.incarnations + 1, f"it is suspended: {why}")

@@ -20,6 +20,8 @@ from kubeedge_actors.supervisors import (
     Overflow,
     Overflowed,
     Reason,
+    Restarted,
+    Stopped,
     Suspended,
 )
 from kubeedge_actors.supervisors.cell.drop_report import INTERVAL
@@ -329,6 +331,25 @@ def test_what_was_queued_before_a_suspension_is_handled_after_it(env: ActorSyste
     env.until(lambda: env.record == [("sender", "one"), ("sender", "two")])
 
 
+def test_of_orders_to_suspend_and_to_resume_an_actor_that_has_not_stopped_yet_the_last_one_counts(
+    env: ActorSystemEnv,
+) -> None:
+    start_victim(env, untrusted=True)
+    with env.held("sender"):
+        env.runtime.suspend("sender", "first")
+        resumed = env.runtime.resume("sender")
+        env.runtime.suspend("sender", "last")
+        with pytest.raises(ActorStopped, match="it is suspended: last"):
+            resumed.get(0.0)
+    env.until(lambda: env.of(Stopped, "sender"))
+    env.until(lambda: env.node("sender")["state"] == "suspended")
+    assert (env.node("sender")["suspension"], env.of(Restarted, "sender")) == ("last", [])
+    env.runtime.resume("sender")
+    env.until(lambda: env.of(Restarted, "sender"))
+    env.tell("sender", "heard")
+    env.until(lambda: ("sender", "heard") in env.record)
+
+
 # --- malformed messages -------------------------------------------------------------------------------------------
 
 
@@ -396,6 +417,9 @@ def test_an_untrusted_actor_that_hangs_twice_is_suspended(env: ActorSystemEnv) -
         assert event.reason == "its handlers hung twice within 10 min; as @process it could be killed"
         assert env.node("hanging")["state"] == "suspended"
         assert env.node("hanging")["depth"] == 2  # both wait for it
+        env.runtime.resume("hanging")
+        env.until(partial(_moved_until_hung, env, 3))
+        assert len(env.of(Suspended)) == 1  # hangs are counted anew
     finally:
         go.set()
 

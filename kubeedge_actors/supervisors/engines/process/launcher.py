@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import re
@@ -21,9 +22,13 @@ from kubeedge_actors.supervisors.engines.process.channel import SESSION_ID, Chan
 from kubeedge_actors.supervisors.engines.process.frame_seal import session_key
 from kubeedge_actors.supervisors.engines.process.serialization import PickleSerializer, Serializer
 
+log = logging.getLogger(__name__)
+
 STARTING = 10.0
 """Seconds that a process may take to call home; a host of the convention that does not answer takes that long."""
 ENDING = 5.0
+ACCEPT_AGAIN = 1.0
+"""Seconds until a process is let in again after that was impossible: this one had no descriptors left."""
 INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHON\w*|VIRTUAL_ENV"
     r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|COVERAGE_\w+|THESPLOG_\w+"
@@ -54,7 +59,7 @@ class Launcher:
         self._expected: dict[bytes, tuple[bytes, queue.SimpleQueue[Channel | str]]] = {}
         self._fork_servers: list[ForkServer] = []
         self._listeners: dict[bool, socket.socket] = {}
-        self._closed = False
+        self._closed = threading.Event()
 
     def launch(self, name: str, host: str, memory: int | None = None) -> Channel:
         """The channel of a new worker process, here or on `host`, with so many bytes of memory. Errors: OSError, ActorStopped, TimeoutError when there is none."""
@@ -65,7 +70,7 @@ class Launcher:
         self._expected[session_id] = (key, arrived)
         try:
             with self._lock:
-                if self._closed:
+                if self._closed.is_set():
                     raise ActorStopped("the engine has been shut down")
                 address = self._listener(bool(host))
                 call = {
@@ -116,8 +121,11 @@ class Launcher:
         while True:
             try:
                 sock, _ = listener.accept()
-            except OSError:  # the door was closed
-                return
+            except OSError as error:
+                if self._closed.wait(ACCEPT_AGAIN):
+                    return
+                log.warning("no process of a module can be let in now: %s", error)
+                continue
             try:
                 met = accept(sock, self._key_of)
             except OSError:  # somebody who did not go on, or went away
@@ -137,7 +145,7 @@ class Launcher:
     def close(self) -> None:
         """End all processes; returns when they have ended."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             for listener in self._listeners.values():
                 with contextlib.suppress(OSError):  # nobody was connecting
                     listener.shutdown(socket.SHUT_RDWR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, consumes, invariant, multiple, rule
@@ -39,8 +40,9 @@ def test_a_message_without_acknowledgement_is_sent_five_times_and_then_the_next_
     assert [now for now, message in times if message is pod] == [25, 30, 35, 40, 45, 75]
 
 
-def test_a_late_acknowledgement_counts() -> None:
-    outbox, first, second = AckQueue(), pushed("a"), pushed("b")
+@pytest.mark.parametrize("first", [pushed("a"), answer("a", 1)], ids=["push", "answer"])
+def test_a_late_acknowledgement_counts(first: LinkMessage) -> None:
+    outbox, second = AckQueue(), pushed("b")
     outbox.enqueue(first)
     outbox.enqueue(second)
     for now in range(30):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kubeedge_actors.actors.cloudhub import session
 from kubeedge_actors.actors.cloudhub.frame_limits import MAX_ID, OBJECT
 from kubeedge_actors.actors.cloudhub.traffic import TrafficCounters
 from kubeedge_actors.errors import MailboxFull
@@ -597,6 +598,19 @@ def test_a_silent_node_does_not_delay_another(hub: CloudHubEnv) -> None:
         hub.harness.publish(pushed(f"b{number}", node="n2"))
         hub.hear(lively, ack(*hub.sent_to(lively)))
     assert len(hub.sent_to(silent)) == 1
+
+
+def test_a_node_that_acknowledges_nothing_is_closed_before_it_fills_the_memory(
+    hub: CloudHubEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "MAX_WAITING", 2)
+    hub.harness.probe(SessionOpened, SessionClosed)
+    deaf, good = hub.join("n1"), hub.join("n2")
+    hub.harness.publish(pushed("a", node="n2"))
+    for uid in "abcd":
+        hub.harness.publish(pushed(uid))
+    assert hub.server.closed == [(deaf, "it acknowledges nothing")]
+    assert len(hub.sent_to(good)) == 1
 
 
 def test_what_can_not_be_written_is_dropped_and_the_rest_goes_on(hub: CloudHubEnv) -> None:

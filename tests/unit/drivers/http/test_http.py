@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import socketserver
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from kubeedge_actors.drivers.http import listener
 from kubeedge_actors.drivers.http.base import BODY_LIMIT, ClientRequest, Headers, ServerRequest, ServerResponse
 from kubeedge_actors.drivers.http.stdlib_client import StdlibHttpClient
 from kubeedge_actors.drivers.http.stdlib_http_server import StdlibHttpServer
@@ -32,6 +35,22 @@ def ask(server: StdlibUploadServer, method: str = "POST", headers: Headers | Non
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 def test_every_method_is_served(server: StdlibUploadServer, method: str) -> None:
     assert ask(server, method) == (200, b"got x")
+
+
+def test_a_moment_without_descriptors_is_said_and_waited_for_and_nobody_is_turned_away(
+    server: StdlibUploadServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, refusals = socketserver.TCPServer.get_request, [OSError(errno.EMFILE, "refused")] * 2
+
+    def get_request(listening: socketserver.TCPServer) -> object:
+        if refusals:
+            raise refusals.pop()
+        return real(listening)
+
+    monkeypatch.setattr(listener, "AGAIN", 0.0)
+    monkeypatch.setattr(socketserver.TCPServer, "get_request", get_request)
+    assert ask(server) == (200, b"got x")
+    assert caplog.messages == [f"port {server.port} can take no connection now: Too many open files"] * 2
 
 
 def test_headers_that_say_how_it_travels_are_not_taken_from_the_request(server: StdlibUploadServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -32,7 +33,7 @@ from kubeedge_actors.supervisors import (
     SupervisorSpec,
     ThreadsEngine,
 )
-from kubeedge_actors.supervisors.engines.process import placement
+from kubeedge_actors.supervisors.engines.process import launcher, placement
 from kubeedge_actors.supervisors.engines.threads import ProcessEngine
 from tests.support.waiting import PATIENCE, eventually
 
@@ -296,6 +297,28 @@ def runs(pid: int) -> bool:
         return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+
+
+def test_a_moment_without_descriptors_does_not_close_the_door_to_further_processes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(launcher, "ACCEPT_AGAIN", 0.0)
+    made = launcher.Launcher()
+
+    class Door:
+        """Refuses once for want of descriptors; then it is closed."""
+
+        calls = 0
+
+        def accept(self) -> None:
+            self.calls += 1
+            if self.calls == 2:
+                made.close()
+            raise OSError(errno.EMFILE, "Too many open files") if self.calls == 1 else OSError(errno.EBADF, "closed")
+
+    made._accept_loop(door := Door())  # type: ignore[arg-type]
+    assert door.calls == 2
+    assert caplog.messages == ["no process of a module can be let in now: [Errno 24] Too many open files"]
 
 
 def test_threads_import_nothing_of_processes() -> None:
