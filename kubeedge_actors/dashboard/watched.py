@@ -61,7 +61,7 @@ class Watched:
         if tree is not None:
             self.tree, self.figures = tree, {}
         elif figures is not None:
-            self.figures = figures
+            self.figures = merged(self.figures, figures)
         if self._began_with is None:
             self._began_with = self.dead_letters
         used = (self._fact("process") or {}).get("cpu", 0.0)
@@ -166,11 +166,29 @@ class Watched:
         return self.figures.get(name, self.tree.get(name))
 
 
+def merged(known: Json, news: Json) -> Json:
+    """The figures of all actors, of an answer that may tell only of those that have changed since the look at which these were known.
+
+    >>> known = {"look": "a.1", "actors": {"name": ["x", "y"], "depth": [0, 1], "reasons": {}}}
+    >>> merged(known, {"look": "a.2", "since": "a.1", "actors": {"name": ["y"], "depth": [2], "reasons": {"y": "full"}}})["actors"]
+    {'name': ['x', 'y'], 'depth': [0, 2], 'reasons': {'y': 'full'}}
+    """
+    if "since" not in news:
+        return news
+    columns = {title: values for title, values in news["actors"].items() if isinstance(values, list)}
+    whole = {title: list(known["actors"][title]) for title in columns}
+    places = {name: at for at, name in enumerate(whole["name"])}
+    for at, name in enumerate(columns["name"]):
+        for title, values in columns.items():
+            whole[title][places[name]] = values[at]
+    return {**news, "actors": {**news["actors"], **whole}}
+
+
 def headline(facts: list[str], more: list[str], reason: str, width: int) -> str:
     """The facts with the reason of the last one, then so much of the rest as there is room for, the first first.
 
     >>> headline(["5 actors", "press hung"], ["3 queued", "0 dead letters"], "it does not come back", 50)
-    '5 actors   press hung (it does not c…)   3 queued'
+    '5 actors   press hung (it does not co…)   3 queued'
     """
     room = width - len("   ".join([*facts, *more])) - len(" ()")
     while more and room < (LEAST_REASON if reason else -len(" ()")):

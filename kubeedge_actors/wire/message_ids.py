@@ -11,11 +11,12 @@ os.register_at_fork(after_in_child=_fresh_ids.clear)
 
 def new_id() -> str:
     """A fresh message id: UUID version 4 with dashes. `uuid4` would ask the kernel for each, and leave the interpreter to another thread meanwhile."""
-    while True:
-        try:
-            return _fresh_ids.pop()
-        except IndexError:
-            _fresh_ids.extend(map(_uuid4, range(IDS_AT_ONCE), [os.urandom(16 * IDS_AT_ONCE)] * IDS_AT_ONCE))
+    try:
+        return _fresh_ids.pop()
+    except IndexError:
+        first, *others = map(_uuid4, range(IDS_AT_ONCE), [os.urandom(16 * IDS_AT_ONCE)] * IDS_AT_ONCE)
+        _fresh_ids.extend(others)
+        return first
 
 
 def _uuid4(number: int, random: bytes) -> str:

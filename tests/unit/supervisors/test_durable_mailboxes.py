@@ -250,6 +250,26 @@ def test_g14_what_was_handled_while_the_disk_was_full_is_noted_when_there_is_roo
     assert keeper.runtime.journal is not None and keeper.runtime.journal.messages_of("keeper") == []
 
 
+def test_g14_what_is_told_inside_of_a_commit_is_a_dead_letter_and_the_commit_is_whole(
+    keeper: ActorSystemEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = keeper.runtime.journal
+    assert journal is not None
+    write = journal._file.write
+
+    def telling(*args: Any, **more: Any) -> None:
+        monkeypatch.setattr(journal._file, "write", write)
+        keeper.tell("keeper", "of a finalizer")
+        write(*args, **more)
+
+    monkeypatch.setattr(journal._file, "write", telling)
+    keeper.tell("keeper", "told")
+    handled(keeper, "told")
+    (letter,) = keeper.letters
+    assert (letter.message, letter.reason) == ("of a finalizer", Reason.NOT_STORED)
+    assert letter.error == "it was told while another message was being written"
+
+
 def test_a_durable_mailbox_without_a_journal_is_an_error_at_registration() -> None:
     system = ActorSystem(InlineEngine())
     with pytest.raises(

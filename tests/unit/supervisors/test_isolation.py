@@ -417,6 +417,9 @@ def test_an_untrusted_actor_that_hangs_twice_is_suspended(env: ActorSystemEnv) -
         assert event.reason == "its handlers hung twice within 10 min; as @process it could be killed"
         assert env.node("hanging")["state"] == "suspended"
         assert env.node("hanging")["depth"] == 2  # both wait for it
+        env.runtime.resume("hanging")
+        env.until(partial(_moved_until_hung, env, 3))
+        assert len(env.of(Suspended)) == 1  # hangs are counted anew
     finally:
         go.set()
 
