@@ -19,6 +19,7 @@ import sys
 import tempfile
 import termios
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,16 @@ def _written(terminal: int, seconds: float) -> int:
     return count
 
 
+def changes(client: ControlClient) -> Callable[[], object]:
+    """A look at the figures that have changed in about a second, as the dashboard asks for them."""
+    looks = deque([""], maxlen=round(1 / PAUSE))
+
+    def look() -> None:
+        looks.append(client.ask("figures", since=looks[0])["look"])
+
+    return look
+
+
 def many() -> list[Row]:
     """The same of a program of 200 actors, looked at without probes, which would wake 200 threads."""
     with (
@@ -90,7 +101,7 @@ def many() -> list[Row]:
         Process("program", Path(folder) / "p", program=(str(PROGRAM),)) as program,
     ):
         client = ControlClient(program.folder / SOCKET)
-        figures = cost(program, lambda: client.ask("figures"))
+        figures = cost(program, changes(client))
         tree = cost(program, lambda: client.ask("tree", health=True, probe=False))
         series = cost(program, lambda: client.ask("history", since=time.time() - 5))
         client.close()

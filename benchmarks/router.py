@@ -31,7 +31,8 @@ from kubeedge_actors.kubernetes.object_types import RULE_KIND, RULEENDPOINT_KIND
 
 TAKES = 240
 CALLS, BURST = 300, 5_000
-WINDOW = 64
+WINDOW, UNACKNOWLEDGED = 64, 20_000
+"""Messages of MQTT that are on their way, and that wait in the client: it has 65,535 numbers for both."""
 PATIENCE = 600.0
 
 
@@ -208,11 +209,17 @@ def directions(stage: Stage, client: Any) -> list[Row]:
 def kills(stage: Stage, client: Any, count: int) -> list[Row]:
     """What is lost when the cloud is killed, and then the edge."""
     stage.sink.clear()
-    acknowledged = [0]
-    client.on_publish = lambda *_: acknowledged.__setitem__(0, acknowledged[0] + 1)
+    room = threading.Semaphore(UNACKNOWLEDGED)
+    client.on_publish = lambda *_: room.release()
+
+    def publish() -> None:
+        for number in range(count):
+            room.acquire()
+            client.publish("default/up", b"%d" % number, qos=1)
+
     begin = time.perf_counter()
-    for number in range(count):
-        client.publish("default/up", b"%d" % number, qos=1)
+    publisher = threading.Thread(target=publish, daemon=True)
+    publisher.start()
     stage.sink.wait(count // 3)
     stage.cloud.kill()
     stage.cloud.start()

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeedge_actors.control.dead_letter_commands import DeadLetterCommands
 from kubeedge_actors.control.expected_actors import ExpectedActors
-from kubeedge_actors.control.figures import figures
+from kubeedge_actors.control.figures import Figures
 from kubeedge_actors.control.last_failures import LastFailures
 from kubeedge_actors.control.metrics_history import MetricsHistory
 from kubeedge_actors.control.process_info import ProcessInfo, process_of, stores, with_usage
@@ -58,6 +58,7 @@ class Commands:
         self._allow_faults = allow_faults
         self._dead_letters = DeadLetterCommands(system, dead_letters)
         self._health_checker = HealthChecker(system)
+        self._figures_kept = Figures(self._health_checker.look)
         self._expected = ExpectedActors(system)
         self._failures = LastFailures(system)
         self._history = MetricsHistory(system)
@@ -149,9 +150,9 @@ class Commands:
             "dead_letters": self._system.dead_letters.total,
             "dead_letters_kept": self._dead_letters.kept(),
         }
-        rows = figures(self._system.cells(), self._health_checker.look)
+        looked = self._figures_kept.answer(self._system.cells(), text(request, "since"))
         facts = info.brief() if isinstance(info, ProcessInfo) else {}
-        return {"at": self._system.clock.now(), "actors": rows, **letters, **facts}
+        return {"at": self._system.clock.now(), **looked, **letters, **facts}
 
     def _actor(self, request: Json) -> Json:
         name = self._present(request)

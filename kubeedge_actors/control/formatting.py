@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kubeedge_actors.osutil.printable import printable
+from kubeedge_actors.osutil.text_width import beginning, ending, padded, text_width
 
 SPARKS = "▁▂▃▄▅▆▇█"
 CONNECTED = "connected"
@@ -65,9 +66,9 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     long  c
     """
     lines = [[printable(cell) for cell in line] for line in lines]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
+    widths = [max(text_width(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
+        "  ".join([*(padded(cell, width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
         for line in lines
     )
 
@@ -179,8 +180,8 @@ def span_line(span: Mapping[str, Any]) -> str:
     """One hop in one line, with the id that the message has of its own, if it has one."""
     at, sender, to, kind, wait, took, outcome = span_cells(span)
     own = f"  {span['names'][0]}" if span.get("names") else ""
-    actors = f"{ellipsize_middle(sender, 12):<13}{ellipsize_middle(to, 12):<13}"
-    return f"{span['id']:<6}{at:<13}{actors}{ellipsize(kind, 20):<21}{wait:>5} {took:>5}  {outcome}{own}"
+    actors = padded(ellipsize_middle(sender, 12), 13) + padded(ellipsize_middle(to, 12), 13)
+    return f"{span['id']:<6}{at:<13}{actors}{padded(ellipsize(kind, 20), 21)}{wait:>5} {took:>5}  {outcome}{own}"
 
 
 def ellipsize_middle(text: str, width: int) -> str:
@@ -190,7 +191,7 @@ def ellipsize_middle(text: str, width: int) -> str:
     'edgecon…lease-1'
     """
     tail = (width - 1) // 2
-    return text if len(text) <= width else f"{text[: width - 1 - tail]}…{text[-tail:]}"
+    return text if text_width(text) <= width else f"{beginning(text, width - 1 - tail)}…{ending(text, tail)}"
 
 
 def ellipsize(text: str, width: int) -> str:
@@ -199,4 +200,4 @@ def ellipsize(text: str, width: int) -> str:
     >>> ellipsize("devicecontroller", 8)
     'devicec…'
     """
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return text if text_width(text) <= width else beginning(text, width - 1) + "…"

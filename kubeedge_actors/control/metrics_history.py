@@ -44,6 +44,8 @@ class RoundRobinSeries:
 
     def newest(self, step: int, count: int) -> list[float]:
         """The values of the `count` steps up to this one, the oldest first."""
+        if count == 1:  # what whoever looks on asks for
+            return [self._values[step % KEPT] if step <= self.last else nan]
         return [self._values[at % KEPT] if at <= self.last else nan for at in range(step - count + 1, step + 1)]
 
 
@@ -153,9 +155,11 @@ class MetricsHistory:
 def _plain(name: str, value: float) -> float | None:
     """A value as JSON has it.
 
-    >>> _plain("rate", 1 / 3), _plain("depth", 17.0), _plain("p99", nan)
-    (0.3333, 17, None)
+    >>> _plain("rate", 1 / 3), _plain("depth", 17.0), _plain("p99", nan), _plain("rate", 0.0)
+    (0.3333, 17, None, 0.0)
     """
+    if not value:  # nothing happens: most of them
+        return 0 if name in WHOLE else 0.0
     if isnan(value):
         return None
     return int(value) if name in WHOLE else float(f"{value:.4g}")

@@ -32,6 +32,7 @@ from kubeedge_actors.dashboard.textual_imports import App, Binding, ComposeResul
 from kubeedge_actors.dashboard.views import actors
 from kubeedge_actors.dashboard.views.tables import ACTORS, EVENTS, TABLES
 from kubeedge_actors.dashboard.watched import Watched
+from kubeedge_actors.osutil.text_width import text_width
 
 PADDING = 1
 """Of the lines above and below the list."""
@@ -58,7 +59,12 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
     #keys {{ height: 1; padding: 0 1; }}
     #prompt {{ height: 1; border: none; padding: 0 1; display: none; }}
     {CSS}"""
-    BINDINGS = [*BINDINGS, Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True)]
+    BINDINGS = [
+        *BINDINGS,
+        Binding("ctrl+c,ctrl+q", "quit", "quit", priority=True),
+        Binding("slash", "type('/')", "filter", priority=True),  # before the keys behind it are given to anybody
+        Binding("colon", "type(':')", "view", priority=True),
+    ]
 
     def __init__(
         self,
@@ -85,6 +91,10 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
         self._terminal = TerminalWatch(ended, lambda: self.call_later(self.exit))
         for poll in self._polls:
             poll.watched.look.levels = UNICODE_LEVELS if speaks_unicode() else ASCII_LEVELS
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Textual asks whether a key acts: those that begin a line are letters while somebody types one, and over the list there is none."""
+        return action != "type" or (len(self.screen_stack) == 1 and self.focused is None)
 
     def compose(self) -> ComposeResult:
         """Facts above, the list, a line for the chosen one or for what was done, the keys."""
@@ -255,7 +265,7 @@ class Dashboard(Navigation, ActorActions, PodActions, LetterActions, App[None]):
         if self._view == ACTORS and (most := watched.history.highest("rate", watched.look.trend, watched.look.back)):
             parts.append(f"trend max {most:.3g}/s")
         where = "  ".join(parts)
-        return f"{where}   {hints_text(self._view, self.painted('keys').size.width - len(where) - 3)}"
+        return f"{where}   {hints_text(self._view, self.painted('keys').size.width - text_width(where) - 3)}"
 
     def on_resize(self) -> None:
         """Other widths."""

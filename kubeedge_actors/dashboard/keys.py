@@ -13,7 +13,6 @@ BINDINGS = [
     ("down,j", "move(1)", "down"), ("up,k", "move(-1)", "up"),
     ("pagedown,ctrl+f", "page(1)", "page down"), ("pageup,ctrl+b", "page(-1)", "page up"),
     ("home,g", f"move(-{FAR})", "first"), ("end,G", f"move({FAR})", "last"),
-    ("slash", "type('/')", "filter"), ("colon", "type(':')", "view"),
     ("n", "find(1)", "next"), ("N", "find(-1)", "previous"),
     ("less_than_sign", "order(-1)", "order"), ("greater_than_sign", "order(1)", "order"), ("i", "invert", "other way round"),
     ("left,h", "fold(True)", "collapse"), ("right", "fold(False)", "expand"),
@@ -79,6 +78,7 @@ history     the last values of the property, from their lowest to their
 space, a    mark a line, all that are shown (filter first: /)
 p           replay: back into the mailbox it came from
 x           drop: forget it; both for the marked ones, or the chosen one
+            (the newest 1,000 are listed)
 """,
     EVENTS: """\
 What supervision has done since the dashboard was opened, the newest

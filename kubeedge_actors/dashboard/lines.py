@@ -9,6 +9,7 @@ from typing import Any
 
 from kubeedge_actors.control.formatting import ellipsize, ellipsize_middle
 from kubeedge_actors.osutil.printable import printable
+from kubeedge_actors.osutil.text_width import padded, places, text_width
 
 GAP = 1
 """Spaces between two columns."""
@@ -113,7 +114,7 @@ def fitted(columns: Sequence[Column], lines: Sequence[TableLine], width: int) ->
         del shown[max(shown, key=lambda at: (shown[at].rank, at))]
     widths = {at: column.width for at, column in shown.items()}
     left = width - sum(widths.values()) - GAP * (len(widths) - 1)
-    longest = {at: max((len(line.cells[at]) for line in lines), default=0) for at in shown}
+    longest = {at: max((text_width(line.cells[at]) for line in lines), default=0) for at in shown}
     wants = {at: max(0, min(longest[at], column.most or longest[at]) - column.width) for at, column in shown.items()}
     for at in sorted(wants, key=wants.__getitem__):
         more = max(0, min(left, wants[at]))
@@ -130,7 +131,7 @@ def drawn(cells: Sequence[str], columns: Sequence[Column], widths: Mapping[int, 
 def _cell(text: str, column: Column, width: int) -> str:
     text = printable(text)
     cut = ellipsize_middle(text, width) if column.middle else ellipsize(text, width)
-    return cut.rjust(width) if column.right else cut.ljust(width)
+    return padded(cut, width, right=column.right)
 
 
 def column_at(widths: Mapping[int, int], x: int) -> int | None:
@@ -149,8 +150,10 @@ def speaks_unicode() -> bool:
 
 
 def speakable(text: str) -> str:
-    """The text in the characters of the locale."""
-    return text if text.isascii() or speaks_unicode() else text.translate(ASCII).encode("ascii", "replace").decode()
+    """The text in the characters of the locale, as wide as it was."""
+    if text.isascii() or speaks_unicode():
+        return text
+    return "".join(place if place.isascii() and place else "?" for place in places(text.translate(ASCII)))
 
 
 def trend(values: Sequence[float | None], width: int, most: float, levels: str = UNICODE_LEVELS) -> str:

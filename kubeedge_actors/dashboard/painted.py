@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kubeedge_actors.dashboard.lines import Part, StyledLine, speakable
 from kubeedge_actors.dashboard.textual_imports import Region, Segment, Strip, Style, Widget
+from kubeedge_actors.osutil.text_width import places
 
 STYLES = {
     "": Style(),
@@ -52,20 +53,20 @@ class Painted(Widget):
 
 
 def changed(old: StyledLine, new: StyledLine) -> tuple[int, int] | None:
-    """From which character to which two lines differ.
+    """From which place of the screen to which two lines differ.
 
     >>> changed((("abc", ""),), (("abd", ""),)), changed((("a", ""),), (("a", ""),)), changed((("ab", ""),), (("a", ""),))
     ((2, 3), None, (1, 2))
     """
     if old == new:
         return None
-    before, after = (_characters(line) for line in (old, new))
+    before, after = (_places(line) for line in (old, new))
     length = max(len(before), len(after))
     before += [(" ", "")] * (length - len(before))
     after += [(" ", "")] * (length - len(after))
-    places = [at for at in range(length) if before[at] != after[at]]
-    return (places[0], places[-1] + 1) if places else None
+    differing = [at for at in range(length) if before[at] != after[at]]
+    return (differing[0], differing[-1] + 1) if differing else None
 
 
-def _characters(line: StyledLine) -> list[Part]:
-    return [(letter, style) for text, style in line for letter in text]
+def _places(line: StyledLine) -> list[Part]:
+    return [(letter, style) for text, style in line for letter in places(text)]

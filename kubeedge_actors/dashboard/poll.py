@@ -31,23 +31,31 @@ class Poll:
         self._unknown: set[str] = set()
         """Commands that the process does not have: it is another side, or an older one."""
         self._looks = 0
+        self._without_figures = 0
+        """Looks until the figures are asked for again: they had no answer."""
         self._history_at: float | None = None
         self._is_listening = False
 
     def look(self, view: str = "") -> None:
         """Ask what this view needs; without one, how the process is."""
         watched = self.watched
-        whole = self._looks % TREE_EVERY == 0 or watched.needs_tree or "figures" in self._unknown
+        lacks_figures = "figures" in self._unknown or self._without_figures > 0
+        whole = self._looks % TREE_EVERY == 0 or watched.needs_tree or lacks_figures
         self._looks += 1
+        self._without_figures = max(0, self._without_figures - 1)
         if whole:
-            self._ask("tree", self._take_tree, health=True, patience=0.1, probe=False)
+            self._ask_tree()
         else:
-            self._ask("figures", lambda answer: watched.heard(figures=answer))
+            since = {"since": watched.figures["look"]} if "look" in watched.figures else {}
+            self._ask("figures", lambda answer: watched.heard(figures=answer), **since)
         self._listen()
         if view == ACTORS:
             self._look_back()
         elif view and view != EVENTS:
             self._look_at_table(view)
+
+    def _ask_tree(self) -> None:
+        self._ask("tree", self._take_tree, health=True, patience=0.1, probe=False)
 
     def _take_tree(self, answer: Any) -> None:
         if self.watched.heard(tree=answer):
@@ -106,7 +114,12 @@ class Poll:
         if NO_COMMAND in sentence:
             self._unknown.add(command)
             sentence = self.watched.without(view) if view else sentence
-        elif command in ("tree", "figures"):
+        elif (
+            command == "figures"
+        ):  # the tree alone tells whether the process answers, so that nobody says otherwise a second later
+            self._without_figures = TREE_EVERY
+            self._ask_tree()
+        elif command == "tree":
             self.watched.missed(sentence)
             self._looks = 0  # what answers next may be another process
             self._alerts.lost(self.watched.name, sentence)

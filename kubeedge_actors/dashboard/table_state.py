@@ -18,6 +18,7 @@ from kubeedge_actors.dashboard.lines import (
     fitted,
     matches,
 )
+from kubeedge_actors.osutil.text_width import padded
 
 GUTTER = 1
 """The characters before a line: whether it is marked."""
@@ -121,11 +122,11 @@ class TableState:
         self.widths = fitted(columns, self.shown, width - GUTTER)
         room = max(1, height - 1)
         self.top = max(self.at - room + 1, min(self.top, self.at, max(0, len(self.shown) - room)))
-        lines: list[StyledLine] = [((self._heading(columns).ljust(width), "heading"),)]
+        lines: list[StyledLine] = [((padded(self._heading(columns), width), "heading"),)]
         for line in self.shown[self.top : self.top + room]:
             text = ("*" if line.key in self.marked else " ") + drawn(line.cells, columns, self.widths)
             style = "chosen" if line.key == self.chosen else "faint" if faint else LINE_STYLES.get(line.severity, "")
-            lines.append(((text.ljust(width) if style == "chosen" else text, style),))
+            lines.append(((padded(text, width) if style == "chosen" else text, style),))
         return lines
 
     def _heading(self, columns: Sequence[Column]) -> str:

@@ -16,7 +16,7 @@ EVENTS_KEPT = 500
 OTHER_SIDE = {
     ("edge", "nodes"): "a cloud has them",
     ("cloud", "pods"): "an edge has those that it runs",
-    ("cloud", "link"): "an edge has one; those of all nodes are in :nodes",
+    ("cloud", "link"): "those of the nodes are in :nodes",
 }
 """Where to look for what a side has not."""
 LEAST_REASON = 8
@@ -61,7 +61,7 @@ class Watched:
         if tree is not None:
             self.tree, self.figures = tree, {}
         elif figures is not None:
-            self.figures = figures
+            self.figures = merged(self.figures, figures)
         if self._began_with is None:
             self._began_with = self.dead_letters
         used = (self._fact("process") or {}).get("cpu", 0.0)
@@ -126,7 +126,8 @@ class Watched:
         facts = {**self.tree, **self.figures}
         share = f"  {self._cpu[2] * 100:.1f}% CPU" if self._cpu[2] else ""
         first = f"{process_text(facts)}{share}   {link_text(facts)}".rstrip()
-        return [(first, "title"), self._state(lines, width)]
+        is_down = (facts.get("link") or {}).get("state") == "down"
+        return [(ellipsize(first, width), "trouble" if is_down else "title"), self._state(lines, width)]
 
     def in_trouble(self) -> int:
         """How many actors were in trouble when `newly_troubled` was asked; -1: it does not answer."""
@@ -165,11 +166,29 @@ class Watched:
         return self.figures.get(name, self.tree.get(name))
 
 
+def merged(known: Json, news: Json) -> Json:
+    """The figures of all actors, of an answer that may tell only of those that have changed since the look at which these were known.
+
+    >>> known = {"look": "a.1", "actors": {"name": ["x", "y"], "depth": [0, 1], "reasons": {}}}
+    >>> merged(known, {"look": "a.2", "since": "a.1", "actors": {"name": ["y"], "depth": [2], "reasons": {"y": "full"}}})["actors"]
+    {'name': ['x', 'y'], 'depth': [0, 2], 'reasons': {'y': 'full'}}
+    """
+    if "since" not in news:
+        return news
+    columns = {title: values for title, values in news["actors"].items() if isinstance(values, list)}
+    whole = {title: list(known["actors"][title]) for title in columns}
+    places = {name: at for at, name in enumerate(whole["name"])}
+    for at, name in enumerate(columns["name"]):
+        for title, values in columns.items():
+            whole[title][places[name]] = values[at]
+    return {**news, "actors": {**news["actors"], **whole}}
+
+
 def headline(facts: list[str], more: list[str], reason: str, width: int) -> str:
     """The facts with the reason of the last one, then so much of the rest as there is room for, the first first.
 
     >>> headline(["5 actors", "press hung"], ["3 queued", "0 dead letters"], "it does not come back", 50)
-    '5 actors   press hung (it does not c…)   3 queued'
+    '5 actors   press hung (it does not co…)   3 queued'
     """
     room = width - len("   ".join([*facts, *more])) - len(" ()")
     while more and room < (LEAST_REASON if reason else -len(" ()")):

@@ -18,6 +18,7 @@ from functools import partial
 from kubeedge_actors.osutil.connection_limits import ConnectionLimiter, ConnectionSlot, ServerLimits, peer_key
 from kubeedge_actors.osutil.open_files import fitted
 from kubeedge_actors.osutil.sockets import error_text
+from kubeedge_actors.osutil.stranger_pace import StrangerPace
 from kubeedge_actors.outage_log import OutageLog
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,9 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._name = f"port {listener.getsockname()[1]}"
         self._outage = OutageLog()
-        self._limiter = ConnectionLimiter(self._limits, self._start_next)
+        self._pace = StrangerPace(self._limits.strangers_per_second, self._limits.per_peer)
+        self._limiter = ConnectionLimiter(self._limits, self._start_next, self._on_known)
+        self._paced: dict[str, asyncio.TimerHandle] = {}
         self._waiting: dict[str, deque[_Waiting]] = {}
         self._waiting_count = 0
         self._to_start: deque[tuple[socket.socket, ConnectionSlot]] = deque()
@@ -66,6 +69,8 @@ class Acceptor:
         for queue in list(self._waiting.values()):
             for waiting in list(queue):
                 self._give_up(waiting)
+        for timer in self._paced.values():
+            timer.cancel()
         for handshake in list(self._handshakes):
             handshake.cancel()
         while self._to_start:
@@ -101,7 +106,7 @@ class Acceptor:
     def _admit(self, connection: socket.socket, peer: str) -> None:
         """It starts, waits, or ends at once."""
         self.accepted += 1
-        slot = self._limiter.open(peer)
+        slot = None if peer in self._waiting else self._open(peer)
         if slot is not None:
             self._start(connection, slot)
         elif self._may_wait(peer):
@@ -113,6 +118,30 @@ class Acceptor:
             connection.close()
             if self._outage.on_failure("too many", time.monotonic()):
                 log.warning("%s: connections are refused, one from %s: too many wait already", self._name, peer)
+
+    def _open(self, peer: str) -> ConnectionSlot | None:
+        """A place for the next one of this address; None when there is none, or none yet."""
+        if peer in self._paced:
+            return None
+        delay = self._pace.begin(peer, time.monotonic())
+        if delay:
+            self._paced[peer] = self._loop.call_later(delay, self._on_pace_allows, peer)
+            return None
+        slot = self._limiter.open(peer)
+        if slot is None:
+            self._pace.known(peer)
+        return slot
+
+    def _on_pace_allows(self, peer: str) -> None:
+        del self._paced[peer]
+        while peer in self._waiting and self._start_waiting(peer):
+            continue
+
+    def _on_known(self, peer: str) -> None:
+        """It was no stranger: its address need not wait for that one."""
+        self._pace.known(peer)
+        if (timer := self._paced.pop(peer, None)) is not None:
+            timer.cancel()
 
     def _may_wait(self, peer: str) -> bool:
         if self._limiter.is_full or self._waiting_count >= self._limits.waiting:
@@ -135,13 +164,17 @@ class Acceptor:
     def _start_next(self, peer: str) -> None:
         """A place is free: for the same address first, and for another when all of them were taken."""
         candidates = (peer, *self._waiting) if peer in self._waiting else tuple(self._waiting)
-        for candidate in candidates:
-            slot = self._limiter.open(candidate)
-            if slot is not None:
-                waiting = self._waiting[candidate].popleft()
-                self._on_left_queue(waiting)
-                self._start(waiting.connection, slot)
-                return
+        any(self._start_waiting(candidate) for candidate in candidates)
+
+    def _start_waiting(self, peer: str) -> bool:
+        """Whether the one of this address that has waited longest has a place now."""
+        slot = self._open(peer)
+        if slot is None:
+            return False
+        waiting = self._waiting[peer].popleft()
+        self._on_left_queue(waiting)
+        self._start(waiting.connection, slot)
+        return True
 
     def _start(self, connection: socket.socket, slot: ConnectionSlot) -> None:
         """One in a turn of the loop: a handshake costs milliseconds, and whoever is served has a turn between two of them."""

@@ -28,6 +28,8 @@ class ServerLimits(NamedTuple):
     """Between two requests on one connection."""
     per_peer: int = 64
     """Connections of one address that have not shown who they are; many nodes behind one address take turns."""
+    strangers_per_second: float = 10.0
+    """Of them, those of one address that begin a second in the long run, after the first `per_peer`: who shows who it is does not count."""
     unauthenticated: int = 1_024
     """The same, of all addresses."""
     waiting: int = 4_096
@@ -61,7 +63,8 @@ class ConnectionSlot:
 
 
 class ConnectionLimiter:
-    """Counts the connections of a port; any thread. `on_free` hears of the address that has room again.
+    """Counts the connections of a port; any thread. `on_free` hears of the address that has room again, `on_known` of that of one who has shown
+    who it is.
 
     >>> limiter = ConnectionLimiter(ServerLimits(per_peer=1, unauthenticated=2, total=3))
     >>> first = limiter.open("10.0.0.1")
@@ -72,9 +75,14 @@ class ConnectionLimiter:
     (False, True)
     """
 
-    def __init__(self, limits: ServerLimits, on_free: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        limits: ServerLimits,
+        on_free: Callable[[str], object] | None = None,
+        on_known: Callable[[str], object] | None = None,
+    ) -> None:
         self._limits = limits
-        self._on_free = on_free
+        self._on_free, self._on_known = on_free, on_known
         self._lock = threading.Lock()
         self._anonymous: dict[str, int] = {}
         self._unauthenticated = self._total = 0
@@ -107,6 +115,8 @@ class ConnectionLimiter:
                 if not self._anonymous[peer]:
                     del self._anonymous[peer]
             self._total -= closed
+        if not closed and self._on_known is not None:
+            self._on_known(peer)
         if self._on_free is not None:
             self._on_free(peer)
 

@@ -39,6 +39,14 @@ class Ref(ABC):
     def offer(self, message: object, sender: str = "") -> bool:
         """Send a message if there is room; never waits. False: it was not taken, and stays with the caller."""
 
+    @abstractmethod
+    def offer_without_waking(self, message: object, sender: str = "") -> bool:
+        """As `offer`, for several in a row: an idle actor may begin with them at `wake` only, so that they are one batch and one change of threads."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """It may begin with what was offered; to be called soon after `offer_without_waking`."""
+
     @property
     def durable(self) -> bool:
         """Whether what it takes is in a file by then."""
@@ -124,3 +132,17 @@ class LocalRef(Ref):
                 mailbox.wake_consumer()
             return True
         return mailbox.enqueue(Envelope(message, sender, mailbox.now()), block=False)
+
+    def offer_without_waking(self, message: object, sender: str = "") -> bool:
+        """Append if there is room."""
+        mailbox = self._mailbox
+        if len(mailbox.queue) < mailbox.fast_path_limit:
+            mailbox.queue.append(Envelope(message, sender, mailbox.now()))
+            return True
+        return mailbox.enqueue(Envelope(message, sender, mailbox.now()), block=False)
+
+    def wake(self) -> None:
+        """Wake it if it is idle and has something to do."""
+        mailbox = self._mailbox
+        if mailbox.idle and len(mailbox.queue):
+            mailbox.wake_consumer()

@@ -6,7 +6,6 @@ A `namespace` is the segment on the wire: `null` for a cluster-scoped object. Wh
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import msgspec
@@ -14,16 +13,12 @@ import msgspec
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.beehive import BeehiveMessage
 from kubeedge_actors.wire.local_messages import Json, Message
+from kubeedge_actors.wire.message_ids import new_id
 
 OPERATION_OF_EVENT = {"ADDED": constants.INSERT, "MODIFIED": constants.UPDATE, "DELETED": constants.DELETE}
 """The operation that says on the wire what an event of a Kubernetes watch says, by the event's type."""
 DEFAULT_EXPIRES = 3600.0
 """Seconds that a message for a node waits for it, if it does not say how long."""
-
-
-def new_id() -> str:
-    """A fresh message id: UUID version 4 with dashes."""
-    return str(uuid.uuid4())
 
 
 class LinkMessage(Message, frozen=True, kw_only=True):

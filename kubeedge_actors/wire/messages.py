@@ -10,6 +10,7 @@ from __future__ import annotations
 from kubeedge_actors.wire.link_messages import *  # noqa: F403
 from kubeedge_actors.wire.local_messages import *  # noqa: F403
 from kubeedge_actors.wire.local_messages import Message
+from kubeedge_actors.wire.message_ids import new_id
 from kubeedge_actors.wire.node_task_messages import *  # noqa: F403
 
 _MESSAGES = [name for name, value in globals().items() if isinstance(value, type) and issubclass(value, Message)]

@@ -12,6 +12,7 @@ A path is read by whole segments and by their number, never by what it contains:
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from kubeedge_actors.errors import ResourceError
@@ -79,18 +80,31 @@ class NodeTaskResource(NamedTuple):
 
 
 Parsed = TypeVar("Parsed", Resource, DeviceResource)
+REMEMBERED, MAX_REMEMBERED = 1_024, 256
+"""Paths of objects that are not parsed again, and how many characters each may have: one frame has its path looked at four times, and one object goes
+to many nodes.
+"""
 
 
 def try_parse(path: str) -> Resource | None:
     """The object that a path names, or None when it names something else."""
+    return _parsed_object(path) if len(path) <= MAX_REMEMBERED else _parse_object(path)
+
+
+def _parse_object(path: str) -> Resource | None:
     parts = path.split("/")
     if not 2 <= len(parts) <= 3 or not all(parts) or path in FIXED_PATHS:
         return None
     return Resource(*parts)
 
 
+_parsed_object = lru_cache(REMEMBERED)(_parse_object)
+
+
 def try_parse_device(path: str) -> DeviceResource | None:
     """The device that a path is about, or None when it is about something else."""
+    if not path.startswith(constants.DEVICE):
+        return None
     parts = path.split("/")
     if not 4 <= len(parts) <= 5 or parts[0] != constants.DEVICE or not all(parts):
         return None

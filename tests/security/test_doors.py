@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 
 KIB = 1024
 SHORT = 0.2
+SELDOM = 0.001
 
 every_door = pytest.mark.parametrize("name", DOORS)
 every_tls_door = pytest.mark.parametrize("name", WITH_TLS)
@@ -24,6 +25,7 @@ every_tls_door = pytest.mark.parametrize("name", WITH_TLS)
 def test_the_limits_are_those_that_the_documents_name() -> None:
     limits = ServerLimits()
     assert (limits.head_bytes, limits.per_peer) == (64 * KIB, 64)
+    assert limits.strangers_per_second == 10
     assert (limits.handshake_seconds, limits.head_seconds, limits.body_seconds) == (10, 10, 30)
 
 
@@ -251,11 +253,28 @@ def test_who_waits_for_too_long_is_closed(name: str, tmp_path: Path) -> None:
 
 @every_tls_door
 def test_those_who_have_shown_who_they_are_leave_room_for_others(name: str, tmp_path: Path) -> None:
-    with opened(name, tmp_path, ServerLimits(per_peer=1, waiting=8)) as door, ExitStack() as stack:
+    limits = ServerLimits(per_peer=1, waiting=8, strangers_per_second=SELDOM)
+    with opened(name, tmp_path, limits) as door, ExitStack() as stack:
         for _ in range(10):
             connection = stack.enter_context(door.connect())
             connection.sendall(door.head(more=door.credentials))
             assert status(connection) in (101, 403, 200, 500)  # an empty request for a certificate is none
+
+
+@every_tls_door
+def test_strangers_of_one_address_begin_at_a_pace(name: str, tmp_path: Path) -> None:
+    limits = ServerLimits(per_peer=1, strangers_per_second=SELDOM, handshake_seconds=SHORT)
+    with opened(name, tmp_path, limits) as door:
+        door.connect().close()
+        with door.dial() as second:
+            assert said(second) == b""
+
+
+@every_tls_door
+def test_whom_the_pace_lets_wait_comes_in_after_the_others(name: str, tmp_path: Path) -> None:
+    with opened(name, tmp_path, ServerLimits(per_peer=1, strangers_per_second=100.0)) as door:
+        for _ in range(5):
+            door.connect().close()
 
 
 @every_tls_door

@@ -146,6 +146,11 @@ class AckQueue:
         """How many messages wait or are under way."""
         return len(self._in_flight) + sum(len(slot.answers) + (slot.push is not None) for slot in self._slots.values())
 
+    def exceeds(self, limit: int) -> bool:
+        """Whether more than so many wait or are under way; they are counted when it is possible at all."""
+        possible = len(self._in_flight) + len(self._slots) * (MAX_ANSWERS + 1)
+        return possible > limit and len(self) > limit
+
     def unacknowledged(self) -> Iterator[LinkMessage]:
         """All unacknowledged messages, in no particular order."""
         for flight in self._in_flight.values():
@@ -167,7 +172,7 @@ class AckQueue:
         room = self._window - len(self._in_flight)
         if room <= 0 or not self._slots:
             return []
-        keys = list(islice((key for key in self._slots if self._may_start(key)), room))
+        keys = list(islice(filter(self._may_start, self._slots), room))
         departing = [message for key in keys if (message := self._take(key)) is not None]
         for key, message in zip(keys, departing, strict=True):
             self._mark_sent(key, message, now)
@@ -187,9 +192,9 @@ class AckQueue:
         return message
 
     def _mark_sent(self, key: str, message: LinkMessage, now: float) -> None:
-        self._in_flight[key] = _InFlight(key, message, now + RESEND_SECONDS)
+        flight = self._in_flight[key] = _InFlight(key, message, now + RESEND_SECONDS)
         self._sent[message.msg_id] = key
-        self._update_deadline()
+        self.next_due = min(self.next_due, flight.resend_at)
 
     def _resend(self, flight: _InFlight, now: float) -> list[LinkMessage]:
         if now < flight.resend_at:
@@ -201,6 +206,7 @@ class AckQueue:
             if slot.empty:
                 del self._slots[flight.key]
             self._mark_sent(flight.key, push, now)
+            self._update_deadline()
             return [push]
         if flight.sends < MAX_SENDS:
             flight.sends, flight.resend_at = flight.sends + 1, now + RESEND_SECONDS
@@ -244,7 +250,7 @@ class AckQueue:
             self._sent.pop(message.msg_id, None)
 
     def _update_deadline(self) -> None:
-        self.next_due = min((flight.resend_at for flight in self._in_flight.values()), default=float("inf"))
+        self.next_due = min([flight.resend_at for flight in self._in_flight.values()], default=float("inf"))
 
 
 def is_deletion(message: ObjectPushed) -> bool:

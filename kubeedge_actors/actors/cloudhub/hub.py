@@ -129,7 +129,13 @@ class CloudHub(Module):
     def on_start(self) -> None:
         """Start to serve; take over the connections that outlived a crash."""
         self._gate = ServerEventsAdapter(
-            self.ref, self.clock, self._join_limiter, self._traffic, self._full, self._controllers
+            self.ref,
+            self.clock,
+            self._join_limiter,
+            self._traffic,
+            self._full,
+            self._server.call_soon,
+            self._controllers,
         )
         self._frames = FrameWriter(self._server, self._traffic, self.clock, self.log)
         self._server.start(self._listen.host, self._listen.port, self._listen.tls, self._gate)

@@ -27,7 +27,8 @@ MAX_REFUSED = 1_000
 class ServerEventsAdapter:
     """The link server's events for the hub behind `ref`; it works on while the hub is being restarted.
 
-    `full`: whether there is no room for this peer's node; `receivers`: whom messages of nodes are for.
+    `full`: whether there is no room for this peer's node; `call_soon`: the server's, so that the hub is woken once for all that a turn of the
+    server's loop brings; `receivers`: whom messages of nodes are for.
     """
 
     def __init__(
@@ -37,13 +38,15 @@ class ServerEventsAdapter:
         join_limiter: JoinRateLimiter,
         traffic: TrafficCounters,
         full: Callable[[Peer], bool],
+        call_soon: Callable[[Callable[[], None]], object],
         receivers: Callable[[], Iterable[Receiver]] = tuple,
     ) -> None:
         self._ref = ref
         self._clock = clock
         self._join_limiter = join_limiter
         self._traffic = traffic
-        self._full = full
+        self._full, self._call_soon = full, call_soon
+        self._wakes = False
         self._warned = OncePerInterval()
         self._unannounced: set[int] = set()
         self._unread = UnreadFrames()
@@ -79,10 +82,18 @@ class ServerEventsAdapter:
         now = self._clock.monotonic()
         if not self._unread.add(peer.id, len(text)):
             return False
-        taken = self._pressure.admits(peer.id, now) and self._ref.offer(FrameReceived(peer=peer, text=text, at=now))
-        if not taken:
+        event = FrameReceived(peer=peer, text=text, at=now)
+        if not (self._pressure.admits(peer.id, now) and self._ref.offer_without_waking(event)):
             self._unread.remove(peer.id, len(text))
-        return taken
+            return False
+        if not self._wakes:
+            self._wakes = True
+            self._call_soon(self._wake)
+        return True
+
+    def _wake(self) -> None:
+        self._wakes = False
+        self._ref.wake()
 
     def on_frame_read(self, event: FrameReceived) -> None:
         """The hub has taken it out of its mailbox."""

@@ -47,7 +47,7 @@ class NodeSession:
     @property
     def is_backlogged(self) -> bool:
         """True when too many messages wait for the node's acknowledgement."""
-        return self._ack_queue.is_flooded or len(self._ack_queue) > MAX_WAITING
+        return self._ack_queue.is_flooded or self._ack_queue.exceeds(MAX_WAITING)
 
     def send(self, message: LinkMessage, now: float) -> list[LinkMessage] | None:
         """Return the messages to send now; None if the node already has this version.

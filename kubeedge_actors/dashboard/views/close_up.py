@@ -44,7 +44,7 @@ def _state(detail: Json, line: TableLine | None, now: float) -> Iterator[str]:
     group = f", group {detail['group']}" if detail["group"] else ""
     yield f"{detail['state']} since {moment(detail['since'], now)}, incarnation {detail['incarnation']}, version {detail['version']}, of {detail['supervisor']}{group}"
     busy = f", at one message for {format_seconds(detail['busy'])}" if detail.get("busy", 0.0) >= 1.0 else ""
-    yield f"{detail['handled']} messages handled{busy}"
+    yield f"handled since the start: {detail['handled']}{busy}"
     yield _mailbox(detail["mailbox"])
     if detail["waits_for"]:
         yield f"waits for {detail['waits_for']}"

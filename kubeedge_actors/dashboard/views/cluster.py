@@ -166,54 +166,31 @@ def twin_lines(devices: Sequence[Json], now: float) -> list[TableLine]:
 
 def _device(device: Json, now: float) -> list[TableLine]:
     name = f"{device['namespace']}/{device['name']}"
-    node, state = device.get("node") or "", str(device.get("state") or "")
+    facts = {"device": name, "node": device.get("node") or "", "state": str(device.get("state") or "")}
     if not device["twins"]:
-        return [TableLine(name, (name, node, state, *[""] * 7), (), FINE, "it has no properties", device)]
-    made = []
-    for twin in device["twins"]:
-        numbers = [_number(value) for _, value in twin.get("history", [])]
-        low, high = _ends(numbers[-HISTORY:])
-        above = [None if number is None else number - low for number in numbers]
-        bars = trend(above, HISTORY, high - low)
-        lately = f"its history is from {low:g} to {high:g}" if high > low else ""
-        actual, expected = _text(twin["actual"]), _text(twin["expected"])
-        cells = (
-            name,
-            node,
-            state,
-            twin["property"],
-            actual,
-            moment(twin["actual_at"], now),
-            expected,
-            moment(twin["expected_at"], now),
-            "yes" if twin["delta"] else "",
-            bars,
-        )
-        order = (
-            name,
-            node,
-            state,
-            twin["property"],
-            _number(actual) or actual,
-            twin["actual_at"],
-            expected,
-            twin["expected_at"],
-            twin["delta"],
-            "",
-        )
-        past = [f"{moment(at, now)} {_text(value)}" for at, value in twin.get("history", [])]
-        facts = {
-            "device": name,
-            "node": node,
-            "state": state,
-            "last_online": device.get("last_online"),
-            **twin,
-            "history": past,
-        }
-        made.append(
-            TableLine(f"{name}/{twin['property']}", cells, order, NOTED if twin["delta"] else FINE, lately, facts)
-        )
-    return made
+        return [TableLine(name, (*facts.values(), *[""] * 7), (), FINE, "it has no properties", device)]
+    return [_twin(twin, {**facts, "last_online": device.get("last_online")}, now) for twin in device["twins"]]
+
+
+def _twin(twin: Json, device: Json, now: float) -> TableLine:
+    numbers = [_number(value) for _, value in twin.get("history", [])]
+    low, high = _ends(numbers[-HISTORY:])
+    bars = trend([None if number is None else number - low for number in numbers], HISTORY, high - low)
+    lately = f"its history is from {low:g} to {high:g}" if high > low else ""
+    actual, expected, place = (
+        _text(twin["actual"]),
+        _text(twin["expected"]),
+        (device["device"], device["node"], device["state"]),
+    )
+    cells = (
+        *place, twin["property"], actual, moment(twin["actual_at"], now), expected, moment(twin["expected_at"], now), "yes" if twin["delta"] else "", bars,
+    )  # fmt: skip
+    order = (
+        *place, twin["property"], _number(actual) or actual, twin["actual_at"], expected, twin["expected_at"], twin["delta"], "",
+    )  # fmt: skip
+    past = [f"{moment(at, now)} {_text(value)}" for at, value in twin.get("history", [])]
+    key = f"{device['device']}/{twin['property']}"
+    return TableLine(key, cells, order, NOTED if twin["delta"] else FINE, lately, {**device, **twin, "history": past})
 
 
 def _ends(numbers: Sequence[float | None]) -> tuple[float, float]:

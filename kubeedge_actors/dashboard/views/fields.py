@@ -19,6 +19,8 @@ DURATIONS = (
     "initial",
     "maximum",
     "reset_after",
+    "duration",
+    "downtime",
     "p50",
     "p99",
 )

@@ -41,7 +41,7 @@ def letter_lines(letters: Sequence[Json], now: float) -> list[TableLine]:
         )
         order = (letter["id"], letter["at"], *cells[2:])
         facts = {**{name: letter.get(name) for name in LETTER_FIELDS}, **letter}
-        detail = letter.get("error") or f"{letter['type']} of {letter['sender'] or 'outside'}: {letter['payload']}"
+        detail = letter.get("error") or f"{letter['sender'] or 'somebody outside'} told {letter['payload']}"
         made.append(TableLine(number or f"{letter['at']}", cells, order, FINE, detail, facts))
     return made
 

@@ -1,9 +1,10 @@
-"""Connections that have not logged in, and packets that are not complete: both bounded, so that who holds them keeps nobody else out."""
+"""What one client may take of the broker that all share: connections that have not logged in, packets that are not complete, and work."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +25,16 @@ ACCEPT_AGAIN = 0.1
 """Seconds until connections are accepted again when the process had no more file descriptors."""
 HELD_BYTES = 64 * 1024 * 1024
 """Of packets that are not complete, of all clients together."""
+
+RATE, BURST = 500_000, 50_000
+"""Units of `BrokerCore.work` a second that one client may have done, and at once, and the same of all clients together: 20,000 publications of QoS 0 a
+second, 50,000 of those that are acknowledged, which is more than was ever reached. Who says more is read more slowly: a thread that never rests holds up
+every other one of the process.
+"""
+LITTLE, LITTLE_AT_ONCE = 2_000, 5_000
+"""The same of a client that never waits for what others have had done: 80 publications of QoS 0 a second, 200 at once."""
+LONGEST = 1.0
+"""Seconds for which what a client has had done is held against it."""
 
 
 class RareWarnings:
@@ -108,6 +119,39 @@ class IncompletePackets:
         self.hold(oldest, 0)
         oldest.abort()
         self._warnings.warn("MQTT clients hold %d bytes of incomplete packets: the oldest is ended", HELD_BYTES)
+
+
+class WorkRate:
+    """What was done, against a rate and a burst. Pure; `now`: seconds that only grow.
+
+    >>> rate = WorkRate()
+    >>> rate.pause_after(BURST, 0.0), rate.pause_after(1_000, 0.0), rate.pause_after(1_000, 0.01), rate.pause_after(0, 60.0)
+    (0.0, 0.002, 0.0, 0.0)
+    """
+
+    def __init__(self, rate: int = RATE, burst: int = BURST) -> None:
+        self._rate, self._slack = rate, burst / rate
+        self._paid_until = -math.inf
+
+    def pause_after(self, work: int, now: float) -> float:
+        """Seconds until this much more work is paid for."""
+        self._paid_until = min(now + LONGEST, max(self._paid_until, now - self._slack) + work / self._rate)
+        return max(0.0, self._paid_until - now)
+
+
+class ClientWork:
+    """What one client has had done, against its own rate, and against that of all clients unless it has little done: many that flood get no more than
+    one, in equal parts, and hold up nobody else.
+    """
+
+    def __init__(self, everybodys: WorkRate) -> None:
+        self._everybodys = everybodys
+        self._own, self._little = WorkRate(), WorkRate(LITTLE, LITTLE_AT_ONCE)
+
+    def pause_after(self, work: int, now: float) -> float:
+        """Seconds for which to read nothing more of the client, after this much work."""
+        own, together = self._own.pause_after(work, now), self._everybodys.pause_after(work, now)
+        return max(own, min(together, self._little.pause_after(work, now)))
 
 
 async def accepted(listener: socket.socket) -> tuple[socket.socket, str]:

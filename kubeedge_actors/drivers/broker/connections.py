@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from kubeedge_actors.drivers.broker.admission import (
     PENDING,
+    ClientWork,
     IncompletePackets,
     PendingConnections,
     RareWarnings,
+    WorkRate,
     accepted,
     opened,
 )
@@ -56,37 +57,16 @@ CONNECTIONS = 1_000
 """Clients that have logged in."""
 TURN = 1_000
 """Units of `BrokerCore.work` after which a client that has said a lot waits until the others had their turn."""
-RATE, BURST = 500_000, 50_000
-"""Units of work a second that one client may have done, and at once: 20,000 publications of QoS 0 a second, 50,000 of those that are acknowledged, which
-is more than was ever reached. Who says more is read more slowly: a thread that never rests holds up every other one of the process.
-"""
 PAUSE = 0.001
 """Seconds that the broker leaves to other threads after `SLICE` steps in the tree of retained messages."""
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux only."""
 
 
-class WorkRate:
-    """What one client has had done, against RATE and BURST. Pure; `now`: seconds that only grow.
-
-    >>> rate = WorkRate()
-    >>> rate.pause_after(BURST, 0.0), rate.pause_after(1_000, 0.0), rate.pause_after(1_000, 0.01), rate.pause_after(0, 60.0)
-    (0.0, 0.002, 0.0, 0.0)
-    """
-
-    def __init__(self) -> None:
-        self._paid_until = -math.inf
-
-    def pause_after(self, work: int, now: float) -> float:
-        """Seconds for which to read nothing more of the client, after this much work."""
-        self._paid_until = max(self._paid_until, now - BURST / RATE) + work / RATE
-        return max(0.0, self._paid_until - now)
-
-
 class Connection:
     """One connected client. `disconnect_received`: it said DISCONNECT, so its will is void."""
 
-    def __init__(self, writer: asyncio.StreamWriter, keepalive: int) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, keepalive: int, everybodys: WorkRate) -> None:
         self.transport, self.writer = writer.transport, writer
         self.socket = self.transport.get_extra_info("socket")
         # asyncio does it only for sockets whose protocol number is named, which those of a listener of ours is not
@@ -98,7 +78,7 @@ class Connection:
         self.last_read_at = self.loop.time()
         self.disconnect_received = False
         self.held_bytes = 0
-        self.rate = WorkRate()
+        self.rate = ClientWork(everybodys)
         self.ended = asyncio.Event()
 
     def free_bytes(self) -> int:
@@ -123,7 +103,7 @@ class Connection:
             self.socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
     async def rest(self, work: int) -> None:
-        """Let the other clients have their turn; when this one has had more done than its share, with this much, other threads too."""
+        """Let the other clients have their turn; when this one, or all of them, have had more done than there is, with this much, other threads too."""
         await asyncio.sleep(self.rate.pause_after(work, self.loop.time()))
         self.last_read_at = self.loop.time()
 
@@ -146,7 +126,7 @@ class Connections:
         self._of_client: dict[str, Connection] = {}
         self._peers: dict[asyncio.Task[None], asyncio.StreamWriter | None] = {}
         self._pending, self._incomplete = PendingConnections(), IncompletePackets()
-        self._taken_ids = RareWarnings()
+        self._taken_ids, self._work = RareWarnings(), WorkRate()
         self._pausing = asyncio.Lock()
         self._expiry: asyncio.TimerHandle | None = None
 
@@ -216,7 +196,7 @@ class Connections:
             return
         decoder.longest = MAX_REMAINING_LENGTH
         self._pending.discard(task)
-        connection = self._of_client[connect.client_id] = Connection(writer, connect.keepalive)
+        connection = self._of_client[connect.client_id] = Connection(writer, connect.keepalive, self._work)
         session, present = self._core.open_session(connect.client_id, connect.clean, connect.user)
         try:
             session.attach(connection.send, connection.free_bytes)

@@ -110,6 +110,12 @@ class KubeletConnection(asyncio.Protocol):
     async def _serve(self, request: KubeletRequest) -> None:
         try:
             answer = await self._owner.answer(request)
+            if (
+                request.client is not None
+                or not isinstance(answer, TextAnswer)
+                or answer.status < HTTPStatus.BAD_REQUEST
+            ):
+                self._slot.authenticated()
             if self._transport.is_closing():
                 _close(answer)
             elif isinstance(answer, ForwardAnswer):
@@ -126,7 +132,6 @@ class KubeletConnection(asyncio.Protocol):
         if isinstance(answer, TextAnswer):
             self._say(answer)
             return
-        self._slot.authenticated()
         framing = Chunked(answer.content_type) if isinstance(answer, StreamAnswer) else None
         relay = ConnectionRelay(self._transport, answer.duplex, self._loop, self._leave, refusal, framing)
         self._hand_on(relay)
@@ -137,7 +142,6 @@ class KubeletConnection(asyncio.Protocol):
         relay.start()
 
     async def _forward(self, request: KubeletRequest, answer: ForwardAnswer) -> None:
-        self._slot.authenticated()
         splice = Splice(self._transport, self._leave)
         other = await self._owner.connect(answer.host, answer.port, splice.other_end)
         if self._transport.is_closing():

@@ -18,7 +18,7 @@ Contract of every LinkServer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -139,6 +139,9 @@ class LinkServer(Protocol):
 
     def close(self, peer: Peer, reason: str = "", code: int = 0) -> None:
         """End this peer's connection; what is queued may be lost. With a `code` (4000 to 4999) the peer is told it and the reason."""
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Have `function`, which must not block, called on the driver's thread after the events that have come by now; from that thread only."""
 
     def stop(self) -> None:
         """Close every connection and the port."""

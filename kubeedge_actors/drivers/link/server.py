@@ -99,6 +99,10 @@ class WebSocketServer:
         """End this peer's connection after what was sent to it; any thread."""
         self._put(peer.id, reason or "closed by us", last=True, code=code)
 
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Have it called in the loop's next turn; from the loop's thread."""
+        self._loop.loop.call_soon(function)
+
     def stop(self) -> None:
         """Close every connection and the port. Idempotent."""
         self._port.stop(self._end_connections)

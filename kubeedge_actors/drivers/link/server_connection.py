@@ -33,6 +33,8 @@ FAREWELL = 2.0
 MAX_REASON = 123
 """Bytes (source: RFC 6455, 5.5)."""
 DATA = (OP_TEXT, OP_BINARY, OP_CONT)
+KNOWN = (101, 503)
+"""Answers to those whose certificate is what they say they are: they may come, or come later."""
 DROPPED_HEADERS = ("connection", "upgrade", "host", "accept-encoding")
 
 
@@ -162,6 +164,8 @@ class ServerConnection(asyncio.Protocol):
             response = self._websocket.reject(admission.status, admission.reason + "\n")
         response.headers.update(dict(admission.headers))
         self._websocket.send_response(response)
+        if admission.status in KNOWN:
+            self._slot.authenticated()
         if response.status_code != 101:
             self._reason = f"refused: {admission.reason or response.reason_phrase}"
             return
@@ -169,7 +173,6 @@ class ServerConnection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self.peer = peer
-        self._slot.authenticated()
         self._owner.on_open(self, peer)
 
     def _peer(self, request: Request) -> Peer:

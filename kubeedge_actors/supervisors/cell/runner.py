@@ -20,7 +20,6 @@ from kubeedge_actors.supervisors.clock import Clock
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import LocalReplyTo
 from kubeedge_actors.supervisors.mailbox import Mailbox
-from kubeedge_actors.supervisors.queues import Queue
 from kubeedge_actors.supervisors.specs import ChildSpec
 from kubeedge_actors.supervisors.telemetry.tracing import Tracer
 
@@ -129,22 +128,22 @@ class Runner:
                     break
                 began = incarnation.turn_started_at = now()  # before `turn`, for the watch
                 incarnation.turn = envelope
-                if plain and envelope.delivery is None and done & SAMPLE and queue:
+                weight = 1 if not queue or envelope.delivery is not None else 0 if done & SAMPLE else SAMPLE + 1
+                if plain and envelope.delivery is None:
                     receive(envelope.message)
                     incarnation.turn = None
                     incarnation.turns = done = done + 1
-                    if incarnation.revoke_requested and not incarnation.holds_lease():
-                        incarnation.call_on_stop()
+                    if incarnation.revoke_requested and self._is_revoked(incarnation):
                         break
+                    if weight:
+                        self._record(envelope, weight, now() - began, began)
                 else:
-                    weight, (count, settle) = _weight(envelope, done, queue, plain), handle(incarnation, envelope)
-                    spent, turn = now() - began, incarnation.turn
+                    (count, settle), turn, spent = handle(incarnation, envelope), incarnation.turn, now() - began
                     if deadline is not None and spent >= deadline:
                         self._on_deadline_passed(incarnation, spent)
                     incarnation.turn = None
                     incarnation.turns = done = done + count
-                    if incarnation.revoke_requested and not incarnation.holds_lease():
-                        incarnation.call_on_stop()
+                    if incarnation.revoke_requested and self._is_revoked(incarnation):
                         break
                     if count:
                         self._complete(incarnation, turn, spent, weight, settle)
@@ -156,6 +155,14 @@ class Runner:
             incarnation.on_failure(error)
             done += 1
         return max(1, done - last + limit)
+
+    @staticmethod
+    def _is_revoked(incarnation: Incarnation) -> bool:
+        """Whether this incarnation was replaced while it was in a turn; it is told."""
+        if incarnation.holds_lease():
+            return False
+        incarnation.call_on_stop()
+        return True
 
     def _is_plain(self, incarnation: Incarnation) -> bool:
         """Whether nobody but the actor looks at its messages: no batches, no deadline, no tracer, nothing to commit."""
@@ -173,13 +180,19 @@ class Runner:
         """The turn counts: commit what it stored, add it to the figures, for `weight` messages, and answer."""
         if incarnation.transaction is not None:
             self._commit(incarnation, turn)
-        if turn and (weight or isinstance(turn, list)):
-            stats = self._cell.stats
-            if isinstance(turn, list):  # one of the batch tells who sends such messages
-                weight, turn = len(turn), turn[stats.samples % len(turn)]
-            stats.record_turn(spent)
-            stats.flow.record(turn.message, turn.sender, weight, spent, incarnation.turn_started_at)
+        if isinstance(turn, list):  # one of the batch tells who sends such messages
+            weight, turn = len(turn), turn[self._cell.stats.samples % len(turn)] if turn else None
+        if turn is not None and weight:
+            self._record(turn, weight, spent, incarnation.turn_started_at)
         settle()
+
+    def _record(self, turn: Envelope, weight: int, spent: float, began: float) -> None:
+        """Add a turn that was timed to the figures; it stands for `weight` messages: a question, a timer and what an idle actor handles stand for
+        themselves, of the others one for 64.
+        """
+        stats = self._cell.stats
+        stats.record_turn(spent)
+        stats.flow.record(turn.message, turn.sender, weight, spent, began)
 
     @staticmethod
     def _commit(incarnation: Incarnation, turn: Envelope | list[Envelope] | None) -> None:
@@ -257,16 +270,6 @@ class Runner:
             if type(following.message) is not kind or tied or following.alone:
                 self._mailbox.requeue([envelopes.pop()])
                 return
-
-
-def _weight(envelope: Envelope, done: int, queue: Queue, plain: bool) -> int:
-    """For how many messages this turn stands among those that are timed; 0: it is not. A question, a timer and what an idle actor handles
-    stand for themselves, of the others one for 64.
-    """
-    if envelope.delivery is not None or not queue:
-        return 1
-    # a plain one that is not the 64th has come here because nothing waited behind it, whatever does by now
-    return int(plain) if done & SAMPLE else SAMPLE + 1
 
 
 def _nothing() -> None:

@@ -100,3 +100,7 @@ class Stats:
             del readings[:-2]
         since, handled_before = readings[0]
         return (handled - handled_before) / (now - since) if now > since else 0.0
+
+    def reckon_rate_from(self, moment: float, handled: int) -> None:
+        """Whoever has seen that nothing was handled up to this moment need not have asked for the rate meanwhile."""
+        self._readings[:] = [(moment, handled)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -40,6 +41,9 @@ class FakeLinkServer:
         self.closed.append((peer, reason))
         self.here.pop(peer.id, None)
         self.events.on_close(peer, reason)
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        function()
 
     def stop(self) -> None:
         self.here.clear()

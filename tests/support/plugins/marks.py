@@ -41,6 +41,7 @@ PROCESSES = (
     "tests/unit/dashboard/test_endings.py::*",
     "tests/unit/dashboard/test_plain.py::test_a_process_*",
     "tests/unit/dashboard/test_serving.py::*",
+    "tests/unit/dashboard/test_tmux.py::*",
     "tests/unit/drivers/bootstrap/test_client.py::*joining_process*",
     "tests/unit/drivers/broker/test_durability.py::*kill_9*",
     "tests/unit/drivers/cluster/test_flaky_api.py::*plugin*",

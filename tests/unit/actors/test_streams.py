@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -189,6 +189,7 @@ class NoServer:
 
     def send(self, peer: Peer, text: str) -> None: ...
     def close(self, peer: Peer, reason: str = "", code: int = 1000) -> None: ...
+    def call_soon(self, function: Callable[[], None]) -> None: ...
     def stop(self) -> None: ...
 
 

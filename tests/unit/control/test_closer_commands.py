@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kubeedge_actors.control import SOCKET
-from kubeedge_actors.control.figures import COLUMNS, figures
+from kubeedge_actors.control.figures import COLUMNS, Figures
 from kubeedge_actors.deadletters.durable_dead_letters import FILE
 from kubeedge_actors.errors import KubeEdgeActorsError
 from kubeedge_actors.module import Module, on
@@ -192,8 +192,29 @@ def test_figures_are_columns_of_what_the_tree_tells(env: ControlEnv) -> None:
 
 
 def test_figures_without_an_actor_are_empty_columns() -> None:
-    told = figures([], lambda names: {})
-    assert [told[title] for title in COLUMNS] == [[] for _ in COLUMNS]
+    told = Figures(lambda names: {}).answer([])
+    assert [told["actors"][title] for title in COLUMNS] == [[] for _ in COLUMNS]
+
+
+def test_figures_since_a_look_are_of_those_that_changed(env: ControlEnv) -> None:
+    def rested() -> dict[str, Any]:
+        told = env.client.ask("figures")
+        return told if not any(told["actors"]["rate"]) else {}
+
+    look: str = eventually(rested, "nobody has anything to do")["look"]
+    told = env.client.ask("figures", since=look)
+    assert told["since"] == look and told["actors"]["name"] == []
+    env.say(MqttPublish(topic="t", payload=b""))
+    changed = env.client.ask("figures", since=look)["actors"]
+    whole = env.client.ask("figures")["actors"]
+    assert set(changed["name"]) < set(whole["name"])
+    for name, handled, rate in zip(changed["name"], changed["handled"], changed["rate"], strict=True):
+        assert handled == whole["handled"][whole["name"].index(name)] and 0 < rate <= handled
+    env.client.ask("suspend", actor="taker")
+    told = env.client.ask("figures", since=told["look"])
+    assert "taker" in told["actors"]["name"] and told["actors"]["reasons"]
+    for unknown in ("x.1", look.partition(".")[0], f"{told['look']}1"):
+        assert "since" not in env.client.ask("figures", since=unknown)
 
 
 def test_health_without_probes_wakes_nobody_and_sees_who_is_ill(env: ControlEnv) -> None:

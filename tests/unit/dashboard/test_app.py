@@ -6,7 +6,7 @@ import asyncio
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tests.support.waiting import PATIENCE, eventually
 
 pytest.importorskip("textual", reason="the dashboard is an extra")
 
+from rich.cells import cell_len
 from textual.events import Key
 from textual.geometry import Region
 from textual.pilot import Pilot
@@ -23,7 +24,9 @@ from textual.pilot import Pilot
 from kubeedge_actors.control import SOCKET
 from kubeedge_actors.control import client as client_module
 from kubeedge_actors.control.client import ControlClient
+from kubeedge_actors.control.figures import Figures
 from kubeedge_actors.dashboard.app import Dashboard
+from kubeedge_actors.dashboard.lines import StyledLine
 from kubeedge_actors.errors import UsageError
 from kubeedge_actors.supervisors import Event, Restarted
 from tests.unit.dashboard.screens import NAME, SIZE, DashboardEnv, on_screen, press, screen, seen, until
@@ -259,10 +262,47 @@ def test_a_process_that_goes_away_is_shown_as_dead_and_recovers(env: DashboardEn
     async def look(pilot: Pilot[None], app: Dashboard) -> None:
         await until(pilot, lambda: app.watched.history.end > 0)
         env.control.close()
+        for connection in app.client._staying.values():  # as the end of the process does it
+            connection.cancel()
         text = await seen(pilot, r"NO ANSWER since \d\d:\d\d:\d\d \(\S+\): nothing answers at")
         assert "thermom" in text and "all well" not in text
         env.serve()
         await seen(pilot, r"1 actor   all well")
+
+    on_screen(env, look)
+
+
+def test_a_process_whose_figures_fail_is_not_dead_every_other_second(
+    env: DashboardEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fail(*_: object) -> dict[str, object]:
+        asked.append("figures")
+        raise RuntimeError("a defect of the figures")
+
+    monkeypatch.setattr(Figures, "answer", fail)
+
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        said = set()
+        paint = app.painted("head").paint
+
+        def heard(lines: Sequence[StyledLine]) -> None:
+            said.add(lines[1][0][0].partition("   0.0 msg/s")[0])
+            paint(lines)
+
+        monkeypatch.setattr(app.painted("head"), "paint", heard)
+        await until(pilot, lambda: len(asked) >= 2)
+        assert said == {"1 actor   all well"}
+
+    on_screen(env, look)
+
+
+def test_wide_letters_take_two_places(env: DashboardEnv) -> None:
+    async def look(pilot: Pilot[None], app: Dashboard) -> None:
+        await pilot.press("slash", *"ther", "\u6e29")
+        text = await seen(pilot, "nothing matches 'ther\u6e29'")
+        assert "/ther\u6e29" in text and all(cell_len(line) == SIZE[0] for line in text.splitlines())
 
     on_screen(env, look)
 

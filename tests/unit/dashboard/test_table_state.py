@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from kubeedge_actors.dashboard.history import KEPT, History
 from kubeedge_actors.dashboard.keys import HINTS, help_text, hints_text
-from kubeedge_actors.dashboard.lines import Column, TableLine, by_column, drawn, fitted, matches, trend
+from kubeedge_actors.dashboard.lines import TROUBLE, Column, TableLine, by_column, drawn, fitted, matches, trend
+from kubeedge_actors.dashboard.painted import changed
 from kubeedge_actors.dashboard.table_state import TableState
 from kubeedge_actors.dashboard.views.tables import VIEWS
 from kubeedge_actors.dashboard.watched import Watched
+from kubeedge_actors.osutil.text_width import beginning, ending, padded, places, text_width
 
 COLUMNS = (Column("name", 4, middle=True), Column("value", 3, rank=1, right=True), Column("why", 5, 20, rank=2))
 LINES = st.lists(
     st.builds(
         lambda key, value, why: TableLine(key, (key, str(value), why), (key, value, why)),
-        st.text("abcxyz-1", min_size=1, max_size=8),
+        st.text("abcxyz-1\u6e29\u5ea6\U0001f525", min_size=1, max_size=8),
         st.none() | st.integers(0, 99),
         st.text("no \x1b", max_size=9),
     ),
@@ -83,7 +86,25 @@ def test_what_is_drawn_fits_and_has_the_chosen_line(lines: list[TableLine], widt
     assert not any("\x1b" in text for line in styled for text, _ in line)
     widths = fitted(COLUMNS, lines, width)
     assert 0 in widths and (sum(widths.values()) + len(widths) - 1 <= width or len(widths) == 1)
-    assert all(len(drawn(line.cells, COLUMNS, widths)) == sum(widths.values()) + len(widths) - 1 for line in lines)
+    assert all(cell_len(drawn(line.cells, COLUMNS, widths)) == sum(widths.values()) + len(widths) - 1 for line in lines)
+
+
+@given(st.text("ab \u6e29\u5ea6\u0301\U0001f525\ufe0f\u2764\uff8a\ud55c"), st.integers(0, 9))
+def test_a_place_is_what_the_terminal_takes_for_one(text: str, width: int) -> None:
+    """Textual, which crops lines, counts them in the same way, and so do terminals."""
+    text = text.lstrip("\u0301\ufe0f")  # marks on nothing
+    assert text_width(text) == len(places(text)) == cell_len(text)
+    assert cell_len(beginning(text, width)) <= width >= cell_len(ending(text, width))
+    assert text.startswith(beginning(text, width)) and text.endswith(ending(text, width))
+    assert cell_len(padded(text, width)) == max(width, text_width(text))
+
+
+@given(st.text("ab\u6e29\U0001f525", max_size=6), st.text("ab\u6e29\U0001f525", max_size=6))
+def test_what_changed_is_repainted_by_places(old: str, new: str) -> None:
+    span = changed(((old, ""),), ((new, ""),))
+    begin, end = span or (0, 0)
+    before, after = (places(padded(text, 12)) for text in (old, new))
+    assert before[:begin] + after[begin:end] + before[end:] == after
 
 
 def test_marks_are_for_what_is_shown() -> None:
@@ -137,6 +158,22 @@ def test_another_process_at_the_same_socket_begins_anew() -> None:
     assert "NO ANSWER since" in watched.head(watched.actor_lines(), 80)[1][0]
     assert watched.heard(tree=tree(2))
     assert watched.history.length == 0 and "all well" in watched.head(watched.actor_lines(), 80)[1][0]
+
+
+def test_a_link_that_is_down_and_the_worst_actor_are_told_above_in_any_width() -> None:
+    watched = Watched("e", clock=lambda: 1000.0)
+    link = {"state": "down", "since": 900.0, "attempts": 7, "reason": "the network is unreachable, and so on and so on"}
+    watched.heard(tree={**tree(1), "link": link})
+    (first, style), _ = watched.head(watched.actor_lines(), 60)
+    assert len(first) == 60 and "link down for" in first and style == "trouble"
+    bad = TableLine(
+        "press", ("press",), severity=TROUBLE, detail="it does not come back", data={"state": "hung 9s", "word": "hung"}
+    )
+    state, style = watched.head([bad], 78)[1]
+    assert (
+        state == "1 actor   1 in trouble: press hung 9s (it does not co…)   0.0 msg/s   0 queued" and style == "trouble"
+    )
+    assert "press hung 9s" in watched.head([bad], 30)[1][0]
 
 
 def test_help_fits_80_columns_and_the_hints_any() -> None:

@@ -104,16 +104,29 @@ def test_g7_coalesce_never_merges_asks_nor_what_has_no_key(env: ActorSystemEnv) 
     assert [future.get() for future in promises] == [("answer", ("x", 0)), ("answer", ("x", 1))]
 
 
+@pytest.mark.parametrize("method", ["offer", "offer_without_waking"])
 @pytest.mark.parametrize("overflow", list(Overflow))
-def test_g7_offer_never_waits_and_says_what_became_of_it(env: ActorSystemEnv, overflow: Overflow) -> None:
+def test_g7_offer_never_waits_and_says_what_became_of_it(env: ActorSystemEnv, overflow: Overflow, method: str) -> None:
     env.start(bounded(env, overflow))
     ref = suspend(env)
-    taken = [ref.offer((number, number)) for number in range(5)]
+    taken = [getattr(ref, method)((number, number)) for number in range(5)]
     assert taken == ([True] * 5 if overflow is Overflow.DROP_OLDEST else [True] * 3 + [False] * 2)
     if overflow is Overflow.COALESCE:
         assert ref.offer((0, "newer"))
     expected = 2 if overflow is Overflow.DROP_OLDEST else 0
     assert len(env.letters) == 1 + expected  # what is refused is the caller's to keep
+
+
+def test_what_is_offered_without_waking_is_handled_when_it_is_woken(env: ActorSystemEnv) -> None:
+    env.start(bounded(env, Overflow.BLOCK))
+    ref = env.ref("a")
+    ref.ask("begin").get()
+    assert ref.offer_without_waking(1) and ref.offer_without_waking(2)
+    if env.inline:
+        env.advance(1.0)
+        assert env.record == ["begin"]
+    ref.wake()
+    env.until(lambda: env.record == ["begin", 1, 2])
 
 
 def test_g7_block_lets_the_teller_wait_and_loses_nothing(threads: ActorSystemEnv) -> None:

@@ -147,6 +147,13 @@ class RemoteRef(Ref):
         """Put a message in if there is room."""
         return bool(self._worker.send_message("offer", self.name, sender, message=message, answer=True))
 
+    def offer_without_waking(self, message: object, sender: str = "") -> bool:
+        """As `offer`: the other process has others to wake."""
+        return self.offer(message, sender)
+
+    def wake(self) -> None:
+        """It was woken by what was offered."""
+
 
 class RemoteFuture(Future):
     """A Future whose outcome lives in the process of the actor system."""

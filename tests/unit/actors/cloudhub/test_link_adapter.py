@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -20,7 +21,7 @@ class Mailbox:
     """A Ref whose mailbox has room for so many messages."""
 
     def __init__(self) -> None:
-        self.room = 0
+        self.room = self.woken = 0
         self.taken: list[object] = []
 
     def offer(self, message: object) -> bool:
@@ -29,6 +30,11 @@ class Mailbox:
         self.room -= 1
         self.taken.append(message)
         return True
+
+    offer_without_waking = offer
+
+    def wake(self) -> None:
+        self.woken += 1
 
     def kinds(self) -> list[type]:
         return [type(each) for each in self.taken]
@@ -47,9 +53,15 @@ def box() -> Mailbox:
 
 
 @pytest.fixture
-def adapter(box: Mailbox) -> ServerEventsAdapter:
-    clock = cast("Clock", StoppedClock())
-    return ServerEventsAdapter(cast("Ref", box), clock, JoinRateLimiter(), TrafficCounters(), lambda peer: False)
+def soon() -> list[Callable[[], None]]:
+    """What the server is to call in its next turn."""
+    return []
+
+
+@pytest.fixture
+def adapter(box: Mailbox, soon: list[Callable[[], None]]) -> ServerEventsAdapter:
+    clock, limiter, traffic = cast("Clock", StoppedClock()), JoinRateLimiter(), TrafficCounters()
+    return ServerEventsAdapter(cast("Ref", box), clock, limiter, traffic, lambda peer: False, soon.append)
 
 
 def test_a_node_that_could_not_be_announced_is_with_its_first_text(adapter: ServerEventsAdapter, box: Mailbox) -> None:
@@ -83,12 +95,19 @@ def test_a_node_whose_report_was_refused_is_read_at_a_pace_until_its_session_has
 ) -> None:
     peer = peer_of("n1")
     box.room = 10 * BURST
+
+    def heard() -> bool:
+        taken = adapter.on_text(peer, "a")
+        if taken:  # and the hub reads it at once
+            adapter.on_frame_read(cast("FrameReceived", box.taken[-1]))
+        return taken
+
     adapter.on_refused(peer)
-    assert sum(adapter.on_text(peer, "a") for _ in range(2 * BURST)) == BURST
+    assert sum(heard() for _ in range(2 * BURST)) == BURST
     adapter.on_session_ended(peer)
-    assert adapter.on_text(peer, "a")
+    assert heard()
     adapter.on_connect(peer)  # who comes anew is no other
-    assert sum(adapter.on_text(peer, "a") for _ in range(2 * BURST)) < 2 * BURST
+    assert sum(heard() for _ in range(2 * BURST)) < 2 * BURST
 
 
 def test_who_leaves_without_having_been_announced_is_not_spoken_of(adapter: ServerEventsAdapter, box: Mailbox) -> None:
@@ -121,3 +140,16 @@ def test_one_node_without_room_does_not_hold_up_another(adapter: ServerEventsAda
     box.room = 1
     assert adapter.on_text(early, "x")
     assert box.kinds() == [PeerJoined, FrameReceived]
+
+
+def test_the_hub_is_woken_once_for_all_texts_of_a_turn(
+    adapter: ServerEventsAdapter, box: Mailbox, soon: list[Callable[[], None]]
+) -> None:
+    peers = [peer_of("n1", 1), peer_of("n2", 2)]
+    box.room = 10
+    for _ in range(2):
+        soon.clear()
+        assert all(adapter.on_text(peer, "x") for peer in peers)
+        assert len(soon) == 1
+        soon[0]()
+    assert box.woken == 2 and box.kinds() == [FrameReceived] * 4

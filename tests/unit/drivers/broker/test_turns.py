@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import socket
 from collections import Counter
 
 import pytest
 
 from kubeedge_actors.drivers.broker import packets
-from kubeedge_actors.drivers.broker.connections import BURST, RATE, TURN, Connections, WorkRate
+from kubeedge_actors.drivers.broker.admission import BURST, LITTLE, LITTLE_AT_ONCE, RATE, ClientWork, WorkRate
+from kubeedge_actors.drivers.broker.connections import TURN, Connections
 from kubeedge_actors.drivers.broker.core import UNACKNOWLEDGED_WORK, BrokerCore
 from kubeedge_actors.drivers.broker.packets import Packet
 from kubeedge_actors.drivers.broker.session import Session
@@ -71,3 +73,37 @@ def test_who_has_had_more_done_than_its_share_is_read_more_slowly() -> None:
         now += pauses[-1]
     assert now == pytest.approx(101 * TURN / RATE)
     assert rate.pause_after(BURST, now + 1.0) == 0.0  # it was silent
+
+
+class _Floods:
+    """Clients that say as much as they are read, for a while by a clock of its own; what each has had done."""
+
+    def __init__(self, count: int) -> None:
+        self.everybodys = WorkRate()
+        self.done = Counter[int]()
+        self._works = [ClientWork(self.everybodys) for _ in range(count)]
+        self._turns = [(0.0, number) for number in range(count)]
+
+    def run(self, seconds: float) -> None:
+        while self._turns[0][0] < seconds:
+            now, number = heapq.heappop(self._turns)
+            self.done[number] += TURN
+            heapq.heappush(self._turns, (now + self._works[number].pause_after(TURN, now), number))
+
+
+@pytest.mark.parametrize("count", [1, 10, 100])
+def test_many_that_flood_have_no_more_done_than_one_and_each_the_same(count: int) -> None:
+    floods = _Floods(count)
+    floods.run(4.0)
+    assert floods.done.total() <= 4 * RATE + BURST + count * (LITTLE_AT_ONCE + TURN)
+    floods.done.clear()  # what each has had at once
+    floods.run(8.0)
+    assert floods.done.total() <= 4 * RATE + count * TURN
+    assert max(floods.done.values()) <= min(floods.done.values()) + 2 * TURN
+
+
+def test_who_has_little_done_does_not_wait_for_those_that_flood() -> None:
+    floods = _Floods(100)
+    floods.run(2.0)
+    quiet = ClientWork(floods.everybodys)
+    assert [quiet.pause_after(LITTLE // 20, 2.0 + number / 20) for number in range(20)] == [0.0] * 20
