@@ -54,7 +54,6 @@ class Trial:
     def __init__(self, copy: Path, reached: Reach | Given) -> None:
         self._copy, self._reached = copy, reached
         self._collected: _Collected | None = None
-        self._sound: dict[str, bool] = {}
 
     def close(self) -> None:
         """End the process that has collected the tests."""
@@ -77,7 +76,6 @@ class Trial:
             _write(path, source)
 
     def _judge(self, mutant: Mutant, source: str, tests: list[str]) -> tuple[str, str]:
-        tests = [each for each in tests if self._sound.get(each, True)]
         for _ in range(TRIES):
             failed = self._run(mutant, source, tests)
             if failed is None:
@@ -91,13 +89,13 @@ class Trial:
 
     def _is_sound(self, mutant: Mutant, source: str, test: str) -> bool:
         """Whether the test passes when nothing is changed, run as for a mutant."""
-        if test not in self._sound:
-            path = self._copy / mutant.file
-            changed = path.read_bytes()
-            _write(path, source.encode())
-            self._sound[test] = self._run(mutant, source, [test]) is None
+        path = self._copy / mutant.file
+        changed = path.read_bytes()
+        _write(path, source.encode())
+        try:
+            return self._run(mutant, source, [test]) is None
+        finally:
             _write(path, changed)
-        return self._sound[test]
 
     def _run(self, mutant: Mutant, source: str, tests: list[str]) -> str | None:
         """The first test that fails, HUNG, "" when they can not be run at all, None when all pass."""
