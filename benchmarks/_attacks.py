@@ -1,6 +1,6 @@
 """What one hostile node or client does, for under_attack.py: a process of its own at the lowest priority, until it is ended.
 
-    python _attacks.py doors|reports|subscribes|publishes SETTINGS
+    python _attacks.py doors|reports|valid|subscribes|publishes SETTINGS
 
 It says `ready` when it has begun. The lowest priority: on another machine it would take no processor time of those that it attacks.
 """
@@ -89,28 +89,36 @@ class _Liar(Node):
 
 async def reports(settings: dict[str, Any]) -> None:
     """F7: twins of devices that do not exist, as fast as the hub takes them."""
+    await _reports(settings, (f"none-{number}" for number in itertools.count()))
+
+
+async def valid(settings: dict[str, Any]) -> None:
+    """Twins of the node's own devices, which have another value each time."""
+    await _reports(settings, itertools.cycle(settings["devices"]))
+
+
+async def _reports(settings: dict[str, Any], names: Iterator[str]) -> None:
     context = ssl.create_default_context(cafile=settings["ca"])
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.load_cert_chain(settings["certificate"], settings["key"])
-    names = itertools.count()
     while True:  # whoever is sent away comes back
         with suppress(OSError, ssl.SSLError):
             await _report(context, settings, names)
         await asyncio.sleep(0.1)
 
 
-async def _report(context: ssl.SSLContext, settings: dict[str, Any], names: Iterator[int]) -> None:
+async def _report(context: ssl.SSLContext, settings: dict[str, Any], names: Iterator[str]) -> None:
     fleet, loop = _Fleet(), asyncio.get_running_loop()
     liar: Any = _Liar(fleet, settings["node"])  # type: ignore[arg-type]
     await loop.create_connection(lambda: liar, "127.0.0.1", settings["port"], ssl=context, server_hostname="127.0.0.1")
     await liar.replied
     print("ready", flush=True)
     route = {"source": "twin", "group": "resource", "operation": "update"}
-    report = json.dumps({"event_id": "", "timestamp": 1, "twin": {"p1": {"actual": {"value": "x" * 50}}}})
-    for number in names:
+    for number, name in enumerate(names):
         if fleet.ended or liar.transport.is_closing():
             return
-        liar.send({**route, "resource": f"device/default/none-{number}/twin/edge_updated"}, report)
+        report = json.dumps({"event_id": "", "timestamp": 1, "twin": {"p1": {"actual": {"value": f"{number:050}"}}}})
+        liar.send({**route, "resource": f"device/default/{name}/twin/edge_updated"}, report)
         if number % FLOOD == 0:
             if number % (FLOOD * 50) == 0:
                 liar.beat()
@@ -163,5 +171,7 @@ def _text(text: str) -> bytes:
 if __name__ == "__main__":
     os.nice(19)
     uvloop.run(
-        {each.__name__: each for each in (doors, reports, subscribes, publishes)}[sys.argv[1]](json.loads(sys.argv[2]))
+        {each.__name__: each for each in (doors, reports, valid, subscribes, publishes)}[sys.argv[1]](
+            json.loads(sys.argv[2])
+        )
     )

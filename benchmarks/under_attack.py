@@ -5,7 +5,7 @@
 A real cloud, and a real edge whose twins are reported by one paho client, one at a time. Measured are the time until the node has answered,
 and until the API's watch tells the new value. The attacks come from a joined node, a stranger at the cloud's ports and an MQTT client of the
 edge, each a process at the lowest priority (on another machine it would take none of this one's time): heads and bodies without an end and silent
-connections, at 6443 and 10002; reports of devices that do not exist; SUBSCRIBEs over 10,000 retained messages; PUBLISHes of QoS 0 that nobody asked for.
+connections, at 6443 and 10002; reports of devices that do not exist, and of those that do; SUBSCRIBEs over 10,000 retained messages; PUBLISHes of QoS 0 that nobody asked for.
 The baseline is measured before and after. A p99 hangs on the slowest hundredth: of 1,000 updates on ten.
 """
 
@@ -34,9 +34,11 @@ from kubeedge_actors.drivers.cluster.client_config import from_kubeconfig
 from kubeedge_actors.drivers.cluster.kubernetes import KubernetesCluster
 from kubeedge_actors.kubernetes.object_types import DEVICE_KIND, DEVICEMODEL_KIND
 
-TAKES = 120
+TAKES = 200
 DEVICES = 64
 """Reported in turn: a device's status is written every 200 ms at most, and none of them comes that soon again."""
+ENEMY, ENEMYS = "enemy", tuple(f"e{number}" for number in range(DEVICES))
+"""The node that attacks, and its devices."""
 RETAINED = 10_000
 WARM_UP = 50
 ATTACKS = Path(__file__).with_name("_attacks.py")
@@ -100,21 +102,19 @@ class Client:
 
 
 def make_devices(cluster: KubernetesCluster) -> None:
-    """Devices of the node, in the API."""
+    """Devices of both nodes, in the API."""
     head = {"apiVersion": "devices.kubeedge.io/v1beta1"}
     properties = [{"name": "p1", "type": "INT", "accessMode": "ReadWrite"}]
     model = {**head, "kind": "DeviceModel", "metadata": {"name": "m"}, "spec": {"properties": properties}}
     cluster.create(DEVICEMODEL_KIND, "default", model)
-    for number in range(DEVICES):
+    for name, node in (*((f"d{number}", "edge-1") for number in range(DEVICES)), *((each, ENEMY) for each in ENEMYS)):
         spec = {
             "deviceModelRef": {"name": "m"},
-            "nodeName": "edge-1",
+            "nodeName": node,
             "protocol": {"protocolName": "mqtt"},
             "properties": [{"name": "p1", "reportToCloud": True}],
         }
-        cluster.create(
-            DEVICE_KIND, "default", {**head, "kind": "Device", "metadata": {"name": f"d{number}"}, "spec": spec}
-        )
+        cluster.create(DEVICE_KIND, "default", {**head, "kind": "Device", "metadata": {"name": name}, "spec": spec})
 
 
 @contextmanager
@@ -147,14 +147,15 @@ def settings_of(pair: Pair, folder: Path) -> dict[str, dict[str, Any]]:
     """What each attack has to know; the attacker joins for it."""
     ports = {name: int(value) for name, value in zip(pair.cloud.options[::2], pair.cloud.options[1::2], strict=True)}
     token = (pair.cloud.folder / "token").read_text(encoding="ascii").strip()
-    joined = CertificateManager(folder / "certs", "enemy", f"https://127.0.0.1:{ports['--https-port']}", lambda: token)
+    joined = CertificateManager(folder / "certs", ENEMY, f"https://127.0.0.1:{ports['--https-port']}", lambda: token)
     tls = joined.obtain()
     ca = {"ca": str(pair.cloud.folder / "certs" / "ca.crt")}
-    certificate = {"certificate": str(tls.cert), "key": str(tls.key), "node": "enemy", "port": ports["--hub-port"]}
+    certificate = {"certificate": str(tls.cert), "key": str(tls.key), "node": ENEMY, "port": ports["--hub-port"]}
     mqtt = pair.edge.options[pair.edge.options.index("--mqtt-port") + 1]
     return {
         "doors": {**ca, "ports": [ports["--api-port"], ports["--https-port"]]},
         "reports": {**ca, **certificate},
+        "valid": {**ca, **certificate, "devices": ENEMYS},
         "subscribes": {"port": int(mqtt)},
         "publishes": {"port": int(mqtt)},
     }
@@ -168,7 +169,10 @@ def rows_of(found: Mapping[str, tuple[list[float], list[float]]]) -> Iterator[Ro
         for name, times in found.items():
             if name != "none":
                 value = p99(times[which])
-                yield Row(f"{name}: {way}, p99", value, "ms", "<= 2x", calm, value / calm)
+                budget = (
+                    None if name == "valid" else "<= 2x"
+                )  # work that the node may ask for: one processor is busy with it
+                yield Row(f"{name}: {way}, p99", value, "ms", budget, calm, value / calm)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from kubeedge_actors.assembly.edge import (
     token_reader,
 )
 from kubeedge_actors.assembly.local_commands.device_commands import device_commands
-from kubeedge_actors.assembly.local_commands.pod_commands import ADMIN_QUERIES, pod_commands
+from kubeedge_actors.assembly.local_commands.pod_commands import ADMIN_QUERIES, NodePods, pod_commands
 from kubeedge_actors.assembly.mqtt import start_brokers
 from kubeedge_actors.assembly.queries.edge import edge_queries
 from kubeedge_actors.assembly.ready_line import Deadline, broker_addresses, not_started_text, with_unready_reason
@@ -158,8 +158,8 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         tally, links, wanted = TrafficCounters(), LinkMonitor(WebSocketLinks()), partial(_twin_updates_wanted, system)
         drivers = (store, containers, mqtt, credentials, shutdown, tally, links)
         modules = edge_specs(config, *drivers, twin_updates_wanted=wanted, registry=system.registry)
-        modules = [*dmi_specs(config, store.meta, stack), *modules, *meta_server_specs(config, store.meta, stack)]
-        modules = [*edge_stream_specs(config, containers, credentials), *modules]
+        served = meta_server_specs(config, store.meta, stack, NodePods(system, containers))
+        first = [*edge_stream_specs(config, containers, credentials), *dmi_specs(config, store.meta, stack)]
         stack.callback(system.stop, STOP_TIMEOUT)
         plugins = SupervisorSpec(admin_endpoints.MODULES, own, PLUGIN_STRATEGY, start_timeout=admin_endpoints.PATIENCE)
         info = ProcessInfo("edge", config.name, data.path, links.state if config.cloud else None, tally.snapshot)
@@ -167,7 +167,7 @@ def serve(config: EdgeConfig, shutdown: Shutdown) -> None:
         more = more.joined_with(edge_queries(store, info))
         show = admin_endpoints.serve_admin_endpoints(stack, system, info, dead_letters, config, more)
         unserved = service_port_error(config, store.target_urls)
-        system.start(SupervisorSpec("edge", [*modules, plugins], ROOT_STRATEGY))
+        system.start(SupervisorSpec("edge", [*first, *modules, *served, plugins], ROOT_STRATEGY))
         shut_down_with_root_supervisor(system, shutdown)
         show()
         deadline = Deadline()

@@ -13,7 +13,7 @@ import os
 import select
 import signal
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
@@ -49,20 +49,30 @@ def codes(source: str, file: str) -> dict[str, list[CodeType]]:
     return found
 
 
-def change(order: Order) -> bool:
-    """Give the functions that live in this process the code of the changed file; False when that can not be done."""
+def change(order: Order, functions: Iterable[FunctionType]) -> bool:
+    """Give the functions of a file that live in this process the code of the changed one; False when that can not be done."""
     before = codes(order.original, order.file)
     after = codes(Path(order.file).read_text(encoding="utf-8"), order.file)
     places = {(name, code.co_firstlineno): at for name, found in before.items() for at, code in enumerate(found)}
-    for function in gc.get_objects():
-        if isinstance(function, FunctionType) and function.__code__.co_filename == order.file:
-            old = function.__code__
-            at = places.get((old.co_qualname, old.co_firstlineno))
-            found = after[old.co_qualname]
-            if at is None or at >= len(found) or found[at].co_freevars != old.co_freevars:
-                return False
-            function.__code__ = found[at]
+    for function in functions:
+        old = function.__code__
+        at = places.get((old.co_qualname, old.co_firstlineno))
+        found = after[old.co_qualname]
+        if at is None or at >= len(found) or found[at].co_freevars != old.co_freevars:
+            return False
+        function.__code__ = found[at]
     return True
+
+
+def functions_by_file() -> dict[str, list[FunctionType]]:
+    """All functions that live in this process. What lives now is collected in no process that is forked: a test would be blamed for it."""
+    gc.collect()
+    found: dict[str, list[FunctionType]] = defaultdict(list)
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType):
+            found[each.__code__.co_filename].append(each)
+    gc.freeze()
+    return found
 
 
 class Failures:
@@ -97,7 +107,9 @@ def _named(items: dict[str, pytest.Item], name: str) -> list[pytest.Item]:
     return [item for each, item in items.items() if each.startswith((f"{name}::", f"{name}/", f"{name}["))]
 
 
-def _forked(session: pytest.Session, items: dict[str, pytest.Item], order: Order) -> str | None:
+def _forked(
+    session: pytest.Session, items: dict[str, pytest.Item], order: Order, functions: Iterable[FunctionType]
+) -> str | None:
     chosen = [item for each in order.tests for item in _named(items, each)]
     if not chosen:
         return UNFIT
@@ -107,7 +119,7 @@ def _forked(session: pytest.Session, items: dict[str, pytest.Item], order: Order
         os.setsid()
         answer: str | None = UNFIT
         try:
-            if change(order):
+            if change(order, functions):
                 answer = _run(session, chosen)
         finally:
             os.write(writer, json.dumps(answer).encode())
@@ -137,6 +149,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     for stream in (reader, writer):
         os.set_inheritable(stream, False)
     items = {item.nodeid: item for item in session.items}
+    functions = functions_by_file()
     for order in _orders(reader):
-        os.write(writer, f"{json.dumps(_forked(session, items, order))}\n".encode())
+        os.write(writer, f"{json.dumps(_forked(session, items, order, functions[order.file]))}\n".encode())
     return True

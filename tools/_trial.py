@@ -80,10 +80,22 @@ class Trial:
             failed = self._run(mutant, source, tests)
             if failed is None:
                 break
-            if failed in (HUNG, "") or self._run(mutant, source, [failed]) is not None:
+            if failed in (HUNG, "") or (
+                self._run(mutant, source, [failed]) is not None and self._is_sound(mutant, source, failed)
+            ):
                 return (ENDLESS, "") if failed == HUNG else (KILLED, failed)
-            tests = [each for each in tests if each != failed]  # by chance: it passes when it is run once more
+            tests = [each for each in tests if each != failed]  # by chance, or always
         return SURVIVED, f"{len(tests)} tests pass"
+
+    def _is_sound(self, mutant: Mutant, source: str, test: str) -> bool:
+        """Whether the test passes when nothing is changed, run as for a mutant."""
+        path = self._copy / mutant.file
+        changed = path.read_bytes()
+        _write(path, source.encode())
+        try:
+            return self._run(mutant, source, [test]) is None
+        finally:
+            _write(path, changed)
 
     def _run(self, mutant: Mutant, source: str, tests: list[str]) -> str | None:
         """The first test that fails, HUNG, "" when they can not be run at all, None when all pass."""

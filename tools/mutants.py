@@ -5,7 +5,7 @@
 
 The tests of an area are run once to see which lines each of them reaches; then a sample of mutations, the same one for the same seed and
 code, is tried with the tests that reach the changed line. All happens in a copy of the tree. A kill counts when the test that failed
-fails a second time. Not every survivor is a hole: some change nothing that anybody could notice.
+fails a second time, and passes when nothing is changed. Not every survivor is a hole: some change nothing that anybody could notice.
 """
 
 from __future__ import annotations

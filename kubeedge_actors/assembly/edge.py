@@ -24,6 +24,7 @@ from kubeedge_actors.actors.eventbus import EventBus, EventBusState
 from kubeedge_actors.actors.metamanager.manager import MetaManager
 from kubeedge_actors.actors.servicebus import ServiceBus
 from kubeedge_actors.actors.taskmanager import edge_task_manager
+from kubeedge_actors.assembly.local_commands.pod_commands import NodePods
 from kubeedge_actors.assembly.local_doors import metaserver_tls
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options, port_error
 from kubeedge_actors.config import METASERVER_PORT, EdgeConfig, parse_yaml_documents
@@ -204,7 +205,7 @@ def _metaserver_address(config: EdgeConfig) -> tuple[str, int]:
     return address.hostname or "127.0.0.1", METASERVER_PORT if address.port is None else address.port
 
 
-def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> list[ChildSpec]:
+def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack, pods: NodePods) -> list[ChildSpec]:
     """The API of the node for programs on it, bound until `stack` is closed, if it is wanted; imported only then."""
     if not config.metaserver:
         return []
@@ -231,6 +232,7 @@ def meta_server_specs(config: EdgeConfig, meta: MetaStore, stack: ExitStack) -> 
                 config.name,
                 has_cloud=bool(config.cloud),
                 state=state,
+                pods=pods,
             )
         )
     ]

@@ -126,7 +126,8 @@ class Watched:
         facts = {**self.tree, **self.figures}
         share = f"  {self._cpu[2] * 100:.1f}% CPU" if self._cpu[2] else ""
         first = f"{process_text(facts)}{share}   {link_text(facts)}".rstrip()
-        return [(first, "title"), self._state(lines, width)]
+        is_down = (facts.get("link") or {}).get("state") == "down"
+        return [(ellipsize(first, width), "trouble" if is_down else "title"), self._state(lines, width)]
 
     def in_trouble(self) -> int:
         """How many actors were in trouble when `newly_troubled` was asked; -1: it does not answer."""

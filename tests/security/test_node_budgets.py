@@ -27,6 +27,7 @@ from kubeedge_actors.actors.cloudhub.upstream_pressure import (
 from kubeedge_actors.actors.devicecontroller.controller import child_specs
 from kubeedge_actors.actors.devicecontroller.unknown_reports import MAX_BYTES, MAX_REPORTS, UnknownReports
 from kubeedge_actors.actors.devicecontroller.upstream import MAX_PROPERTIES, StatusBatch
+from kubeedge_actors.actors.devicecontroller.write_turns import WriteTurns
 from kubeedge_actors.actors.edgecontroller.write_budgets import MAX_PODS, RATES, WriteBudgets
 from kubeedge_actors.drivers.cluster.fake.cluster import FakeCluster
 from kubeedge_actors.drivers.link.base import Peer
@@ -215,9 +216,10 @@ def test_who_floods_with_reports_that_are_refused_is_held_up_and_its_neighbour_i
     evil, good = hub.join(EVIL), hub.join(GOOD)
 
     def taken(peer: Peer, node: str) -> int:
-        frame = beehive.encode(mapping.to_beehive(twin(node, "none"), 1))
-        count = sum(hub.server.events.on_text(peer, frame) for _ in range(2 * BURST))
-        hub.harness.run()
+        frame, count = beehive.encode(mapping.to_beehive(twin(node, "none"), 1)), 0
+        for _ in range(2 * BURST):
+            count += hub.server.events.on_text(peer, frame)
+            hub.harness.run()
         return count
 
     assert taken(evil, EVIL) == 2 * BURST
@@ -249,6 +251,16 @@ def test_the_controller_says_whose_reports_it_refuses_and_of_devices_that_never_
         f"{MAX_REPORTS + 1} reports of device default/soon and {MAX_REPORTS} others are dropped: there is no such device"
     ]
     harness.stop()
+
+
+def test_a_node_with_many_devices_to_write_holds_up_that_of_another_by_one() -> None:
+    turns, node_of = WriteTurns(), {"quiet": "b"} | {f"flood-{number}": "a" for number in range(100)}
+    begun = [device for device in sorted(node_of) if turns.begin("writer", node_of[device], device)]
+    while (following := next(turns.end("writer"), None)) is not None:
+        assert turns.begin("writer", node_of[following], following)
+        begun.append(following)
+    assert sorted(begun) == sorted(node_of)
+    assert begun.index("quiet") <= 2
 
 
 def test_a_module_of_a_user_that_is_slow_holds_no_node_up() -> None:

@@ -48,8 +48,8 @@ MAX_ID: Final = 256
 MAX_UNREAD: Final = 16 * 1024 * 1024
 """Characters of one connection that wait in the hub's mailbox; then the connection is not read until there is room. One frame may be longer."""
 
-MAX_UNREAD_FRAMES: Final = 256
-"""Frames of one connection that wait there: one turn of the hub."""
+MAX_UNREAD_FRAMES: Final = 16
+"""Frames of one connection that wait there: what a node says is handed on at once, so what one has said in advance others wait for."""
 
 
 def too_large_sentence(message: LinkMessage, size: int) -> str:

@@ -13,8 +13,8 @@ from kubeedge_actors.hubs.rate_limits import TokenBucket
 from kubeedge_actors.wire import constants
 from kubeedge_actors.wire.messages import ReportPodStatus, TwinReported
 
-BEHIND: Final = 100
-"""Messages that may wait for a controller before nodes are paced: some milliseconds of work."""
+BEHIND: Final = 10
+"""Messages that may wait for a controller before nodes are paced: ten milliseconds of work."""
 RATE: Final = 50.0
 """Messages a second of one node that are read all the same."""
 REFUSED_SECONDS: Final = 10.0

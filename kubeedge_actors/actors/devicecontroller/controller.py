@@ -28,6 +28,7 @@ from kubeedge_actors.actors.devicecontroller.upstream import (
     WriteStatus,
     batch_of,
 )
+from kubeedge_actors.actors.devicecontroller.write_turns import WriteTurns
 from kubeedge_actors.controller import CONTROLLER_EMITS, Controller, worker_for
 from kubeedge_actors.drivers.cluster.base import (
     AWAY_BACKOFF_MAX,
@@ -112,7 +113,7 @@ class DeviceController(Controller):
         self._state = state
         self._writers = writers
         self._scheduled: set[str] = set()
-        self._checking = False
+        self._turns, self._checking = WriteTurns(), False
 
     def on_start(self) -> None:
         """Start the informers; repeat the writes that were in flight at a crash."""
@@ -303,15 +304,16 @@ class DeviceController(Controller):
         strangers = self._state.status_queue.drop_wrong_node(device, node_of(device_object))
         if strangers:
             self._reject(device, strangers)
-        batch = self._state.status_queue.take(device, now)
-        if batch is None:
-            if device not in self._scheduled:
-                self._scheduled.add(device)
-                self.after(delay, DeviceWriteDue(device))
+        if delay and device not in self._scheduled:
+            self._scheduled.add(device)
+            self.after(delay, DeviceWriteDue(device))
+        writer = self._writer(device)
+        due = not delay and self._state.status_queue.seconds_until_due(device, now) is not None
+        if not due or not self._turns.begin(writer, node_of(device_object), device):
             return
-        future = self.ask(
-            self._writer(device), WriteStatus(device_object, batch.twins, batch.state, batch.reset), WRITE_TIMEOUT
-        )
+        batch = self._state.status_queue.take(device, now)
+        assert batch is not None  # it was due
+        future = self.ask(writer, WriteStatus(device_object, batch.twins, batch.state, batch.reset), WRITE_TIMEOUT)
         future.then(
             lambda refusal: self._on_write_done(device, refusal), lambda error: self._on_write_done(device, error)
         )
@@ -332,6 +334,8 @@ class DeviceController(Controller):
             self._log_failure(device, error, now)
             longest = AWAY_BACKOFF_MAX if _is_away(error) else BACKOFF_MAX
             self._state.status_queue.on_write_failed(device, now, longest)
+        for following in self._turns.end(self._writer(device)):
+            self._write_next(following)
         self._write_next(device)
 
     def _log_failure(self, device: str, error: Exception, now: float) -> None:

@@ -43,6 +43,7 @@ class LogScreen(ModalScreen[None]):
         self._target = {"namespace": namespace, "pod": pod, "container": container}
         self._previous = self._times = False
         self._log, self._sentence, self._is_drawn = LogLines(), "", False
+        self._drawn_size: tuple[int, int] = (0, 0)
         self._listening: OpenStream | None = None
 
     def compose(self) -> ComposeResult:
@@ -99,10 +100,12 @@ class LogScreen(ModalScreen[None]):
 
     def _draw(self) -> None:
         """A few times a second, however fast it is written."""
-        if self._is_drawn or not self.is_attached:
+        if not self.is_attached:
             return
-        self._is_drawn = True
         box, log = self.query_one("#log", Painted), self._log
+        if self._is_drawn and self._drawn_size == box.size:
+            return
+        self._is_drawn, self._drawn_size = True, box.size
         name = "{namespace}/{pod} {container}".format(**self._target)
         title = f"log of {name}{', of the container before this one' if self._previous else ''}"
         box.paint(log.rows(box.size.width, box.size.height))

@@ -31,7 +31,7 @@ COLUMNS = (
     Column("its own id", 12, 40, rank=3),
 )
 REDRAW = 0.1
-KEYS = "enter only this message  j k g G PgUp PgDn  G to the newest  esc back"
+KEYS = "enter this message alone  j k g G PgUp PgDn  esc back"
 
 
 class TraceScreen(ModalScreen[None]):

@@ -96,7 +96,9 @@ class LogLines:
             self.found = next((number for number in hits if number > here), hits[0])
         else:
             self.found = next((number for number in reversed(hits) if number < here), hits[-1])
-        self.top = max(self.first, self.found - height // 2)
+        self.top, above = self.found, 0
+        while self.top > self.first and (above := above + len([*self._rows_of(self.top - 1, width)])) <= height // 2:
+            self.top -= 1
         ends = self.line(self.found).lower().find(wanted) + len(wanted)
         self.left = 0 if self.wraps or ends <= width else ends - width // 2
         return len(hits)

@@ -88,7 +88,12 @@ class Stats:
         return (ring[turned:] + ring[:turned])[-count:] if count > 0 else []
 
     def rate(self, now: float, handled: int) -> float:
-        """Messages a second since the look before the last second; call it as often as you like."""
+        """Messages a second since the look before the last second; call it as often as you like.
+
+        >>> stats = Stats()
+        >>> stats.rate(10.0, 100), stats.rate(12.0, 110), stats.rate(12.5, 112)
+        (0.0, 5.0, 4.8)
+        """
         readings = self._readings
         if not readings or now - readings[-1][0] >= 1.0:
             readings.append((now, handled))

@@ -70,6 +70,9 @@ def test_a_log_stands_still_while_it_grows_and_a_character_may_come_in_two_parts
     assert log.rows(20, 2) == before
     log.move(9, 2)
     assert log.top is None
+    log.pattern = "two"
+    assert log.search(-1, 3, 4) == 1
+    assert ("chosen" in {style for row in log.rows(3, 4) for _, style in row}) and log.top == 0
 
 
 def test_an_actor_up_close_has_its_past_its_graph_its_failures_and_its_spec_within_80_columns() -> None:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from kubeedge_actors.dashboard.history import KEPT, History
 from kubeedge_actors.dashboard.keys import HINTS, help_text, hints_text
-from kubeedge_actors.dashboard.lines import Column, TableLine, by_column, drawn, fitted, matches, trend
+from kubeedge_actors.dashboard.lines import TROUBLE, Column, TableLine, by_column, drawn, fitted, matches, trend
 from kubeedge_actors.dashboard.painted import changed
 from kubeedge_actors.dashboard.table_state import TableState
 from kubeedge_actors.dashboard.views.tables import VIEWS
@@ -158,6 +158,22 @@ def test_another_process_at_the_same_socket_begins_anew() -> None:
     assert "NO ANSWER since" in watched.head(watched.actor_lines(), 80)[1][0]
     assert watched.heard(tree=tree(2))
     assert watched.history.length == 0 and "all well" in watched.head(watched.actor_lines(), 80)[1][0]
+
+
+def test_a_link_that_is_down_and_the_worst_actor_are_told_above_in_any_width() -> None:
+    watched = Watched("e", clock=lambda: 1000.0)
+    link = {"state": "down", "since": 900.0, "attempts": 7, "reason": "the network is unreachable, and so on and so on"}
+    watched.heard(tree={**tree(1), "link": link})
+    (first, style), _ = watched.head(watched.actor_lines(), 60)
+    assert len(first) == 60 and "link down for" in first and style == "trouble"
+    bad = TableLine(
+        "press", ("press",), severity=TROUBLE, detail="it does not come back", data={"state": "hung 9s", "word": "hung"}
+    )
+    state, style = watched.head([bad], 78)[1]
+    assert (
+        state == "1 actor   1 in trouble: press hung 9s (it does not co…)   0.0 msg/s   0 queued" and style == "trouble"
+    )
+    assert "press hung 9s" in watched.head([bad], 30)[1][0]
 
 
 def test_help_fits_80_columns_and_the_hints_any() -> None:

@@ -97,6 +97,18 @@ def test_who_can_not_wait_is_refused() -> None:
     assert owner.refused == [(2, Reason.MAILBOX_FULL)]
 
 
+def test_only_what_is_published_makes_room_and_only_where_published_messages_may_be_dropped() -> None:
+    owner = Owner(MailboxSpec(1, published=Overflow.DROP_OLDEST))
+    published = [Envelope(number, published=True) for number in (1, 2)]
+    assert all(owner.box.enqueue(each) for each in published)
+    assert owner.dropped_published == published[:1]
+    assert not owner.box.enqueue(Envelope(3))
+    assert (owner.refused, owner.dropped_published) == ([(3, Reason.MAILBOX_FULL)], published[:1])
+    keeps = Owner(MailboxSpec(1))
+    assert [keeps.box.enqueue(each) for each in published] == [True, False]
+    assert (keeps.refused, keeps.dropped_published) == ([(2, Reason.MAILBOX_FULL)], [])
+
+
 def test_a_closed_mailbox_still_takes_answers_until_its_end() -> None:
     owner = Owner(MailboxSpec())
     owner.box.close()

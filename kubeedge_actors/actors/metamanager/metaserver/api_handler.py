@@ -16,6 +16,7 @@ from kubeedge_actors.actors.metamanager.metaserver.cloud_reads import ApiRefusal
 from kubeedge_actors.actors.metamanager.metaserver.local_reads import LocalReads
 from kubeedge_actors.actors.metamanager.metaserver.messages import CloudAway, CloudSilent
 from kubeedge_actors.actors.metamanager.metaserver.open_watches import OpenWatches
+from kubeedge_actors.actors.metamanager.metaserver.pod_actions import FOR_READERS, PodActions
 from kubeedge_actors.actors.metamanager.metaserver.printers import convert_to_table
 from kubeedge_actors.actors.metamanager.metaserver.replies import (
     NO_SECRETS,
@@ -29,6 +30,7 @@ from kubeedge_actors.actors.metamanager.metaserver.replies import (
 from kubeedge_actors.actors.metamanager.metaserver.request_info import RequestInfo, parse
 from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import (
     BEARER,
+    EVERYTHING,
     NOTHING,
     SECRETS,
     Reader,
@@ -53,7 +55,9 @@ class CloudSide:
 
 
 class ApiHandler:
-    """The handler. `authorizer`: who may read what here; `cloud`: None for a node without one; `unhold`: releases held pods."""
+    """The handler. `authorizer`: who may read what here; `cloud`: None for a node without one; `unhold`: releases held pods; `pods`: logs and
+    restarts.
+    """
 
     def __init__(
         self,
@@ -62,8 +66,10 @@ class ApiHandler:
         authorizer: TokenAuthorizer,
         cloud: CloudSide | None = None,
         unhold: UnholdUpgrade | None = None,
+        pods: PodActions | None = None,
     ) -> None:
         self._local, self._now, self._authorizer, self._cloud, self._unhold = local, now, authorizer, cloud, unhold
+        self._pods = pods
         self._watches = ApiWatches(local, (cloud.reads, cloud.watches) if cloud is not None else None)
 
     def __call__(self, request: ServerRequest) -> ServerResponse:
@@ -94,6 +100,8 @@ class ApiHandler:
         if reader is None and not (asker.token and self._cloud):
             return unauthorized_reply()
         info = parse(request.path)
+        if self._pods is not None and (act := self._pods.handler(request.method, info)) is not None:
+            return act(request) if reader == EVERYTHING else error_reply(HTTPStatus.FORBIDDEN, "Forbidden", FOR_READERS)
         if request.method in WRITES:
             return self._write(request, info, asker)
         if request.method not in READS:

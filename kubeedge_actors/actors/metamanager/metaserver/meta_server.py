@@ -22,6 +22,7 @@ from kubeedge_actors.actors.metamanager.metaserver.messages import (
     WatchesChanged,
 )
 from kubeedge_actors.actors.metamanager.metaserver.open_watches import OpenWatches
+from kubeedge_actors.actors.metamanager.metaserver.pod_actions import LocalPods, PodActions
 from kubeedge_actors.actors.metamanager.metaserver.token_authorizer import TokenAuthorizer
 from kubeedge_actors.actors.metamanager.metaserver.unhold_upgrade import UnholdUpgrade
 from kubeedge_actors.drivers.http.base import HttpServer
@@ -69,7 +70,7 @@ class MetaServer(Module):
     """Serves what the store holds, and what the cloud answers. Whoever bound the site closes it.
 
     `matching` makes the test for a label and a field selector; `now`: epoch seconds, for ages; `authorizer`: who may read what; `node`: the
-    name of this one; `has_cloud` False: it works alone. `state` outlives a crash.
+    name of this one; `has_cloud` False: it works alone. `state` outlives a crash. `pods`: their logs and restarts, None: there are none here.
     """
 
     name = constants.SOURCE_METASERVER
@@ -87,6 +88,7 @@ class MetaServer(Module):
         *,
         has_cloud: bool = False,
         state: MetaServerState | None = None,
+        pods: LocalPods | None = None,
     ) -> None:
         self._site, self._has_cloud = site, has_cloud
         self._state = state or MetaServerState()
@@ -97,7 +99,9 @@ class MetaServer(Module):
         self._reads = CloudReads(store, self._ask_cloud)
         side = CloudSide(node, self._reads, ApiWrites(self._ask_cloud), self._watches)
         unhold = UnholdUpgrade(store, node, self._ask_release)
-        self._api = ApiHandler(LocalReads(store, matching), now, authorizer, side if has_cloud else None, unhold)
+        actions = PodActions(pods) if pods is not None else None
+        local = LocalReads(store, matching)
+        self._api = ApiHandler(local, now, authorizer, side if has_cloud else None, unhold, actions)
 
     def on_start(self) -> None:
         """Answer; what a kill has left of watches is forgotten, what a crash has left goes on."""

@@ -95,12 +95,19 @@ def test_a_node_whose_report_was_refused_is_read_at_a_pace_until_its_session_has
 ) -> None:
     peer = peer_of("n1")
     box.room = 10 * BURST
+
+    def heard() -> bool:
+        taken = adapter.on_text(peer, "a")
+        if taken:  # and the hub reads it at once
+            adapter.on_frame_read(cast("FrameReceived", box.taken[-1]))
+        return taken
+
     adapter.on_refused(peer)
-    assert sum(adapter.on_text(peer, "a") for _ in range(2 * BURST)) == BURST
+    assert sum(heard() for _ in range(2 * BURST)) == BURST
     adapter.on_session_ended(peer)
-    assert adapter.on_text(peer, "a")
+    assert heard()
     adapter.on_connect(peer)  # who comes anew is no other
-    assert sum(adapter.on_text(peer, "a") for _ in range(2 * BURST)) < 2 * BURST
+    assert sum(heard() for _ in range(2 * BURST)) < 2 * BURST
 
 
 def test_who_leaves_without_having_been_announced_is_not_spoken_of(adapter: ServerEventsAdapter, box: Mailbox) -> None:

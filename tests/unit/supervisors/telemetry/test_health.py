@@ -143,7 +143,8 @@ def test_one_that_is_not_started_again_is_down(env: HealthEnv) -> None:
     with env.runtime.decision_lock():
         env.runtime.cell("patient").stop(terminate=True)
     assert env.ended.wait(PATIENCE)
-    assert prober.check()["patient"].state == "down"
+    down = prober.check()["patient"]
+    assert (down.state, down.age < PATIENCE) == ("down", True)
 
 
 def test_who_is_not_there_is_a_mistake(env: HealthEnv) -> None:
