@@ -36,7 +36,7 @@ test-under-load: $(VENV)/.dev  ## what load can disturb, beside three busy loops
 	$(BIN)/python -m tests.support.under_load $(PASSES)
 
 about-test:
-	@echo "About 8,900 tests in random order, a worker more than there are cores: about 10 minutes on two quiet cores (the set-up not counted)."
+	@echo "About 9,100 tests in random order, a worker more than there are cores: about 10 minutes on two quiet cores (the set-up not counted)."
 	@echo "What fails is named when it happens, and explained at the end; so is what was skipped for want of what."
 
 about-fast:

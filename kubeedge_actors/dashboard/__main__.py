@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -118,6 +119,8 @@ def _draw(watched: Sequence[Context], options: argparse.Namespace, alerts: Alert
         from kubeedge_actors.dashboard.app import Dashboard
     except ImportError as error:
         raise UsageError(f"the dashboard needs textual: {install_hint('dashboard')}; or use --once") from error
+    for side in ("COLUMNS", "LINES"):  # of a shell that exports them: the toolkit would believe them instead of the window
+        os.environ.pop(side, None)
     clients = [ControlClient(each.path) for each in watched]
     Dashboard(
         clients,

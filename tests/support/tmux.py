@@ -47,7 +47,10 @@ class Window:
 
     def shows(self, *texts: str) -> str:
         """Wait until all of these are seen; the screen."""
-        return eventually(lambda: self._with(texts), " and ".join(texts))
+        try:
+            return eventually(lambda: self._with(texts), " and ".join(texts))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._with(())}") from None
 
     def _with(self, texts: Sequence[str]) -> str:
         screen = self._tmux.call("capture-pane", "-p", "-t", self._pane)

@@ -56,7 +56,7 @@ def dashboard(server: Tmux, folder: Path, **environment: str) -> Window:
 
 def test_keys_a_resize_and_the_end(server: Tmux, tmp_path: Path) -> None:
     with node(tmp_path, "pump", "a-thermometer-of-the-hall-7"):
-        window = dashboard(server, tmp_path)
+        window = dashboard(server, tmp_path, COLUMNS="80", LINES="24")  # some shells export them
         assert "2 actors" in window.shows("all well", "a-thermomet", "q quit")
         window.press("j", "j")
         window.shows("3/3")
