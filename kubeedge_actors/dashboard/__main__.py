@@ -119,7 +119,10 @@ def _draw(watched: Sequence[Context], options: argparse.Namespace, alerts: Alert
         from kubeedge_actors.dashboard.app import Dashboard
     except ImportError as error:
         raise UsageError(f"the dashboard needs textual: {install_hint('dashboard')}; or use --once") from error
-    for side in ("COLUMNS", "LINES"):  # of a shell that exports them: the toolkit would believe them instead of the window
+    for side in (
+        "COLUMNS",
+        "LINES",
+    ):  # of a shell that exports them: the toolkit would believe them instead of the window
         os.environ.pop(side, None)
     clients = [ControlClient(each.path) for each in watched]
     Dashboard(
