@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import threading
+import traceback
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,6 +77,17 @@ def shorten(text: str, limit: int) -> str:
         return text
     half = limit // 2
     return f"{text[:half]} … {len(text) - 2 * half} characters … {text[-half:]}"
+
+
+def traceback_text(error: BaseException) -> str:
+    """The traceback, shortened to TRACEBACK_LIMIT."""
+    try:
+        lines = traceback.format_exception(error)
+    except (
+        SystemError
+    ):  # CPython before 3.11.9 and 3.12.3, when two threads parse source lines for it at once (python/cpython#106905)
+        lines = traceback.format_exception_only(error)
+    return shorten("".join(lines), TRACEBACK_LIMIT)
 
 
 class DeadLetterSink(Protocol):

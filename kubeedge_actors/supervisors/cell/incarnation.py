@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import traceback
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +14,7 @@ from kubeedge_actors.supervisors import events
 from kubeedge_actors.supervisors.actor import Actor, Context, Unhandled
 from kubeedge_actors.supervisors.cell.stats import Stats
 from kubeedge_actors.supervisors.clock import Clock
-from kubeedge_actors.supervisors.deadletters import TRACEBACK_LIMIT, Reason, shorten
+from kubeedge_actors.supervisors.deadletters import Reason, shorten, traceback_text
 from kubeedge_actors.supervisors.durable.transaction import TurnTransaction
 from kubeedge_actors.supervisors.envelope import Envelope
 from kubeedge_actors.supervisors.future import LocalReplyTo
@@ -188,7 +187,7 @@ class Incarnation:
             for envelope in envelopes:
                 owner.to_dead_letters(envelope, error.reason, summary_of(error))
         elif not self._bury_malformed(envelopes):
-            text = shorten("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
+            text = traceback_text(error)
             if self.tear_down(envelopes):
                 with owner.deciding():
                     owner.clear_incarnation(self)

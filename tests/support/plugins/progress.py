@@ -7,6 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest._code import code
+
+SHOWING = "getstatementrange_ast"
+_statement_range = getattr(code, SHOWING)
+
+
+def _statement_range_or_line(*args: Any, **options: Any) -> Any:
+    """CPython before 3.11.9 and 3.12.3 fails when two threads parse source lines at once (python/cpython#106905), which ended the whole run: pytest shows
+    the line alone of what has a SyntaxError.
+    """
+    try:
+        return _statement_range(*args, **options)
+    except SystemError as error:
+        raise SyntaxError(str(error)) from error
+
+
+setattr(code, SHOWING, _statement_range_or_line)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -128,7 +128,6 @@ def count_objects() -> int:
 def test_hung_threads_that_return_leave_nothing_behind(threads: ActorSystemEnv) -> None:
     go = threading.Event()
     threads.start(spec("a", lambda: Recorder(threads), handler_deadline=1.0, max_deliveries=100))
-    before = threading.active_count()
     threads.tell("a", lambda actor: go.wait(PATIENCE))
 
     def hangs() -> bool:
@@ -141,10 +140,10 @@ def test_hung_threads_that_return_leave_nothing_behind(threads: ActorSystemEnv) 
         threads.until_seen(Restarted, count)
     go.set()
     assert threads.ref("a").ask("end").get() == ("answer", "end")
-    for each in [each for each in threading.enumerate() if each.name == "actor-a"]:
-        if each is not threads.runtime.cell("a").worker.thread:  # type: ignore[attr-defined]
-            each.join(PATIENCE)
-    assert threading.active_count() == before
+    current = threads.runtime.cell("a").worker.thread  # type: ignore[attr-defined]
+    for each in [each for each in threading.enumerate() if each.name == "actor-a" and each is not current]:
+        each.join(PATIENCE)
+    assert [each for each in threading.enumerate() if each.name == "actor-a"] == [current]
 
 
 def test_a_message_told_just_before_a_thread_falls_idle_is_seen(

@@ -293,3 +293,19 @@ def test_g5_jitter_makes_delays_differ_within_its_share() -> None:
     backoff = Backoff(initial=10.0, jitter=0.5, immediate_retries=0)
     delays = [backoff.delay(1, chance / 10) for chance in range(10)]
     assert min(delays) > 5.0 and max(delays) == 10.0 and len(set(delays)) == 10
+
+
+def test_a_traceback_that_can_not_be_told_keeps_nobody_from_a_restart(
+    env: ActorSystemEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CPython fails so when two threads parse source lines at once, until 3.11.8 and 3.12.2."""
+
+    def fails(*_: Any) -> list[str]:
+        raise SystemError("AST constructor recursion depth mismatch")
+
+    monkeypatch.setattr("traceback.format_exception", fails)
+    env.start(lively(env, "a"), strategy=OneForOne(OFTEN))
+    env.tell("a", Boom("an ending"))
+    env.until_seen(Restarted, 1)
+    assert "an ending" in env.of(Crashed)[0].traceback
+    assert env.ref("a").ask("hello").get() == ("answer", "hello")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import pickle
-import traceback
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kubeedge_actors.supervisors.actor import Unhandled
 from kubeedge_actors.supervisors.cell.incarnation import summary_of
-from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, TRACEBACK_LIMIT, Reason, shorten
+from kubeedge_actors.supervisors.deadletters import PAYLOAD_LIMIT, Reason, shorten, traceback_text
 from kubeedge_actors.supervisors.ref import Ref
 
 PROTOCOL = 5
@@ -110,7 +109,7 @@ SerializedError = tuple[bytes | None, str, str, str]
 
 def dump_error(error: BaseException, serializer: Serializer) -> SerializedError:
     """The error in serializable form."""
-    text = shorten("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
+    text = traceback_text(error)
     try:
         blob: bytes | None = serializer.dumps(error)
     except Exception:  # noqa: BLE001 - the name and the text of it will do
