@@ -77,8 +77,7 @@ class KubeletSide:
         if not clients:
             self._do_without("the CA of the API server's client certificate is not known: give --stream-client-ca")
             return
-        own = side.authority.client_certificate(REPLICA, Subject(REPLICA_USER, REPLICA_GROUP))
-        server = KubeletServer(self._loop, own)
+        server = KubeletServer(self._loop, replica_certificate(side))
         if not self._bind(server):
             return
         address = f"{bracketed(self._host)}:{self._port}"
@@ -149,6 +148,11 @@ def serve_kubelets(config: CloudConfig, loop: LoopThread, stack: ExitStack, side
     kubelet = KubeletSide(config, loop, stack)
     kubelet.serve(side)
     return kubelet
+
+
+def replica_certificate(side: ClusterSide) -> TlsPaths:
+    """With which this replica asks another."""
+    return side.authority.client_certificate(REPLICA, Subject(REPLICA_USER, REPLICA_GROUP))
 
 
 def client_ca(config: CloudConfig, access: ClientConfig, cluster: Cluster) -> bytes:

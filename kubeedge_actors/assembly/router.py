@@ -6,20 +6,21 @@ import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from kubeedge_actors.actors.cloudstream.kubelet_proxy import REPLICA_GROUP, REPLICA_USER
+from kubeedge_actors.actors.cloudstream import kubelet_proxy
 from kubeedge_actors.actors.router.messages import RestCall
 from kubeedge_actors.actors.router.other_replicas import OtherReplicas
 from kubeedge_actors.actors.router.rest_gate import ClusterAccess, EmbeddedAccess, RestGate, RuleAccess
 from kubeedge_actors.actors.router.router import child_specs
 from kubeedge_actors.actors.router.rule_table import RuleTable
 from kubeedge_actors.actors.router.state import RouterConfig, RouterState
-from kubeedge_actors.assembly.kubelet import REPLICA, ClusterSide, client_ca
+from kubeedge_actors.assembly.kubelet import ClusterSide, client_ca, replica_certificate
 from kubeedge_actors.assembly.port_errors import ChosenPort, naming_port_options
 from kubeedge_actors.config import CloudConfig
 from kubeedge_actors.drivers.http.base import RestRequest, RestResponse
 from kubeedge_actors.drivers.http.stdlib_replica_client import StdlibReplicaClient
 from kubeedge_actors.drivers.http.stdlib_rest_server import REST_BODY_LIMIT, StdlibRestServer
 from kubeedge_actors.drivers.http.stdlib_target_client import StdlibTargetClient
+from kubeedge_actors.drivers.kubelet.base import Name
 from kubeedge_actors.drivers.kubelet.tls import (
     check_replica,
     client_identity,
@@ -29,7 +30,6 @@ from kubeedge_actors.drivers.kubelet.tls import (
 )
 from kubeedge_actors.drivers.pki.base import TlsPaths
 from kubeedge_actors.hubs.access_reviews import AccessReviewer, Caller
-from kubeedge_actors.kubernetes.certificates.info import Subject
 from kubeedge_actors.supervisors import ActorSystem, ChildSpec
 from kubeedge_actors.wire import constants
 
@@ -105,7 +105,7 @@ class RouterSide:
         """Answers for nodes that this replica does not have."""
         if not self._replica:
             return lambda *_: None
-        own = self._side.authority.client_certificate(REPLICA, Subject(REPLICA_USER, REPLICA_GROUP))
+        own = replica_certificate(self._side)
         client = StdlibReplicaClient(
             lambda: replica_context(own, self._tls),
             lambda certificate: check_replica(certificate, self._tls),
@@ -145,8 +145,6 @@ def caller_of(request: RestRequest, unless_of: object = None) -> Caller | None:
     return Caller(identity.common_name, (*identity.organizations, AUTHENTICATED))
 
 
-def is_replica(request: RestRequest, ca: object) -> bool:
+def is_replica(request: RestRequest, ca: Name) -> bool:
     """Whether its certificate is that of a replica, signed by this CA, which is ours."""
-    identity = client_identity(request.certificate)
-    names = (REPLICA_USER, (REPLICA_GROUP,))
-    return identity is not None and identity.issuer == ca and (identity.common_name, identity.organizations) == names
+    return kubelet_proxy.is_replica(client_identity(request.certificate), ca)

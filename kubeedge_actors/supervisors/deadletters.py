@@ -83,9 +83,8 @@ def traceback_text(error: BaseException) -> str:
     """The traceback, shortened to TRACEBACK_LIMIT."""
     try:
         lines = traceback.format_exception(error)
-    except (
-        SystemError
-    ):  # CPython before 3.11.9 and 3.12.3, when two threads parse source lines for it at once (python/cpython#106905)
+    except SystemError:
+        # CPython before 3.11.9 and 3.12.3, when two threads parse source lines for it at once (python/cpython#106905)
         lines = traceback.format_exception_only(error)
     return shorten("".join(lines), TRACEBACK_LIMIT)
 

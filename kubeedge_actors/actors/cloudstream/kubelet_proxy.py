@@ -40,6 +40,12 @@ REPLICA_USER, REPLICA_GROUP = "kubeedge-actors-cloud", "kubeedge-actors:replicas
 UPGRADE_HEADERS = ("upgrade", "connection", "sec-websocket-", "x-stream-protocol-version")
 
 
+def is_replica(client: ClientIdentity | None, ca: Name) -> bool:
+    """Whether this is a replica: it is called so in a certificate of `ca`, the CA that all share."""
+    names = (REPLICA_USER, (REPLICA_GROUP,))
+    return client is not None and client.issuer == ca and (client.common_name, client.organizations) == names
+
+
 class ReplicaConfig(msgspec.Struct, frozen=True):
     """This replica: HOST:PORT under which others reach it, and the name of the CA that all share."""
 
@@ -70,7 +76,7 @@ class KubeletProxy:
 
     def _answer(self, request: KubeletRequest) -> Answer:
         of_us = request.client is not None and request.client.issuer == self._replica.ca
-        if of_us and self._is_replica(request.client):
+        if is_replica(request.client, self._replica.ca):
             return self._through_tunnel(
                 request, _target(request), request.header(constants.HEADER_FORWARDED_NODE.lower())
             )
@@ -84,10 +90,6 @@ class KubeletProxy:
         if self._tunnels.has_tunnel(node):
             return self._through_tunnel(request, target, node)
         return self._through_replica(node)
-
-    @staticmethod
-    def _is_replica(client: ClientIdentity | None) -> bool:
-        return client is not None and (client.common_name, client.organizations) == (REPLICA_USER, (REPLICA_GROUP,))
 
     def _node_of(self, request: KubeletRequest, target: KubeletTarget) -> str:
         """The node that is meant. Denied 404."""

@@ -64,16 +64,17 @@ def test_a_bad_request_in_a_batch_spoils_nothing_for_the_others() -> None:
     assert codes == [200, 200, 400, 404, 200]
 
 
+def refuse(changes: TwinChanges) -> None:
+    """Instead of a store's `apply`."""
+    raise StoreError("database or disk is full")
+
+
 def test_a_database_that_refuses_is_answered_with_500_and_nothing_has_happened() -> None:
     env = DeviceTwinEnv(LAMP)
     env.update({"a": actual("1")})
     env.reports()
     outbox = env.store.outbox.pending()
     apply = env.store.twin.apply
-
-    def refuse(changes: TwinChanges) -> None:
-        raise StoreError("database or disk is full")
-
     env.store.twin.apply = refuse  # type: ignore[method-assign]
     ((kind, published),) = env.update({"a": actual("2"), "b": actual("3")})
     assert (kind, published["code"], published["reason"]) == ("update/result", 500, "database or disk is full")
@@ -89,10 +90,6 @@ def test_a_database_that_refuses_is_answered_with_500_and_nothing_has_happened()
 
 def test_who_is_refused_in_a_batch_that_can_not_be_stored_hears_its_own_reason() -> None:
     env = DeviceTwinEnv(LAMP)
-
-    def refuse(changes: TwinChanges) -> None:
-        raise StoreError("database or disk is full")
-
     env.store.twin.apply = refuse  # type: ignore[method-assign]
     batch = updates(4)
     batch[1] = TwinUpdate(device=LAMP, payload=b"{")
